@@ -1,0 +1,232 @@
+//! Tasks: Ferry's durable units of work. A migration is one.
+
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use crate::finding::Finding;
+
+/// Body of `POST /api/v1/migrations`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MigrationRequest {
+    /// The virtual machine: its name or its UUID.
+    pub vm: String,
+    /// The registered host it is on; needed only where several hosts have one of that name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// The registered host to move it to.
+    pub destination: String,
+    /// The longest pause of the guest that is allowed at the switch-over (1 to 2,000,000; libvirt's default is 300).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_downtime_ms: Option<u64>,
+    /// Upper limit of the bandwidth used (1 to 1,000,000 MiB/s); none means as much as there is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bandwidth_mib_s: Option<u64>,
+    /// Send the memory through libvirt's own encrypted connection (tunnelled) rather than openly between the two QEMUs.
+    #[serde(default)]
+    pub secure: bool,
+}
+
+/// What kind of work a task is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum TaskKind {
+    /// One virtual machine's move.
+    Migration,
+}
+
+/// Where a task stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum TaskState {
+    /// Accepted, not begun.
+    Queued,
+    /// At work.
+    Running,
+    /// Asked to stop, stopping.
+    Cancelling,
+    /// Done: the virtual machine is on the destination.
+    Done,
+    /// Failed: the virtual machine is where `outcome` says, normally unharmed at the source.
+    Failed,
+    /// Cancelled: the virtual machine is at the source as before.
+    Cancelled,
+    /// A person must decide; the message says between what.
+    NeedsAttention,
+}
+
+impl TaskState {
+    /// Whether the task will not change by itself any more. (`NeedsAttention` is not an end: it is resolved by a person.)
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Done | Self::Failed | Self::Cancelled)
+    }
+
+    /// Whether a client that waits for the task has nothing more to wait for.
+    #[must_use]
+    pub fn is_settled(self) -> bool {
+        self.is_final() || self == Self::NeedsAttention
+    }
+}
+
+/// The part of a migration that is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Waiting for its turn.
+    Queued,
+    /// Source and destination are made ready.
+    Prepare,
+    /// Memory is copied while the guest runs.
+    Copy,
+    /// The guest is paused, the rest is copied, the destination takes over.
+    SwitchOver,
+    /// Definitions and autostart are set right.
+    Confirm,
+    /// Both hosts are asked where the virtual machine is.
+    Recover,
+    /// Ended.
+    Ended,
+}
+
+/// How far the copy is; figures of libvirt's domain job.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Progress {
+    /// Time since the copy began.
+    pub elapsed_ms: u64,
+    /// Memory sent so far.
+    pub memory_processed_bytes: u64,
+    /// Memory left to send now.
+    pub memory_remaining_bytes: u64,
+    /// Memory of the guest.
+    pub memory_total_bytes: u64,
+    /// Speed of the copy now.
+    pub memory_bytes_s: u64,
+    /// How fast the guest rewrites its memory.
+    pub dirty_bytes_s: u64,
+    /// Pass over the memory: 1 is the first.
+    pub iteration: u64,
+    /// Expected pause at the switch-over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_downtime_ms: Option<u64>,
+}
+
+/// Where the virtual machine is, as both hosts were found to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Location {
+    /// On the source.
+    Source,
+    /// On the destination.
+    Destination,
+    /// Both hosts have a copy that may run; a person must decide.
+    Both,
+    /// On neither: its memory is lost, its definition and disks are not.
+    Neither,
+    /// A host that could have it does not answer.
+    Unknown,
+}
+
+/// What a migration came to, measured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Outcome {
+    /// Where the virtual machine is now.
+    pub location: Location,
+    /// From the request to the end.
+    pub total_ms: u64,
+    /// How long the guest was paused at the switch-over: from the source's pause to the destination's resume.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub downtime_ms: Option<u64>,
+    /// Data sent between the hosts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transferred_bytes: Option<u64>,
+    /// Passes over the memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iterations: Option<u64>,
+    /// Whether the memory of a running guest was lost on the way.
+    #[serde(default)]
+    pub memory_lost: bool,
+}
+
+/// A task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Task {
+    /// Its id.
+    pub id: Uuid,
+    /// What kind of work it is.
+    pub kind: TaskKind,
+    /// Where it stands.
+    pub state: TaskState,
+    /// Which part is under way.
+    pub phase: Phase,
+    /// In plain words: what is happening, or what happened, where the virtual machine is and what to do.
+    pub message: String,
+    /// What libvirt or the system said, with its code, where something failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// The virtual machine's name.
+    pub vm: String,
+    /// The virtual machine's UUID.
+    pub vm_uuid: Uuid,
+    /// The registered host it is moved from.
+    pub source: String,
+    /// The registered host it is moved to.
+    pub destination: String,
+    /// When it was accepted.
+    pub created_at_ms: u64,
+    /// When it last changed.
+    pub updated_at_ms: u64,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at_ms: Option<u64>,
+    /// How far the copy is; the last figures stay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
+    /// What it came to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    /// Warnings and notes of the checks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
+    /// What a person can choose from when `state` is `needs-attention`: the exact commands.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<String>,
+}
+
+/// Filters of `GET /api/v1/tasks`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct TaskQuery {
+    /// Only those of the virtual machine with this name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vm: Option<String>,
+    /// Only those in this state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<TaskState>,
+    /// Only those that have not ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active: Option<bool>,
+}
+
+/// Which side's copy a person wants to keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Side {
+    /// The source's.
+    Source,
+    /// The destination's.
+    Destination,
+}
+
+/// Body of `POST /api/v1/tasks/{id}/resolve`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ResolveRequest {
+    /// Which copy to keep; the other one is destroyed and that is verified before this one runs.
+    pub keep: Side,
+    /// The other host does not answer, and a person vouches that it is powered off and stays so until it was cleaned.
+    #[serde(default)]
+    pub fenced: bool,
+}
