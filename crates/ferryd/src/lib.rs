@@ -1,0 +1,25 @@
+//! Ferry's controller. This is the map of the crate; `ARCHITECTURE.md` tells the way of one migration through it.
+//!
+//! * [`model`] – plain data and identifiers; no input or output.
+//! * [`libvirt`] – the only place that knows `virt`/`virt-sys`: connections, domains, jobs, events, XML, errors.
+//! * [`ssh`] – logins: keys, known hosts, the wrapper that libvirt connects through, commands on a host.
+//! * [`inventory`] – what the hosts are and run, kept by events; the facts of one migration, read fresh.
+//! * [`preflight`] – pure checks over facts.
+//! * [`plan`] – facts and request become the complete plan of a migration; pure.
+//! * [`migration`] – the steps of a migration, the hand-over, where the domain is, what to do about it.
+//! * [`task`] – the durable engine: queue, lease, log, cancellation. Knows nothing of migration.
+//! * [`store`] – hosts, tasks, their log and events in a database.
+//! * [`http`] – our API, the inherited contract, the event stream.
+//! * [`config`] – configuration: file, environment, flags.
+
+pub mod config;
+pub mod http;
+pub mod inventory;
+pub mod libvirt;
+pub mod migration;
+pub mod model;
+pub mod plan;
+pub mod preflight;
+pub mod ssh;
+pub mod store;
+pub mod task;

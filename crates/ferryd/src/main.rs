@@ -1,0 +1,3 @@
+//! `ferryd`: Ferry's controller.
+
+fn main() {}

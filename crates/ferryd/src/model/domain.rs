@@ -1,0 +1,1 @@
+//! What is known of a domain on one host.

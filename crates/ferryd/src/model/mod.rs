@@ -1,0 +1,6 @@
+//! Plain data and identifiers. Nothing here reads or writes anything.
+
+pub mod domain;
+pub mod ids;
+
+pub use ids::{DomainUuid, HostName, TaskId};

@@ -1,0 +1,165 @@
+//! What survives a restart: registered hosts, tasks, the log of their steps, and events.
+//!
+//! Every write that belongs to a task under way is **fenced**: it names the [`Lease`] it is made under, and changes nothing
+//! unless that lease's generation is still the task's. A controller that wakes up after another one has taken its task
+//! over gets [`StoreError::Fenced`] and must stop at once.
+
+use api::event::Event;
+use api::task::{ResolveRequest, Task, TaskQuery};
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{DomainUuid, TaskId};
+
+pub mod sqlite;
+
+/// A registered host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostRecord {
+    /// The registered name (unique).
+    pub name: String,
+    /// libvirt URI as `ferryd` opens it.
+    pub uri: String,
+    /// libvirt URI by which other hosts reach it, where it differs.
+    pub peer_uri: Option<String>,
+}
+
+/// A task as it is created.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewTask {
+    /// The task as clients see it; its `state` is `queued`.
+    pub task: Task,
+    /// Everything needed to do the work (the plan), opaque to the store.
+    pub plan: serde_json::Value,
+}
+
+/// A stored task.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TaskRecord {
+    /// The task as clients see it.
+    pub task: Task,
+    /// The plan it was created with.
+    pub plan: serde_json::Value,
+    /// Somebody asked to cancel it.
+    pub cancel_requested: bool,
+    /// A person decided, and it has not been acted upon.
+    pub resolve: Option<ResolveRequest>,
+}
+
+/// The right to work on a task, for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// The task.
+    pub task: TaskId,
+    /// Who holds it: one value per run of a controller.
+    pub owner: String,
+    /// Grows by one each time the lease is taken.
+    pub generation: i64,
+}
+
+/// One line of a task's log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogEntry {
+    /// Rising number within the task, from 1.
+    pub seq: i64,
+    /// When it was written.
+    pub at_ms: u64,
+    /// The generation it was written under.
+    pub generation: i64,
+    /// The step's name.
+    pub step: String,
+    /// What is about to be done, with the manifest of what it creates; written before the step acts.
+    pub intent: serde_json::Value,
+    /// What came of it; none while the step is under way, or when a crash came between.
+    pub result: Option<serde_json::Value>,
+}
+
+/// Why the store did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A host of that name is registered.
+    #[error("a host of this name is registered already")]
+    HostExists,
+    /// Another task that has not ended works on the same domain.
+    #[error("task {0} is already at work on this virtual machine")]
+    DomainBusy(TaskId),
+    /// There is no such task.
+    #[error("there is no task {0}")]
+    NoSuchTask(TaskId),
+    /// Another controller has taken the task over; the caller must stop.
+    #[error("the task was taken over by another controller")]
+    Fenced,
+    /// The task has ended (or is not in the state the write needs).
+    #[error("the task has ended")]
+    Ended,
+    /// What is stored cannot be read.
+    #[error("stored {what} cannot be read")]
+    Corrupt {
+        /// Which record.
+        what: String,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The database failed.
+    #[error("the database failed")]
+    Database(#[from] sqlx::Error),
+}
+
+/// Result of a store call.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+/// A database of Ferry's. All times are passed in (milliseconds since the Unix epoch); the store has no clock.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// All registered hosts, by name.
+    async fn hosts(&self) -> Result<Vec<HostRecord>>;
+    /// Registers a host. Fails with [`StoreError::HostExists`].
+    async fn add_host(&self, host: &HostRecord, now_ms: u64) -> Result<()>;
+    /// Removes a host; false when there was none.
+    async fn remove_host(&self, name: &str) -> Result<bool>;
+
+    /// Creates a task and its first event. At most one task that has not ended may exist per domain: a unique index decides,
+    /// also between two that arrive at once ([`StoreError::DomainBusy`]).
+    async fn create_task(&self, new: &NewTask) -> Result<Event>;
+    /// One task.
+    async fn task(&self, id: TaskId) -> Result<Option<TaskRecord>>;
+    /// Tasks by filter, newest first, at most `limit`.
+    async fn tasks(&self, query: &TaskQuery, limit: u32) -> Result<Vec<Task>>;
+    /// The task that has not ended and works on this domain.
+    async fn active_task(&self, domain: DomainUuid) -> Result<Option<TaskId>>;
+    /// Tasks that have not ended and whose lease is free or has run out at `now_ms`, oldest first. Tasks that need attention
+    /// are among them only when somebody has resolved them ([`Store::request_resolve`]).
+    async fn claimable(&self, now_ms: u64) -> Result<Vec<TaskId>>;
+
+    /// Takes the lease of a task whose lease is free or has run out; none when someone else holds it or the task has ended.
+    async fn lease(&self, id: TaskId, owner: &str, now_ms: u64, until_ms: u64) -> Result<Option<Lease>>;
+    /// Keeps the lease until `until_ms`.
+    async fn renew(&self, lease: &Lease, until_ms: u64) -> Result<()>;
+    /// Gives the lease back, so that the task can be claimed at once.
+    async fn release(&self, lease: &Lease) -> Result<()>;
+    /// Writes what a step is about to do, and returns its number. Fenced.
+    async fn log_intent(&self, lease: &Lease, step: &str, intent: &serde_json::Value, now_ms: u64) -> Result<i64>;
+    /// Writes what came of it. Fenced.
+    async fn log_result(&self, lease: &Lease, seq: i64, result: &serde_json::Value) -> Result<()>;
+    /// The whole log of a task, in order.
+    async fn log(&self, id: TaskId) -> Result<Vec<LogEntry>>;
+    /// Stores the task as it is now together with its event, in one transaction. Fenced. A final state ends the task: its
+    /// domain is free for the next one.
+    async fn update(&self, lease: &Lease, task: &Task) -> Result<Event>;
+
+    /// Notes that the task shall be cancelled. True when it was noted (again). Fails with [`StoreError::Ended`] when the
+    /// task has ended, with [`StoreError::NoSuchTask`] when there is none. Not fenced: anyone may ask.
+    async fn request_cancel(&self, id: TaskId) -> Result<()>;
+    /// Notes a person's decision on a task that needs attention. Fails with [`StoreError::Ended`] when it does not need any.
+    async fn request_resolve(&self, id: TaskId, resolve: &ResolveRequest) -> Result<()>;
+    /// Forgets the decision once it was carried out. Fenced.
+    async fn clear_resolve(&self, lease: &Lease) -> Result<()>;
+
+    /// Events after this id, in order, at most `limit`; of one task where given.
+    async fn events_after(&self, after: i64, task: Option<TaskId>, limit: u32) -> Result<Vec<Event>>;
+    /// The id of the newest event, 0 when there is none.
+    async fn last_event_id(&self) -> Result<i64>;
+    /// Removes events older than `before_ms` of tasks that have ended; returns how many.
+    async fn prune_events(&self, before_ms: u64) -> Result<u64>;
+}
