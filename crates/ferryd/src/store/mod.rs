@@ -1,8 +1,9 @@
 //! What survives a restart: registered hosts, tasks, the log of their steps, and events.
 //!
 //! Every write that belongs to a task under way is **fenced**: it names the [`Lease`] it is made under, and changes nothing
-//! unless that lease's generation is still the task's. A controller that wakes up after another one has taken its task
-//! over gets [`StoreError::Fenced`] and must stop at once.
+//! unless that lease's generation and owner are still the task's. A controller that wakes up after another one has taken
+//! its task over gets [`StoreError::Fenced`] and must stop at once. (A lease that has run out but that nobody else took
+//! still writes: nobody else has done anything in between.)
 
 use api::event::Event;
 use api::task::{ResolveRequest, Task, TaskQuery};
@@ -11,6 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{DomainUuid, TaskId};
 
+mod codec;
+mod sql;
 pub mod sqlite;
 
 /// A registered host.
@@ -104,6 +107,9 @@ pub enum StoreError {
     /// The database failed.
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
+    /// The database's tables are not those of this Ferry, and cannot be made so.
+    #[error("the database's tables cannot be brought up to date")]
+    Schema(#[from] sqlx::migrate::MigrateError),
 }
 
 /// Result of a store call.
@@ -132,33 +138,44 @@ pub trait Store: Send + Sync + 'static {
     /// are among them only when somebody has resolved them ([`Store::request_resolve`]).
     async fn claimable(&self, now_ms: u64) -> Result<Vec<TaskId>>;
 
-    /// Takes the lease of a task whose lease is free or has run out; none when someone else holds it or the task has ended.
+    /// Takes the lease of a task whose lease is free or has run out; none when it is held (also by the same owner), the task
+    /// has ended, or there is none.
     async fn lease(&self, id: TaskId, owner: &str, now_ms: u64, until_ms: u64) -> Result<Option<Lease>>;
-    /// Keeps the lease until `until_ms`.
+    /// Keeps the lease until `until_ms`. Fenced.
     async fn renew(&self, lease: &Lease, until_ms: u64) -> Result<()>;
-    /// Gives the lease back, so that the task can be claimed at once.
+    /// Gives the lease back, so that the task can be claimed at once. Fenced; the lease cannot be used again.
     async fn release(&self, lease: &Lease) -> Result<()>;
     /// Writes what a step is about to do, and returns its number. Fenced.
-    async fn log_intent(&self, lease: &Lease, step: &str, intent: &serde_json::Value, now_ms: u64) -> Result<i64>;
-    /// Writes what came of it. Fenced.
+    async fn log_intent(
+        &self,
+        lease: &Lease,
+        step: &str,
+        intent: &serde_json::Value,
+        now_ms: u64,
+    ) -> Result<i64>;
+    /// Writes what came of it, also of an intent that an earlier generation wrote. Fenced. Both writes to the log work on a
+    /// task that has just ended, as long as the lease is held.
     async fn log_result(&self, lease: &Lease, seq: i64, result: &serde_json::Value) -> Result<()>;
     /// The whole log of a task, in order.
     async fn log(&self, id: TaskId) -> Result<Vec<LogEntry>>;
     /// Stores the task as it is now together with its event, in one transaction. Fenced. A final state ends the task: its
-    /// domain is free for the next one.
+    /// domain is free for the next one, and a later update fails with [`StoreError::Ended`]. A task that needs attention
+    /// has not ended. The event's time is the task's `updated_at_ms`.
     async fn update(&self, lease: &Lease, task: &Task) -> Result<Event>;
 
-    /// Notes that the task shall be cancelled. True when it was noted (again). Fails with [`StoreError::Ended`] when the
+    /// Notes that the task shall be cancelled; noting it again is no error. Fails with [`StoreError::Ended`] when the
     /// task has ended, with [`StoreError::NoSuchTask`] when there is none. Not fenced: anyone may ask.
     async fn request_cancel(&self, id: TaskId) -> Result<()>;
-    /// Notes a person's decision on a task that needs attention. Fails with [`StoreError::Ended`] when it does not need any.
+    /// Notes a person's decision on a task that needs attention; a later decision replaces one that was not acted upon.
+    /// Fails with [`StoreError::Ended`] when it does not need any, with [`StoreError::NoSuchTask`] when there is none.
     async fn request_resolve(&self, id: TaskId, resolve: &ResolveRequest) -> Result<()>;
     /// Forgets the decision once it was carried out. Fenced.
     async fn clear_resolve(&self, lease: &Lease) -> Result<()>;
 
     /// Events after this id, in order, at most `limit`; of one task where given.
     async fn events_after(&self, after: i64, task: Option<TaskId>, limit: u32) -> Result<Vec<Event>>;
-    /// The id of the newest event, 0 when there is none.
+    /// The id of the newest event there ever was, 0 before the first. Ids are never given twice, and an event that can be
+    /// seen has no event with a smaller id that cannot be seen yet.
     async fn last_event_id(&self) -> Result<i64>;
     /// Removes events older than `before_ms` of tasks that have ended; returns how many.
     async fn prune_events(&self, before_ms: u64) -> Result<u64>;
