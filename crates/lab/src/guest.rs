@@ -1,0 +1,212 @@
+//! Test guests: small machines whose PID 1 is `ferry-guest`.
+
+use anyhow::{Context, Result};
+
+use crate::serial;
+use crate::{Lab, random_uuid};
+
+/// The newest machine type that every release of the lab has.
+const MACHINE: &str = "pc-q35-7.2";
+/// A CPU that TCG of every release can be without any host's features.
+const CPU: &str = "qemu64";
+
+/// A disk of a guest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiskSpec {
+    /// Path in the host, or in every host where the storage is shared.
+    pub path: String,
+    /// `qcow2` or `raw`.
+    pub format: String,
+    /// Size; `None` when the image is there already.
+    pub create_mib: Option<u32>,
+}
+
+impl DiskSpec {
+    /// An image of its own in the pool `default`, made when the guest is started.
+    pub fn in_pool(guest: &str, size_mib: u32) -> Self {
+        Self {
+            path: format!("/var/lib/libvirt/images/{guest}.qcow2"),
+            format: "qcow2".to_owned(),
+            create_mib: Some(size_mib),
+        }
+    }
+}
+
+/// A test guest. Make one with [`GuestSpec::new`], change what matters to the test.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GuestSpec {
+    /// Name of the domain.
+    pub name: String,
+    /// UUID of the domain.
+    pub uuid: String,
+    /// Memory of the machine.
+    pub memory_mib: u32,
+    /// Virtual processors.
+    pub vcpus: u32,
+    /// Patterned memory that is written once and checked for ever.
+    pub region_mib: u32,
+    /// How fast that is checked.
+    pub verify_mib_s: u32,
+    /// Working set that is checked and rewritten for ever.
+    pub work_mib: u32,
+    /// How fast that is rewritten.
+    pub dirty_mib_s: u32,
+    /// Time between two ticks on the serial line.
+    pub tick_ms: u32,
+    /// A disk that is written and read back.
+    pub disk: Option<DiskSpec>,
+    /// Whether it has a network interface on `br0`.
+    pub nic: bool,
+    /// Whether it is defined; otherwise it is transient.
+    pub persistent: bool,
+    /// Whether it is started when its host boots.
+    pub autostart: bool,
+    /// XML of further devices, put in as it is.
+    pub extra_devices: String,
+    /// CPU model.
+    pub cpu: String,
+    /// Machine type.
+    pub machine: String,
+    /// Further words for the kernel command line.
+    pub extra_cmdline: String,
+}
+
+impl GuestSpec {
+    /// An idle guest of 256 MiB, persistent, without disk and network.
+    pub fn new(name: &str) -> Result<Self> {
+        Ok(Self {
+            name: name.to_owned(),
+            uuid: random_uuid()?,
+            memory_mib: 256,
+            vcpus: 1,
+            region_mib: 16,
+            verify_mib_s: 16,
+            work_mib: 0,
+            dirty_mib_s: 0,
+            tick_ms: 20,
+            disk: None,
+            nic: false,
+            persistent: true,
+            autostart: false,
+            extra_devices: String::new(),
+            cpu: CPU.to_owned(),
+            machine: MACHINE.to_owned(),
+            extra_cmdline: String::new(),
+        })
+    }
+
+    /// The domain's definition.
+    pub fn to_xml(&self) -> String {
+        let Self { name, uuid, memory_mib, vcpus, cpu, machine, .. } = self;
+        let (cmdline, devices) = (self.kernel_command_line(), self.devices());
+        format!(
+            "<domain type='qemu'>
+  <name>{name}</name>
+  <uuid>{uuid}</uuid>
+  <memory unit='MiB'>{memory_mib}</memory>
+  <vcpu>{vcpus}</vcpu>
+  <os>
+    <type arch='x86_64' machine='{machine}'>hvm</type>
+    <kernel>/opt/ferry/guest/vmlinuz</kernel>
+    <initrd>/opt/ferry/guest/initrd.img</initrd>
+    <cmdline>{cmdline}</cmdline>
+  </os>
+  <features><acpi/></features>
+  <cpu mode='custom' match='exact' check='none'><model fallback='forbid'>{cpu}</model></cpu>
+  <clock offset='utc'/>
+  <on_poweroff>destroy</on_poweroff>
+  <on_reboot>restart</on_reboot>
+  <on_crash>destroy</on_crash>
+  <devices>
+    <emulator>/usr/bin/qemu-system-x86_64</emulator>
+    <controller type='usb' model='none'/>
+{devices}  </devices>
+</domain>
+"
+        )
+    }
+
+    /// `pti=on`: without it TCG of QEMU 7.2 loses dirty pages and the guest panics. `panic=0`: a panic stays on
+    /// the screen, that is in the log, instead of becoming a fresh boot.
+    fn kernel_command_line(&self) -> String {
+        let mut words = format!(
+            "console=ttyS0 quiet loglevel=4 pti=on panic=0 oops=panic \
+             ferry.region_mib={} ferry.verify_mib_s={} ferry.work_mib={} ferry.dirty_mib_s={} ferry.tick_ms={}",
+            self.region_mib, self.verify_mib_s, self.work_mib, self.dirty_mib_s, self.tick_ms
+        );
+        if self.disk.is_some() {
+            words.push_str(" ferry.disk=/dev/vda");
+        }
+        if !self.extra_cmdline.is_empty() {
+            words.push_str(&format!(" {}", self.extra_cmdline));
+        }
+        words
+    }
+
+    fn devices(&self) -> String {
+        let mut xml = String::new();
+        if let Some(disk) = &self.disk {
+            xml.push_str(&format!(
+                "    <disk type='file' device='disk'><driver name='qemu' type='{}' cache='none'/>\
+                 <source file='{}'/><target dev='vda' bus='virtio'/></disk>\n",
+                disk.format, disk.path
+            ));
+        }
+        if self.nic {
+            xml.push_str(
+                "    <interface type='bridge'><source bridge='br0'/><model type='virtio'/></interface>\n",
+            );
+        }
+        let log = serial::path_of(&self.name);
+        xml.push_str(&format!(
+            "    <serial type='file'><source path='{log}' append='on'/><target port='0'/></serial>\n"
+        ));
+        xml.push_str(&self.extra_devices);
+        xml
+    }
+}
+
+impl Lab {
+    /// Makes the guest's disk if it has none yet, defines it (or not) and starts it. Returns when libvirt says that
+    /// it runs; that it ticks is for [`crate::GuestLog::wait_tick`] to see.
+    pub fn start_guest(&self, spec: &GuestSpec, host: &str) -> Result<()> {
+        let host = self.host(host);
+        if let Some(disk) = &spec.disk
+            && let Some(size_mib) = disk.create_mib
+        {
+            let size = format!("{size_mib}M");
+            host.run(&["qemu-img", "create", "-q", "-f", &disk.format, &disk.path, &size])?;
+        }
+        let verb = if spec.persistent { "define" } else { "create" };
+        let virsh = ["virsh", "-q", "-c", "qemu:///system", verb, "/dev/stdin"];
+        host.run_with_input(&virsh, spec.to_xml().as_bytes()).context("the guest's definition")?;
+        if spec.persistent {
+            host.virsh(&["start", &spec.name])?;
+        }
+        if spec.autostart {
+            host.virsh(&["autostart", &spec.name])?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_guest_boots_with_page_table_isolation() {
+        let spec = GuestSpec::new("g").expect("a spec");
+        assert!(spec.to_xml().contains(" pti=on "));
+    }
+
+    #[test]
+    fn a_disk_and_a_nic_appear_when_asked_for() {
+        let mut spec = GuestSpec::new("g").expect("a spec");
+        assert!(!spec.to_xml().contains("<disk") && !spec.to_xml().contains("<interface"));
+        spec.disk = Some(DiskSpec::in_pool("g", 64));
+        spec.nic = true;
+        assert!(spec.to_xml().contains("/var/lib/libvirt/images/g.qcow2"));
+        assert!(spec.to_xml().contains("ferry.disk=/dev/vda") && spec.to_xml().contains("bridge='br0'"));
+    }
+}

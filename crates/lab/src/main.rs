@@ -1,0 +1,5 @@
+//! The `ferry-lab` command.
+
+fn main() -> std::process::ExitCode {
+    lab::cli::main()
+}
