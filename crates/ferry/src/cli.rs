@@ -1,0 +1,326 @@
+//! The command line as it is typed. Nothing here acts; [`crate::command`] does.
+
+use std::path::PathBuf;
+
+use api::client::Address;
+use api::task::Side;
+use api::vm::VmState;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand};
+
+use crate::value::{self, TaskRef};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    done: for a migration, the virtual machine has moved
+  1    failed: a migrated virtual machine runs on at the source; or any other failure
+  2    the command line is wrong, or ferryd refused a value of it
+  3    refused by the checks before anything moved, or the virtual machine is being moved already
+  4    cancelled: the virtual machine is at the source as before
+  5    a person must decide; the message says between what
+  130  interrupted (Ctrl-C) and 143 terminated: what was begun goes on in ferryd";
+
+const EXAMPLES: &str = "\
+Examples:
+  ferry host add kvm2 qemu+ssh://root@kvm2/system
+  ferry migrate web1 --to kvm2
+  ferry task list";
+
+/// Moves running virtual machines between hosts under plain libvirt.
+///
+/// The work is done by ferryd, the controller; this command asks it and shows what it does. It finds ferryd by its
+/// socket on this machine, or where --server says.
+#[derive(Debug, Parser)]
+#[command(name = "ferry", version, after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"), subcommand_required = true)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// What every command takes.
+    #[command(flatten)]
+    pub(crate) global: Global,
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Everywhere")]
+pub(crate) struct Global {
+    /// Where ferryd is: unix:/run/ferry/ferry.sock or http://127.0.0.1:8070
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "FERRY_SERVER",
+        default_value = "unix:/run/ferry/ferry.sock"
+    )]
+    pub(crate) server: Address,
+    /// Print JSON for programs instead of text for people
+    ///
+    /// One JSON value on standard output, in the form of the REST interface; `task watch` prints one event per line.
+    /// An error that ferryd reports is printed as its problem document.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+/// The nouns and verbs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Register hosts and show them
+    #[command(subcommand)]
+    Host(HostCommand),
+    /// Show the virtual machines on the registered hosts
+    #[command(subcommand)]
+    Vm(VmCommand),
+    /// Move a running virtual machine to another host
+    Migrate(MigrateArgs),
+    /// Show, watch and stop what ferryd does
+    #[command(subcommand)]
+    Task(TaskCommand),
+    /// Print the completions for a shell
+    ///
+    /// For bash: ferry completions bash > /etc/bash_completion.d/ferry
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages
+    #[command(hide = true)]
+    Man {
+        /// The directory to write them to; it must exist.
+        directory: PathBuf,
+    },
+}
+
+/// `ferry host …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum HostCommand {
+    /// Register a host
+    ///
+    /// ferryd connects to it before it is registered. The first time, the fingerprint of the host's ssh key is shown and
+    /// must be confirmed, or be given with --fingerprint. Where ferryd has no key that the host accepts, a password is
+    /// used once to put Ferry's own key there; it is not stored.
+    Add(HostAdd),
+    /// List the registered hosts
+    List,
+    /// Show one host
+    Show {
+        /// The host's registered name
+        #[arg(value_name = "NAME", value_parser = value::host_name)]
+        name: String,
+    },
+    /// Forget a host; nothing on it is changed
+    Remove {
+        /// The host's registered name
+        #[arg(value_name = "NAME", value_parser = value::host_name)]
+        name: String,
+    },
+}
+
+/// `ferry host add`
+#[derive(Debug, Args)]
+pub(crate) struct HostAdd {
+    /// The name to register the host under: letters, digits, '.', '_' and '-'
+    #[arg(value_parser = value::host_name)]
+    pub(crate) name: String,
+    /// libvirt's connection URI: qemu+ssh://root@kvm2/system, or qemu:///system for the machine ferryd runs on
+    #[arg(value_parser = value::uri)]
+    pub(crate) uri: String,
+    /// The libvirt URI by which the other hosts reach this one, where it differs from URI
+    #[arg(long, value_name = "URI", value_parser = value::uri)]
+    pub(crate) peer_uri: Option<String>,
+    /// Read a password for the ssh login from standard input (the first line)
+    #[arg(long)]
+    pub(crate) password_stdin: bool,
+    /// Trust the host's ssh key if it has this fingerprint (SHA256:…)
+    #[arg(long, value_name = "FINGERPRINT", value_parser = value::fingerprint)]
+    pub(crate) fingerprint: Option<String>,
+}
+
+/// `ferry vm …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum VmCommand {
+    /// List virtual machines
+    List {
+        /// Only those on this host
+        #[arg(long, value_name = "HOST", value_parser = value::host_name)]
+        host: Option<String>,
+        /// Only those in this state
+        #[arg(long, value_name = "STATE", value_parser = states())]
+        state: Option<VmState>,
+    },
+    /// Show one virtual machine
+    Show {
+        /// Its name or UUID
+        #[arg(value_name = "VM", value_parser = value::vm_name)]
+        vm: String,
+        /// The host it is on, where several hosts have one of that name
+        #[arg(long, value_name = "HOST", value_parser = value::host_name)]
+        host: Option<String>,
+    },
+}
+
+/// `ferry migrate`
+///
+/// The virtual machine runs on while its memory is copied, and is paused only for the switch-over. Everything that
+/// speaks against the move is checked before anything is touched.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct MigrateArgs {
+    /// The virtual machine's name or UUID
+    #[arg(value_name = "VM", value_parser = value::vm_name)]
+    pub(crate) vm: String,
+    /// The registered host to move it to
+    #[arg(long, value_name = "HOST", value_parser = value::host_name)]
+    pub(crate) to: String,
+    /// The registered host it is on, where several hosts have one of that name
+    #[arg(long, value_name = "HOST", value_parser = value::host_name)]
+    pub(crate) from: Option<String>,
+    /// The longest pause allowed at the switch-over, like 300ms or 1.5s [without it: libvirt's, 300ms]
+    #[arg(long, value_name = "TIME", value_parser = value::downtime_ms)]
+    pub(crate) max_downtime: Option<u64>,
+    /// The most bandwidth to use, like 100MiB/s or 1.5GiB/s [without it: as much as there is]
+    #[arg(long, value_name = "RATE", value_parser = value::bandwidth_mib_s)]
+    pub(crate) bandwidth: Option<u64>,
+    /// Send the memory encrypted, through libvirt's own connection; costs speed
+    #[arg(long)]
+    pub(crate) secure: bool,
+    /// Only start the migration; do not wait for its end
+    #[arg(long)]
+    pub(crate) detach: bool,
+}
+
+/// `ferry task …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum TaskCommand {
+    /// List the tasks under way, newest first
+    List {
+        /// Those that have ended, too
+        #[arg(long)]
+        all: bool,
+    },
+    /// Show one task
+    Show {
+        /// Its id, or the beginning of it
+        #[arg(value_name = "ID", value_parser = value::task_ref)]
+        id: TaskRef,
+    },
+    /// Watch a task until it ends; the exit code is that of its end
+    #[command(after_help = EXIT_CODES)]
+    Watch {
+        /// Its id, or the beginning of it
+        #[arg(value_name = "ID", value_parser = value::task_ref)]
+        id: TaskRef,
+    },
+    /// Ask a task to stop; the virtual machine stays at the source
+    Cancel {
+        /// Its id, or the beginning of it
+        #[arg(value_name = "ID", value_parser = value::task_ref)]
+        id: TaskRef,
+    },
+    /// Decide for a task that needs a person
+    ///
+    /// The other side's copy is destroyed, and that is verified, before the kept one runs.
+    Resolve(ResolveArgs),
+}
+
+/// `ferry task resolve`
+#[derive(Debug, Args)]
+pub(crate) struct ResolveArgs {
+    /// Its id, or the beginning of it
+    #[arg(value_name = "ID", value_parser = value::task_ref)]
+    pub(crate) id: TaskRef,
+    /// Which side's copy to keep
+    #[arg(long, value_name = "SIDE", value_parser = sides())]
+    pub(crate) keep: Side,
+    /// The other host is powered off and stays so until it was cleaned; you vouch for that
+    #[arg(long)]
+    pub(crate) fenced: bool,
+}
+
+/// One of the words of an enum of the API, read back from the word itself.
+fn words<T>(all: &'static [&'static str]) -> impl TypedValueParser<Value = T>
+where
+    T: serde::de::DeserializeOwned + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(all).try_map(|word| serde_json::from_value(serde_json::Value::String(word)))
+}
+
+fn states() -> impl TypedValueParser<Value = VmState> {
+    words(&["running", "blocked", "paused", "shutdown", "shutoff", "crashed", "pmsuspended", "nostate"])
+}
+
+fn sides() -> impl TypedValueParser<Value = Side> {
+    words(&["source", "destination"])
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_full_migrate_is_read() {
+        let line = "ferry migrate web1 --to kvm2 --from kvm1 --max-downtime 300ms --bandwidth 1GiB/s --secure --json";
+        let cli = parse(line).unwrap();
+        let Command::Migrate(args) = cli.command else { panic!("not migrate") };
+        assert_eq!(
+            (args.vm.as_str(), args.to.as_str(), args.from.as_deref()),
+            ("web1", "kvm2", Some("kvm1"))
+        );
+        assert_eq!(
+            (args.max_downtime, args.bandwidth, args.secure, args.detach),
+            (Some(300), Some(1024), true, false)
+        );
+        assert!(cli.global.json);
+    }
+
+    #[test]
+    fn words_of_the_api_are_taken() {
+        for word in
+            ["running", "blocked", "paused", "shutdown", "shutoff", "crashed", "pmsuspended", "nostate"]
+        {
+            let cli = parse(&format!("ferry vm list --state {word}")).unwrap();
+            let Command::Vm(VmCommand::List { state: Some(state), .. }) = cli.command else {
+                panic!("{word}")
+            };
+            assert_eq!(state.as_str(), word);
+        }
+        let cli = parse("ferry task resolve 0198 --keep destination --fenced").unwrap();
+        let Command::Task(TaskCommand::Resolve(args)) = cli.command else { panic!("not resolve") };
+        assert_eq!((args.keep, args.fenced), (Side::Destination, true));
+    }
+
+    #[test]
+    fn what_could_be_an_option_is_refused() {
+        for line in [
+            "ferry vm show -- -x",
+            "ferry host add -- -x qemu:///system",
+            "ferry migrate v --to=-x",
+            "ferry host show -x",
+        ] {
+            let error = parse(line).unwrap_err();
+            assert!(
+                matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::UnknownArgument),
+                "{line}: {error}"
+            );
+            assert_eq!(error.exit_code(), 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn https_is_refused_plainly() {
+        let error = parse("ferry host list --server https://kvm1").unwrap_err();
+        assert!(error.to_string().contains("https is not offered yet"), "{error}");
+    }
+}

@@ -1,0 +1,66 @@
+//! What the commands do, one file per noun.
+
+mod host;
+mod migrate;
+mod pages;
+mod task;
+mod vm;
+
+use std::io::{self, IsTerminal};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use api::client::Client;
+
+use crate::cli::{Cli, Command};
+use crate::exit::{Exit, Failure};
+
+/// What every command works with.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// `ferryd`.
+    pub(crate) client: Client,
+    /// JSON was asked for.
+    pub(crate) json: bool,
+    /// A person can be asked: standard input and standard error are a terminal.
+    pub(crate) can_ask: bool,
+    /// A live bar can be drawn on standard error.
+    pub(crate) can_draw: bool,
+}
+
+impl Context {
+    fn new(client: Client, json: bool) -> Self {
+        let terminal = io::stderr().is_terminal();
+        // Any value that is not empty counts (no-color.org); a dumb terminal cannot move its cursor.
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+            || std::env::var_os("TERM").is_some_and(|value| value == "dumb");
+        Self { client, json, can_ask: terminal && io::stdin().is_terminal(), can_draw: terminal && !plain }
+    }
+}
+
+/// Runs a command.
+///
+/// # Errors
+/// Why it was not done; [`Failure::exit`] has the code to end with.
+pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
+    let context = Context::new(Client::new(cli.global.server), cli.global.json);
+    match cli.command {
+        Command::Host(command) => block_on(host::run(&context, command)),
+        Command::Vm(command) => block_on(vm::run(&context, command)),
+        Command::Migrate(args) => block_on(migrate::run(&context, args)),
+        Command::Task(command) => block_on(task::run(&context, command)),
+        Command::Completions { shell } => pages::completions(shell),
+        Command::Man { directory } => pages::man(&directory),
+    }
+}
+
+/// Runs on this thread alone: starting others would cost more than they bring.
+fn block_on(work: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|source| Failure::Io { what: "starting", source })?.block_on(work)
+}
+
+/// The time of day in milliseconds since the Unix epoch.
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
