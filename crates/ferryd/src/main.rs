@@ -1,3 +1,184 @@
 //! `ferryd`: Ferry's controller.
 
-fn main() {}
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use ferryd::config::{self, Config, DataDir, Flags};
+use ferryd::http::{AppState, Door, listen, router};
+use ferryd::store::Store;
+use ferryd::store::sqlite::SqliteStore;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// How long requests under way may take to end at shutdown.
+const GRACE: Duration = Duration::from_secs(5);
+/// How often old events are removed.
+const PRUNE_EVERY: Duration = Duration::from_secs(6 * 3600);
+
+/// Ferry's controller: moves virtual machines between hosts with plain libvirt.
+#[derive(Parser)]
+#[command(name = "ferryd", version)]
+struct Cli {
+    /// The configuration file [default: /etc/ferry/ferryd.toml, where it exists].
+    #[arg(long, env = "FERRYD_CONFIG", value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    flags: Flags,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Print the configuration in effect, as a file that says the same.
+    Config,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let config = match Config::load(cli.flags, cli.config.as_deref()) {
+        Ok(config) => config,
+        Err(error) => return fail(&error.into(), 2),
+    };
+    if let Some(Command::Config) = cli.command {
+        return print(&config.to_toml());
+    }
+    match run(&config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error, 1),
+    }
+}
+
+/// Tells why it cannot go on, in the terminal's words, also where nothing is logged yet.
+#[expect(clippy::print_stderr, reason = "the last word of a program that ends")]
+fn fail(error: &anyhow::Error, code: u8) -> ExitCode {
+    eprintln!("ferryd: {error:#}");
+    ExitCode::from(code)
+}
+
+fn print(text: &str) -> ExitCode {
+    use std::io::Write;
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error.into(), 1),
+    }
+}
+
+fn run(config: &Config) -> anyhow::Result<()> {
+    // Whatever is created here, the database, the keys, the socket before it gets its mode, is nobody else's.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    config::init_logging(config).map_err(|error| anyhow::anyhow!("the log cannot be begun: {error}"))?;
+    let data_dir = DataDir::lock(&config.data_dir)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(serve(config, &data_dir));
+    // A thread that hangs in a call to a host must not keep the process.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    result
+}
+
+async fn serve(config: &Config, data_dir: &DataDir) -> anyhow::Result<()> {
+    let shutdown = CancellationToken::new();
+    let mut signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
+    let store = SqliteStore::open(&config.database())
+        .await
+        .with_context(|| format!("the database {} cannot be opened", config.database().display()))?;
+    let app = build(config, Arc::new(store.clone()), shutdown.clone()).await?;
+
+    let mut doors = JoinSet::new();
+    let socket = listen::unix(&config.socket).await?;
+    doors.spawn(listen::serve(socket, router(app.clone(), Door::Socket), shutdown.clone()));
+    if let Some(address) = config.listen_address() {
+        let listener = listen::tcp(address).await?;
+        tracing::info!(address = %listener.local_addr()?, "listening");
+        doors.spawn(listen::serve(listener, router(app.clone(), Door::Loopback), shutdown.clone()));
+    }
+    let pruning = tokio::spawn(prune(Arc::clone(&app.store), config.event_retention()));
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        socket = %config.socket.display(),
+        data_dir = %data_dir.path().display(),
+        "ready",
+    );
+    notify("READY=1");
+
+    let [terminate, interrupt] = &mut signals;
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("asked to end (SIGTERM)"),
+        _ = interrupt.recv() => tracing::info!("asked to end (SIGINT)"),
+        Some(door) = doors.join_next() => door.context("a listener fell")?.context("a listener failed")?,
+    }
+    notify("STOPPING=1");
+    shutdown.cancel();
+    pruning.abort();
+    if tokio::time::timeout(GRACE, async { while doors.join_next().await.is_some() {} }).await.is_err() {
+        tracing::warn!("requests under way were cut off");
+    }
+    remove_socket(config);
+    store.close().await;
+    Ok(())
+}
+
+/// Puts the parts together.
+async fn build(
+    _config: &Config,
+    store: Arc<dyn Store>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<AppState> {
+    Ok(AppState {
+        fleet: Arc::default(),
+        migrations: Arc::default(),
+        engine: Arc::default(),
+        store,
+        shutdown,
+    })
+}
+
+fn remove_socket(config: &Config) {
+    if let Err(error) = std::fs::remove_file(&config.socket) {
+        tracing::warn!(%error, socket = %config.socket.display(), "the socket stays behind");
+    }
+}
+
+/// Removes old events, now and then.
+async fn prune(store: Arc<dyn Store>, keep: Option<Duration>) {
+    let Some(keep) = keep else { return };
+    let mut every = tokio::time::interval(PRUNE_EVERY);
+    loop {
+        every.tick().await;
+        let before =
+            SystemTime::now().checked_sub(keep).and_then(|t| t.duration_since(SystemTime::UNIX_EPOCH).ok());
+        let Some(before_ms) = before.and_then(|before| u64::try_from(before.as_millis()).ok()) else {
+            continue;
+        };
+        match store.prune_events(before_ms).await {
+            Ok(0) => {}
+            Ok(events) => tracing::info!(events, "removed old events"),
+            Err(error) => tracing::error!(error = %ferryd::http::problem::chain(&error), "old events stay"),
+        }
+    }
+}
+
+/// Tells the service manager, where one asks for it (systemd's `sd_notify`).
+fn notify(state: &str) {
+    let Some(address) = std::env::var_os("NOTIFY_SOCKET") else { return };
+    if let Err(error) = send_state(&address, state) {
+        tracing::warn!(%error, "the service manager cannot be told");
+    }
+}
+
+fn send_state(address: &std::ffi::OsStr, state: &str) -> std::io::Result<()> {
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::net::{SocketAddr, UnixDatagram};
+    let address = match address.as_bytes() {
+        // An `@` stands for the zero byte of an abstract address.
+        [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
+        _ => SocketAddr::from_pathname(address)?,
+    };
+    UnixDatagram::unbound()?.send_to_addr(state.as_bytes(), &address).map(drop)
+}

@@ -1,1 +1,67 @@
-//! Under construction.
+//! The doors of `ferryd`: our own API under `/api/v1`, and the inherited contract beside it.
+//!
+//! * [`v1`] – one file per resource; each handler takes a request apart, makes one call and answers.
+//! * [`kimchi`] – the inherited contract, a thin adapter.
+//! * [`events`] – the store's events as a stream of Server-Sent Events.
+//! * [`extract`] – what is taken out of a request, and how it is refused; [`problem`] – how every error is answered.
+//! * [`guard`] – what goes for every request: logging, foreign pages, `OPTIONS`.
+//! * [`listen`] – the Unix socket and the loopback address.
+
+use std::sync::Arc;
+
+use axum::{Router, middleware};
+use tokio_util::sync::CancellationToken;
+
+use crate::inventory::Fleet;
+use crate::migration::Migrations;
+use crate::store::Store;
+use crate::task::Engine;
+
+pub mod events;
+pub mod extract;
+pub mod guard;
+pub mod kimchi;
+pub mod listen;
+pub mod problem;
+pub mod v1;
+
+/// Everything that a handler may use. Cheap to clone.
+#[derive(Clone)]
+pub struct AppState {
+    /// Registered hosts and what they run.
+    pub fleet: Arc<Fleet>,
+    /// Accepts migrations.
+    pub migrations: Arc<Migrations>,
+    /// Runs tasks.
+    pub engine: Arc<Engine>,
+    /// Reads tasks and events.
+    pub store: Arc<dyn Store>,
+    /// Cancelled when `ferryd` shuts down: streams end then.
+    pub shutdown: CancellationToken,
+}
+
+/// By which door requests come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// The Unix socket: its permissions say who may.
+    Socket,
+    /// The loopback address: any web page that a local browser shows can reach it, so its origin is checked.
+    Loopback,
+}
+
+/// Every route, as it is served at one door.
+pub fn router(app: AppState, door: Door) -> Router {
+    let router = Router::new()
+        .merge(v1::router())
+        .method_not_allowed_fallback(problem::method_not_allowed)
+        .merge(kimchi::router())
+        .fallback(problem::no_such_route)
+        .with_state(app);
+    // Layers of the router itself would lie inside of what adds `Allow` to an answer.
+    let router = Router::new().fallback_service(router).layer(middleware::from_fn(guard::options));
+    let router = match door {
+        Door::Socket => router,
+        Door::Loopback => router.layer(middleware::from_fn(guard::own_pages_only)),
+    };
+    router.layer(middleware::from_fn(guard::log))
+}

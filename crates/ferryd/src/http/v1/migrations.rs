@@ -1,0 +1,46 @@
+//! `/migrations`: moving virtual machines.
+
+use api::task::{MigrationRequest, Task, TaskKind, TaskQuery};
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+
+use super::tasks::LIST_LIMIT;
+use super::{PREFIX, to_the_end};
+use crate::http::AppState;
+use crate::http::extract::{Json, Query};
+use crate::http::problem::{Failure, problems};
+
+problems!(ListProblems: BadRequest);
+problems!(StartProblems: BadRequest, BadValue, UnsupportedMediaType, TooLarge, UnknownVm, AmbiguousVm, UnknownHost,
+    AlreadyMigrating, RefusedByChecks, HostKeyUnknown, HostKeyChanged, AccessDenied, HostUnreachable, Libvirt);
+
+/// Migrations by filter, newest first, at most 1000.
+#[utoipa::path(get, path = "/migrations", tag = "migrations", operation_id = "list_migrations", params(TaskQuery),
+    responses((status = 200, description = "The migrations' tasks.", body = [Task]), ListProblems))]
+pub async fn list(
+    State(app): State<AppState>,
+    Query(query): Query<TaskQuery>,
+) -> Result<Json<Vec<Task>>, Failure> {
+    let mut tasks = app.store.tasks(&query, LIST_LIMIT).await?;
+    tasks.retain(|task| task.kind == TaskKind::Migration);
+    Ok(Json(tasks))
+}
+
+/// Checks and begins a migration.
+///
+/// Answered as soon as the checks have passed and the task is stored; follow it by `GET /api/v1/events?task=…&after=0`.
+#[utoipa::path(post, path = "/migrations", tag = "migrations", operation_id = "start_migration",
+    request_body = MigrationRequest,
+    responses(
+        (status = 202, description = "It is accepted and begins.", body = Task,
+            headers(("location" = String, description = "The task's address."))),
+        StartProblems))]
+pub async fn start(
+    State(app): State<AppState>,
+    Json(request): Json<MigrationRequest>,
+) -> Result<impl IntoResponse, Failure> {
+    let task = to_the_end(async move { app.migrations.start(request).await }).await?;
+    let location = [(header::LOCATION, format!("{PREFIX}/tasks/{}", task.id))];
+    Ok((StatusCode::ACCEPTED, location, Json(task)))
+}
