@@ -3,6 +3,7 @@
 use std::io;
 
 use rustix::termios::{LocalModes, OptionalActions, QueueSelector, Termios, tcflush, tcgetattr, tcsetattr};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -33,8 +34,9 @@ pub(crate) fn forget_typed() {
 /// # Errors
 /// [`Failure::Interrupted`] after Ctrl-C; or when standard input cannot be read.
 pub(crate) async fn line(question: &str) -> Result<Zeroizing<String>, Failure> {
+    let interrupt = interrupt()?;
     say::ask(question);
-    Ok(await_line().await?.unwrap_or_default())
+    Ok(await_line(interrupt).await?.unwrap_or_default())
 }
 
 /// Asks for a password and reads it without showing it; where standard input is no terminal, reads its first line. The caller
@@ -43,11 +45,12 @@ pub(crate) async fn line(question: &str) -> Result<Zeroizing<String>, Failure> {
 /// # Errors
 /// As [`line`], and when there is none.
 pub(crate) async fn password(question: &str) -> Result<String, Failure> {
+    let interrupt = interrupt()?;
     let echo = Echo::off();
     if echo.is_some() {
         say::ask(question);
     }
-    let line = await_line().await;
+    let line = await_line(interrupt).await;
     if echo.is_some() {
         // The person's own line feed was not shown.
         say::ask("\n");
@@ -59,10 +62,15 @@ pub(crate) async fn password(question: &str) -> Result<String, Failure> {
     }
 }
 
-async fn await_line() -> Result<Option<Zeroizing<String>>, Failure> {
+/// Ctrl-C; caught before anything is asked or the terminal is changed, so that it cannot end the process in between.
+fn interrupt() -> Result<Signal, Failure> {
+    signal(SignalKind::interrupt()).map_err(|source| Failure::Io { what: "catching signals", source })
+}
+
+async fn await_line(mut interrupt: Signal) -> Result<Option<Zeroizing<String>>, Failure> {
     let line = tokio::select! {
         line = begin_line() => line,
-        _ = tokio::signal::ctrl_c() => return Err(Failure::Interrupted),
+        _ = interrupt.recv() => return Err(Failure::Interrupted),
     };
     let line = line.unwrap_or_else(|_| Err(io::ErrorKind::UnexpectedEof.into()));
     line.map_err(|source| Failure::Io { what: "standard input", source })

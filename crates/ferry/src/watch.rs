@@ -10,7 +10,7 @@
 //! ```
 //! Invariant: leaving changes nothing about the task; only `c` does, and then its end is waited for.
 
-use api::client::{EventStream, Item};
+use api::client::{ClientError, EventStream, Item};
 use api::event::Event;
 use api::task::Task;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -102,20 +102,7 @@ impl<'a> Watch<'a> {
     pub(crate) async fn run(mut self) -> Result<End, Failure> {
         self.screen.task(&self.task)?;
         let end = loop {
-            let happening = tokio::select! {
-                biased;
-                item = self.stream.next() => match item {
-                    Ok(item) => Happening::Item(item),
-                    Err(error) => {
-                        self.screen.clear();
-                        let hint = format!("The task may go on without this command: ferry task watch {}", self.task.id);
-                        return Err(Failure::hint(error, hint));
-                    }
-                },
-                exit = self.signals.next() => Happening::Signal(exit),
-                answer = answer(&mut self.question) => Happening::Answer(answer),
-            };
-            let end = match happening {
+            let end = match self.happening().await? {
                 Happening::Item(item) => self.on_item(item).await?,
                 Happening::Signal(exit) => self.on_signal(exit),
                 Happening::Answer(answer) => self.on_answer(answer).await?,
@@ -133,6 +120,23 @@ impl<'a> Watch<'a> {
             say::err(&render::task::left_running(task));
         }
         Ok(end)
+    }
+
+    /// Waits for whatever comes first.
+    async fn happening(&mut self) -> Result<Happening, Failure> {
+        tokio::select! {
+            // The task's end counts for more than what a person wants of it.
+            biased;
+            item = self.stream.next() => match item {
+                Ok(item) => Ok(Happening::Item(item)),
+                Err(error) => {
+                    self.screen.clear();
+                    Err(lost(&error, &self.task))
+                }
+            },
+            exit = self.signals.next() => Ok(Happening::Signal(exit)),
+            answer = answer(&mut self.question) => Ok(Happening::Answer(answer)),
+        }
     }
 
     async fn on_item(&mut self, item: Item) -> Result<Option<End>, Failure> {
@@ -202,6 +206,14 @@ impl<'a> Watch<'a> {
     fn left(&self, exit: Exit) -> End {
         End::Left(self.task.clone(), exit)
     }
+}
+
+/// Whatever the reason, it says nothing of how the task ends.
+fn lost(error: &ClientError, task: &Task) -> Failure {
+    Failure::Plain(format!(
+        "what becomes of the migration of {} cannot be seen any more: {error}\nIt may go on all the same: ferry task watch {}",
+        task.vm, task.id
+    ))
 }
 
 /// Waits for the answer to an open question; without one, for ever. None when the input ended or cannot be read.

@@ -1,4 +1,5 @@
-//! Reads a stream of Server-Sent Events (WHATWG HTML, section 9.2). Pure: bytes in, messages out.
+//! Reads a stream of Server-Sent Events (WHATWG HTML, section 9.2). Pure: bytes in, messages out. The `id` and `retry` fields
+//! are passed over: an event of Ferry's holds its own id, and when to try again is the client's matter.
 
 use std::collections::VecDeque;
 
@@ -8,8 +9,6 @@ const LIMIT_BYTES: usize = 8 * 1024 * 1024;
 /// One message of the stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Message {
-    /// The last `id:` seen, in this message or before it.
-    pub(super) id: Option<String>,
     /// The `event:` field; `message` where there was none.
     pub(super) event: String,
     /// The `data:` lines, joined by line feeds.
@@ -33,7 +32,6 @@ pub(super) struct Parser {
     line: Vec<u8>,
     after_cr: bool,
     past_first_line: bool,
-    id: Option<String>,
     event: String,
     data: Option<String>,
     ready: VecDeque<Message>,
@@ -90,7 +88,6 @@ impl Parser {
                 None => self.data = Some(value.to_owned()),
             },
             "event" => value.clone_into(&mut self.event),
-            "id" if !value.contains('\0') => self.id = Some(value.to_owned()),
             _ => {}
         }
         Ok(())
@@ -100,7 +97,7 @@ impl Parser {
         let event = std::mem::take(&mut self.event);
         let Some(data) = self.data.take() else { return };
         let event = if event.is_empty() { "message".to_owned() } else { event };
-        self.ready.push_back(Message { id: self.id.clone(), event, data });
+        self.ready.push_back(Message { event, data });
     }
 }
 
@@ -108,8 +105,8 @@ impl Parser {
 mod tests {
     use super::*;
 
-    fn message(id: Option<&str>, event: &str, data: &str) -> Message {
-        Message { id: id.map(str::to_owned), event: event.to_owned(), data: data.to_owned() }
+    fn message(event: &str, data: &str) -> Message {
+        Message { event: event.to_owned(), data: data.to_owned() }
     }
 
     fn parse(chunks: &[&[u8]]) -> Vec<Message> {
@@ -123,11 +120,7 @@ mod tests {
     #[test]
     fn every_cut_gives_the_same() {
         let text = "\u{feff}id: 1\nevent: task\ndata: a\ndata:b\n\n: keep-alive\n\nid:2\r\ndata: ü\r\n\r\ndata\r\rdata: half";
-        let expected = vec![
-            message(Some("1"), "task", "a\nb"),
-            message(Some("2"), "message", "ü"),
-            message(Some("2"), "message", ""),
-        ];
+        let expected = vec![message("task", "a\nb"), message("message", "ü"), message("message", "")];
         let bytes = text.as_bytes();
         for cut in 0..=bytes.len() {
             assert_eq!(parse(&[&bytes[..cut], &bytes[cut..]]), expected, "cut at {cut}");
@@ -139,8 +132,8 @@ mod tests {
     #[test]
     fn comments_unknown_fields_and_empty_events_say_nothing() {
         assert_eq!(parse(&[b":\n\n: x\n\nretry: 5\nevent: task\n\nid: 7\n\n"]), vec![]);
-        assert_eq!(parse(&[b"event: task\n\ndata: x\n\n"]), vec![message(None, "message", "x")]);
-        assert_eq!(parse(&[b"id: 3\nid: 4\0\ndata: x\n\n"]), vec![message(Some("3"), "message", "x")]);
+        assert_eq!(parse(&[b"event: task\n\ndata: x\n\n"]), vec![message("message", "x")]);
+        assert_eq!(parse(&[b"id: 3\nid: 4\0\ndata: x\n\n"]), vec![message("message", "x")]);
     }
 
     #[test]
