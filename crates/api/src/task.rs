@@ -221,7 +221,7 @@ pub enum Side {
 }
 
 /// Body of `POST /api/v1/tasks/{id}/resolve`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResolveRequest {
     /// Which copy to keep; the other one is destroyed and that is verified before this one runs.

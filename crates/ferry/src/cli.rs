@@ -51,6 +51,7 @@ pub(crate) struct Global {
         global = true,
         value_name = "URL",
         env = "FERRY_SERVER",
+        hide_env_values = true,
         default_value = "unix:/run/ferry/ferry.sock"
     )]
     pub(crate) server: Address,
@@ -72,6 +73,12 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Vm(VmCommand),
     /// Move a running virtual machine to another host
+    ///
+    /// The virtual machine runs on while its memory is copied, and is paused only for the switch-over. Everything that
+    /// speaks against the move is checked before anything is touched. Shows a live bar on a terminal, a line for each
+    /// phase elsewhere. Ctrl-C on a terminal asks whether to cancel the migration or to leave it running; elsewhere it
+    /// leaves it running.
+    #[command(after_help = EXIT_CODES)]
     Migrate(MigrateArgs),
     /// Show, watch and stop what ferryd does
     #[command(subcommand)]
@@ -160,11 +167,7 @@ pub(crate) enum VmCommand {
 }
 
 /// `ferry migrate`
-///
-/// The virtual machine runs on while its memory is copied, and is paused only for the switch-over. Everything that
-/// speaks against the move is checked before anything is touched.
 #[derive(Debug, Args)]
-#[command(after_help = EXIT_CODES)]
 pub(crate) struct MigrateArgs {
     /// The virtual machine's name or UUID
     #[arg(value_name = "VM", value_parser = value::vm_name)]

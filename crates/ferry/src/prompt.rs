@@ -43,7 +43,7 @@ pub(crate) async fn line(question: &str) -> Result<Zeroizing<String>, Failure> {
 /// wipes it after use.
 ///
 /// # Errors
-/// As [`line`], and when there is none.
+/// As [`line()`], and when there is none.
 pub(crate) async fn password(question: &str) -> Result<String, Failure> {
     let interrupt = interrupt()?;
     let echo = Echo::off();
