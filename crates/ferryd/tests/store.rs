@@ -1,5 +1,7 @@
 //! What every database must do for Ferry: one suite of checks over `dyn Store`, and a few that only a file can fail.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
 mod sqlite {
     //! The checks that are about a file on disk.
 

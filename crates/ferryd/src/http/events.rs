@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use api::event::Event;
 use axum::response::sse;
@@ -12,12 +13,13 @@ use futures_util::Stream;
 use futures_util::stream::unfold;
 use serde::Deserialize;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
-use super::AppState;
 use super::problem::chain;
 use crate::model::TaskId;
+use crate::store::Store;
 
 /// Events read from the store at once.
 const BATCH: u32 = 256;
@@ -33,9 +35,19 @@ pub struct EventQuery {
     pub task: Option<Uuid>,
 }
 
+/// Where events come from, and when they end.
+#[derive(Clone)]
+pub struct Source {
+    /// Holds the events.
+    pub store: Arc<dyn Store>,
+    /// Changes whenever there is a newer one.
+    pub newest: watch::Receiver<i64>,
+    /// Ends the stream.
+    pub shutdown: CancellationToken,
+}
+
 struct Follower {
-    app: AppState,
-    newest: watch::Receiver<i64>,
+    source: Source,
     after: i64,
     task: Option<TaskId>,
     ready: VecDeque<Event>,
@@ -44,12 +56,11 @@ struct Follower {
 
 /// The events after this id, of one task where given. Ends at shutdown, and when the store fails: the client then resumes.
 pub fn follow(
-    app: AppState,
+    source: Source,
     after: i64,
     task: Option<TaskId>,
 ) -> impl Stream<Item = Result<sse::Event, Infallible>> + Send + use<> {
-    let newest = app.engine.events();
-    let follower = Follower { app, newest, after, task, ready: VecDeque::new(), greeted: false };
+    let follower = Follower { source, after, task, ready: VecDeque::new(), greeted: false };
     unfold(follower, async |mut follower| {
         let message = follower.next().await?;
         Some((Ok(message), follower))
@@ -64,7 +75,7 @@ impl Follower {
             return Some(sse::Event::default().id(self.after.to_string()));
         }
         loop {
-            if self.app.shutdown.is_cancelled() {
+            if self.source.shutdown.is_cancelled() {
                 return None;
             }
             if let Some(event) = self.ready.pop_front() {
@@ -72,8 +83,8 @@ impl Follower {
                 return message(&event);
             }
             // Marked as seen before the store is asked: what is stored meanwhile wakes the wait below.
-            self.newest.borrow_and_update();
-            match self.app.store.events_after(self.after, self.task, BATCH).await {
+            self.source.newest.borrow_and_update();
+            match self.source.store.events_after(self.after, self.task, BATCH).await {
                 Ok(events) => self.ready.extend(events),
                 Err(error) => {
                     tracing::error!(error = %chain(&error), "an event stream ends: the store failed");
@@ -82,8 +93,8 @@ impl Follower {
             }
             if self.ready.is_empty() {
                 tokio::select! {
-                    changed = self.newest.changed() => changed.ok()?,
-                    () = self.app.shutdown.cancelled() => return None,
+                    changed = self.source.newest.changed() => changed.ok()?,
+                    () = self.source.shutdown.cancelled() => return None,
                 }
             }
         }

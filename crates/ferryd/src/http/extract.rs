@@ -13,7 +13,7 @@ use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::problem::{Failure, shortened};
+use super::problem::{Failure, cut, shortened};
 use crate::model::TaskId;
 
 /// No request is larger; the largest sensible one has a few hundred bytes.
@@ -193,7 +193,7 @@ fn json_problem(error: &serde_path_to_error::Error<serde_json::Error>) -> Proble
         return not_json(inner);
     }
     let text = inner.to_string();
-    wrong_field(Problem::new(Code::BadRequest, text.clone()), error.path(), &text)
+    wrong_field(error.path(), &text)
 }
 
 fn not_json(error: &serde_json::Error) -> Problem {
@@ -206,7 +206,7 @@ fn query_problem(rejection: &axum::extract::rejection::QueryRejection) -> Proble
         type QueryError = serde_path_to_error::Error<serde::de::value::Error>;
         if let Some(error) = error.downcast_ref::<QueryError>() {
             let text = error.inner().to_string();
-            return wrong_field(Problem::new(Code::BadRequest, text.clone()), error.path(), &text);
+            return wrong_field(error.path(), &text);
         }
         source = error.source();
     }
@@ -214,7 +214,9 @@ fn query_problem(rejection: &axum::extract::rejection::QueryRejection) -> Proble
 }
 
 /// Names the field that is wrong: where the reading stopped, or what serde says is missing, unknown or there twice.
-fn wrong_field(problem: Problem, path: &serde_path_to_error::Path, text: &str) -> Problem {
+fn wrong_field(path: &serde_path_to_error::Path, text: &str) -> Problem {
+    // serde quotes the value, however long it is.
+    let problem = Problem::new(Code::BadRequest, cut(text, 400));
     let named = ["unknown field `", "missing field `", "duplicate field `"]
         .iter()
         .find_map(|start| text.strip_prefix(start)?.split_once('`'))

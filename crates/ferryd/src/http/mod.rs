@@ -9,9 +9,11 @@
 
 use std::sync::Arc;
 
+use api::problem::{Code, Problem};
 use axum::{Router, middleware};
 use tokio_util::sync::CancellationToken;
 
+use self::problem::Failure;
 use crate::inventory::Fleet;
 use crate::migration::Migrations;
 use crate::store::Store;
@@ -64,4 +66,18 @@ pub fn router(app: AppState, door: Door) -> Router {
         Door::Loopback => router.layer(middleware::from_fn(guard::own_pages_only)),
     };
     router.layer(middleware::from_fn(guard::log))
+}
+
+/// Runs what changes something to its end even when the client hangs up meanwhile: a handler is dropped then, and half a
+/// registration or a task that nobody was told to begin would stay behind.
+async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Problem>> + Send + 'static,
+) -> Result<T, Failure> {
+    match tokio::spawn(work).await {
+        Ok(result) => Ok(result?),
+        Err(error) => {
+            tracing::error!(%error, "a request was not carried out");
+            Err(Problem::new(Code::Internal, "the request met a fault of Ferry's").into())
+        }
+    }
 }

@@ -82,8 +82,12 @@ pub async fn method_not_allowed(method: Method, uri: Uri) -> Failure {
 
 /// A text of a request as it may stand in an answer: not longer than a person reads.
 pub fn shortened(text: &str) -> String {
-    const LONGEST: usize = 100;
-    match text.char_indices().nth(LONGEST) {
+    cut(text, 100)
+}
+
+/// The first characters of a text.
+pub(super) fn cut(text: &str, characters: usize) -> String {
+    match text.char_indices().nth(characters) {
         None => text.to_owned(),
         Some((end, _)) => format!("{}…", &text[..end]),
     }

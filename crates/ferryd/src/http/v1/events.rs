@@ -10,7 +10,7 @@ use axum::response::IntoResponse;
 use axum::response::sse::{KeepAlive, Sse};
 
 use crate::http::AppState;
-use crate::http::events::{EventQuery, follow};
+use crate::http::events::{EventQuery, Source, follow};
 use crate::http::extract::Query;
 use crate::http::problem::{Failure, problems, shortened};
 use crate::model::TaskId;
@@ -42,7 +42,8 @@ pub async fn stream(
         Some(id) => known("Last-Event-ID", id, newest)?,
         None => query.after.map_or(Ok(newest), |id| known("after", id, newest))?,
     };
-    let events = follow(app, after, query.task.map(TaskId));
+    let source = Source { newest: app.engine.events(), store: app.store, shutdown: app.shutdown };
+    let events = follow(source, after, query.task.map(TaskId));
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }
 

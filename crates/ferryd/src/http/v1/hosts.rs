@@ -6,10 +6,10 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 
-use super::{PREFIX, to_the_end};
-use crate::http::AppState;
+use super::PREFIX;
 use crate::http::extract::{Json, NamePath};
 use crate::http::problem::{Failure, problems, shortened};
+use crate::http::{AppState, to_the_end};
 
 problems!(ListProblems:);
 problems!(ShowProblems: BadRequest, UnknownHost);

@@ -5,11 +5,11 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 
+use super::PREFIX;
 use super::tasks::LIST_LIMIT;
-use super::{PREFIX, to_the_end};
-use crate::http::AppState;
 use crate::http::extract::{Json, Query};
 use crate::http::problem::{Failure, problems};
+use crate::http::{AppState, to_the_end};
 
 problems!(ListProblems: BadRequest);
 problems!(StartProblems: BadRequest, BadValue, UnsupportedMediaType, TooLarge, UnknownVm, AmbiguousVm, UnknownHost,

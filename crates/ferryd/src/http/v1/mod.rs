@@ -60,18 +60,3 @@ fn described() -> OpenApiRouter<AppState> {
         .routes(routes!(openapi::show));
     OpenApiRouter::with_openapi(Description::openapi()).nest(PREFIX, routes)
 }
-
-/// Runs what changes something to its end even when the client hangs up meanwhile: a handler is dropped then, and half a
-/// registration or a task that nobody was told to begin would stay behind.
-async fn to_the_end<T: Send + 'static>(
-    work: impl Future<Output = Result<T, api::problem::Problem>> + Send + 'static,
-) -> Result<T, super::problem::Failure> {
-    match tokio::spawn(work).await {
-        Ok(result) => Ok(result?),
-        Err(error) => {
-            tracing::error!(%error, "a request was not carried out");
-            let code = api::problem::Code::Internal;
-            Err(api::problem::Problem::new(code, "the request met a fault of Ferry's").into())
-        }
-    }
-}

@@ -5,10 +5,9 @@ use api::task::{ResolveRequest, Task, TaskQuery};
 use axum::extract::State;
 use axum::http::StatusCode;
 
-use super::to_the_end;
-use crate::http::AppState;
 use crate::http::extract::{Json, NoBody, Query, TaskPath};
 use crate::http::problem::{Failure, problems};
+use crate::http::{AppState, to_the_end};
 
 /// A list of tasks holds no more than this, the newest.
 pub const LIST_LIMIT: u32 = 1000;

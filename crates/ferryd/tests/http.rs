@@ -1,0 +1,110 @@
+//! The doors, in this process where that is enough, and the program itself where it is not.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+use std::sync::Arc;
+
+use api::problem::{Code, MEDIA_TYPE, Problem};
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Request, StatusCode, header};
+use ferryd::http::{AppState, Door, router};
+use ferryd::store::sqlite::SqliteStore;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+#[path = "http/bad_input.rs"]
+mod bad_input;
+#[path = "http/doors.rs"]
+mod doors;
+#[path = "http/events.rs"]
+mod events;
+#[path = "http/kimchi.rs"]
+mod kimchi;
+#[path = "http/openapi.rs"]
+mod openapi;
+#[path = "http/process.rs"]
+mod process;
+#[path = "store/suite.rs"]
+#[allow(dead_code, reason = "the makers of tasks alone are used here")]
+mod tasks;
+
+/// A `ferryd` without hosts, in this process.
+struct Served {
+    app: AppState,
+    _dir: tempfile::TempDir,
+}
+
+impl Served {
+    async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Arc::new(SqliteStore::open(&dir.path().join("ferry.db")).await.unwrap());
+        let app = AppState {
+            fleet: Arc::default(),
+            migrations: Arc::default(),
+            engine: Arc::default(),
+            store,
+            shutdown: CancellationToken::new(),
+        };
+        Self { app, _dir: dir }
+    }
+
+    fn router(&self, door: Door) -> Router {
+        router(self.app.clone(), door)
+    }
+
+    /// Asks at the socket.
+    async fn ask(&self, request: Request<Body>) -> Answer {
+        ask(self.router(Door::Socket), request).await
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.ask(Request::get(path).body(Body::empty()).unwrap()).await
+    }
+
+    async fn post(&self, path: &str, body: impl Into<Body>) -> Answer {
+        let request = Request::post(path).header(header::CONTENT_TYPE, "application/json");
+        self.ask(request.body(body.into()).unwrap()).await
+    }
+}
+
+/// A whole answer.
+#[derive(Debug)]
+struct Answer {
+    asked: String,
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {:?}", String::from_utf8_lossy(&self.body)))
+    }
+
+    fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The problem document that this is, with this code and field.
+    #[track_caller]
+    fn is_problem(&self, code: Code, field: Option<&str>) -> Problem {
+        let problem: Problem = serde_json::from_value(self.json()).unwrap();
+        assert_eq!(problem.code, code, "{}: {problem:?}", self.asked);
+        assert_eq!(self.status.as_u16(), code.status());
+        assert_eq!((problem.status, problem.title.as_str()), (code.status(), code.title()));
+        assert_eq!(problem.field.as_deref(), field, "{}: {problem:?}", self.asked);
+        assert!(!problem.detail.is_empty());
+        assert_eq!(self.header("content-type"), MEDIA_TYPE);
+        problem
+    }
+}
+
+async fn ask(router: Router, request: Request<Body>) -> Answer {
+    let asked: String = format!("{} {}", request.method(), request.uri()).chars().take(120).collect();
+    let response = router.oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let body = to_bytes(body, usize::MAX).await.unwrap().to_vec();
+    Answer { asked, status: parts.status, headers: parts.headers, body }
+}
