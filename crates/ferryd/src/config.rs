@@ -12,6 +12,8 @@ mod data_dir;
 mod logging;
 mod values;
 
+use crate::libvirt::link::LinkLimits;
+
 pub use data_dir::{DataDir, DataDirError};
 pub use logging::init as init_logging;
 pub use values::{Days, Listen, LocalHost, LogFilter, LogFormat, Seconds, ValueError};
@@ -139,6 +141,17 @@ impl Config {
         match self.listen {
             Listen::Off => None,
             Listen::At(address) => Some(address),
+        }
+    }
+
+    /// The limits of the connections to hosts. A frozen daemon is noticed after four probes of three seconds.
+    #[must_use]
+    pub fn link_limits(&self) -> LinkLimits {
+        LinkLimits {
+            connect: self.connect_timeout_s.duration(),
+            call: self.call_timeout_s.duration(),
+            keep_alive_s: 3,
+            keep_alive_count: 4,
         }
     }
 

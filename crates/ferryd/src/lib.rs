@@ -3,6 +3,7 @@
 //! * [`model`] – plain data and identifiers; no input or output.
 //! * [`libvirt`] – the only place that knows `virt`/`virt-sys`: connections, domains, jobs, events, XML, errors.
 //! * [`ssh`] – logins: keys, known hosts, the wrapper that libvirt connects through, commands on a host.
+//! * [`hypervisor`] – the seam between the migration engine and the hosts.
 //! * [`inventory`] – what the hosts are and run, kept by events; the facts of one migration, read fresh.
 //! * [`preflight`] – pure checks over facts.
 //! * [`plan`] – facts and request become the complete plan of a migration; pure.
@@ -14,6 +15,7 @@
 
 pub mod config;
 pub mod http;
+pub mod hypervisor;
 pub mod inventory;
 pub mod libvirt;
 pub mod migration;

@@ -7,10 +7,18 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use ferryd::config::{self, Config, DataDir, Flags};
+use ferryd::config::{self, Config, DataDir, Flags, LocalHost};
 use ferryd::http::{AppState, Door, listen, router};
+use ferryd::inventory::Fleet;
+use ferryd::libvirt;
+use ferryd::migration::Migrations;
+use ferryd::migration::debts::Sweeper;
+use ferryd::migration::steps::{Hosts, Mover, Timing};
+use ferryd::model::HostName;
+use ferryd::ssh::SshDir;
 use ferryd::store::Store;
 use ferryd::store::sqlite::SqliteStore;
+use ferryd::task::{Clock, Engine};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -123,19 +131,47 @@ async fn serve(config: &Config, data_dir: &DataDir) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Puts the parts together.
+/// Puts the parts together and has them begin.
 async fn build(
-    _config: &Config,
+    config: &Config,
     store: Arc<dyn Store>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<AppState> {
-    Ok(AppState {
-        fleet: Arc::default(),
-        migrations: Arc::default(),
-        engine: Arc::default(),
-        store,
-        shutdown,
-    })
+    libvirt::ffi::start_event_loop().context("libvirt's event loop could not be started")?;
+    let ssh = Arc::new(SshDir::open(&config.data_dir.join("ssh"))?);
+    let clock = Clock::system();
+    let fleet = Fleet::open(store.clone(), clock.clone(), ssh, config.link_limits()).await?;
+    let engine = Engine::new(store.clone(), clock, uuid::Uuid::new_v4().to_string());
+    let limit = config.preflight_timeout_s.duration();
+    let members = fleet.clone();
+    let hosts: Hosts = Arc::new(move |name| members.hypervisor(name));
+    let sweeper = Sweeper::new(store.clone(), hosts.clone());
+    let migrations =
+        Arc::new(Migrations::new(fleet.clone(), engine.clone(), store.clone(), sweeper.clone(), limit));
+    // The lock on the data directory says that every controller that held a lease here is gone.
+    store.drop_leases().await?;
+    tokio::spawn(engine.clone().serve(Arc::new(Mover::new(hosts, Timing::default()))));
+    tokio::spawn(sweeper.serve());
+    if config.local_host == LocalHost::Auto {
+        tokio::spawn(register_local(fleet.clone()));
+    }
+    Ok(AppState { fleet, migrations, engine, store, shutdown })
+}
+
+/// The sockets of libvirt's daemons on this machine: the one for all, and QEMU's own.
+const LOCAL_SOCKETS: [&str; 2] = ["/run/libvirt/libvirt-sock", "/run/libvirt/virtqemud-sock"];
+
+/// Registers this machine where it has libvirt. Failing is no fault: it may be a controller and nothing else.
+async fn register_local(fleet: Arc<Fleet>) {
+    if !LOCAL_SOCKETS.iter().any(|socket| std::path::Path::new(socket).exists()) {
+        return;
+    }
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let name = if HostName::new(name.as_str()).is_ok() { name } else { "localhost".to_owned() };
+    match fleet.register_local(&name).await {
+        Ok(host) => tracing::info!(host = host.name, "this machine is registered"),
+        Err(problem) => tracing::warn!(error = %problem, "this machine was not registered"),
+    }
 }
 
 fn remove_socket(config: &Config) {

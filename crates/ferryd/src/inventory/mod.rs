@@ -1,45 +1,192 @@
 //! What the hosts are and run.
+//!
+//! * [`Fleet`] – the registered hosts, by name; registering and forgetting them.
+//! * [`member`] – one of them: its link, its view kept by events.
+//! * [`register`] – how a host becomes one: key, login, connection, identity.
+//! * [`facts`] – the facts of one migration, read fresh from both hosts at once.
 
-use api::host::{Host, HostRequest};
+pub mod facts;
+pub mod member;
+mod register;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use api::host::Host;
 use api::problem::{Code, Problem};
 use api::vm::{Vm, VmQuery};
+use uuid::Uuid;
+
+use crate::hypervisor::Hypervisor;
+use crate::libvirt::link::LinkLimits;
+use crate::ssh::SshDir;
+use crate::store::{Store, StoreError};
+use crate::task::Clock;
+use member::Member;
+
+pub use register::Refusal;
 
 /// All registered hosts.
-#[derive(Debug, Default)]
-pub struct Fleet {}
+pub struct Fleet {
+    store: Arc<dyn Store>,
+    clock: Clock,
+    ssh: Arc<SshDir>,
+    limits: LinkLimits,
+    members: RwLock<BTreeMap<String, Arc<Member>>>,
+}
+
+impl std::fmt::Debug for Fleet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fleet").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
 
 impl Fleet {
+    /// Begins to connect to all hosts that the store knows.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn open(
+        store: Arc<dyn Store>,
+        clock: Clock,
+        ssh: Arc<SshDir>,
+        limits: LinkLimits,
+    ) -> Result<Arc<Self>, StoreError> {
+        let fleet = Arc::new(Self { store, clock, ssh, limits, members: RwLock::new(BTreeMap::new()) });
+        for record in fleet.store.hosts().await? {
+            match Member::start(&record, &fleet.ssh, limits) {
+                Ok(member) => fleet.insert(member),
+                Err(problem) => tracing::error!(host = record.name, error = %problem, "a stored host cannot be used"),
+            }
+        }
+        Ok(fleet)
+    }
+
+    fn insert(&self, member: Arc<Member>) {
+        let mut members = self.members.write().unwrap_or_else(PoisonError::into_inner);
+        members.insert(member.name().to_owned(), member);
+    }
+
+    /// All members, by name.
+    #[must_use]
+    pub fn members(&self) -> Vec<Arc<Member>> {
+        self.members.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// One member.
+    #[must_use]
+    pub fn member(&self, name: &str) -> Option<Arc<Member>> {
+        self.members.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// One host behind the seam of the migration engine.
+    #[must_use]
+    pub fn hypervisor(&self, name: &str) -> Option<Arc<dyn Hypervisor>> {
+        self.member(name).map(|member| member.hypervisor())
+    }
+
     /// The registered hosts, by name.
     #[must_use]
     pub fn hosts(&self) -> Vec<Host> {
-        Vec::new()
+        self.members().iter().map(|member| member.describe()).collect()
     }
 
     /// One registered host.
     #[must_use]
     pub fn host(&self, name: &str) -> Option<Host> {
-        self.hosts().into_iter().find(|host| host.name == name)
-    }
-
-    /// Registers a host.
-    ///
-    /// # Errors
-    /// A problem document that says why not.
-    pub async fn register(&self, _request: HostRequest) -> Result<Host, Problem> {
-        Err(Problem::new(Code::Internal, "not built yet"))
+        self.member(name).map(|member| member.describe())
     }
 
     /// Forgets a host.
     ///
     /// # Errors
-    /// A problem document that says why not.
-    pub async fn remove(&self, _name: &str) -> Result<(), Problem> {
-        Err(Problem::new(Code::Internal, "not built yet"))
+    /// Unknown host, or one that takes part in a task that has not ended.
+    pub async fn remove(&self, name: &str) -> Result<(), Problem> {
+        let Some(member) = self.member(name) else { return Err(unknown_host(name)) };
+        let query = api::task::TaskQuery { active: Some(true), ..Default::default() };
+        let tasks = self.store.tasks(&query, u32::MAX).await.map_err(database)?;
+        if let Some(task) = tasks.iter().find(|task| task.source == name || task.destination == name) {
+            let mut problem =
+                Problem::new(Code::HostBusy, format!("{name} takes part in task {}, which has not ended.", task.id));
+            problem.task = Some(task.id);
+            return Err(problem);
+        }
+        self.store.remove_host(name).await.map_err(database)?;
+        self.members.write().unwrap_or_else(PoisonError::into_inner).remove(name);
+        drop(member);
+        let forgotten = name.parse::<crate::ssh::HostName>().map(|name| self.ssh.forget(&name));
+        if let Ok(Err(error)) = forgotten {
+            tracing::warn!(host = name, %error, "its files were not removed");
+        }
+        Ok(())
     }
 
     /// The virtual machines, by name.
     #[must_use]
-    pub fn vms(&self, _query: &VmQuery) -> Vec<Vm> {
-        Vec::new()
+    pub fn vms(&self, query: &VmQuery) -> Vec<Vm> {
+        let wanted = |vm: &Vm| query.state.is_none_or(|state| vm.state == state);
+        let members = self.members();
+        let members = members.iter().filter(|member| query.host.as_deref().is_none_or(|host| member.name() == host));
+        let mut vms: Vec<Vm> = members.flat_map(|member| member.vms()).filter(wanted).collect();
+        vms.sort_by(|a, b| (a.name.to_lowercase(), &a.host).cmp(&(b.name.to_lowercase(), &b.host)));
+        vms
     }
+
+    /// The virtual machine that a person means by a name or UUID, on `host` where given.
+    ///
+    /// # Errors
+    /// None, or several hosts have one.
+    pub fn find_vm(&self, name_or_uuid: &str, host: Option<&str>) -> Result<Vm, Problem> {
+        if let Some(host) = host {
+            self.member(host).ok_or_else(|| unknown_host(host))?;
+        }
+        let uuid = Uuid::parse_str(name_or_uuid).ok();
+        let all = self.vms(&VmQuery { host: host.map(str::to_owned), state: None });
+        let mut found: Vec<Vm> = all.into_iter().filter(|vm| vm.name == name_or_uuid || Some(vm.uuid) == uuid).collect();
+        // A leftover definition elsewhere does not make the one that runs ambiguous.
+        let active = |vm: &Vm| vm.state != api::vm::VmState::Shutoff;
+        if found.len() > 1 && found.iter().filter(|vm| active(vm)).count() == 1 {
+            found.retain(active);
+        }
+        match found.len() {
+            1 => Ok(found.remove(0)),
+            0 => Err(self.unknown_vm(name_or_uuid)),
+            _ => {
+                let hosts: Vec<&str> = found.iter().map(|vm| vm.host.as_str()).collect();
+                Err(Problem::new(
+                    Code::AmbiguousVm,
+                    format!("{name_or_uuid} is on {}: say which is meant (--from HOST).", hosts.join(" and on ")),
+                ))
+            }
+        }
+    }
+
+    fn unknown_vm(&self, name: &str) -> Problem {
+        let silent: Vec<String> = self
+            .members()
+            .iter()
+            .filter(|member| !member.is_connected())
+            .map(|member| member.name().to_owned())
+            .collect();
+        let detail = if silent.is_empty() {
+            format!("No registered host has a virtual machine {name}. `ferry vm list` shows all.")
+        } else {
+            format!(
+                "No host that answers has a virtual machine {name}; {} cannot be asked now.",
+                silent.join(" and ")
+            )
+        };
+        Problem::new(Code::UnknownVm, detail)
+    }
+}
+
+/// The problem of a host name that is not registered.
+#[must_use]
+pub fn unknown_host(name: &str) -> Problem {
+    Problem::new(Code::UnknownHost, format!("No host is registered as {name}. `ferry host list` shows all."))
+}
+
+fn database(error: StoreError) -> Problem {
+    tracing::error!(error = ?error, "the store failed");
+    Problem::new(Code::Internal, "Ferry's database failed; its log tells more.")
 }

@@ -1,59 +1,204 @@
 //! One domain's move.
+//!
+//! * [`Migrations`] – accepts requests: checks, plan, task.
+//! * [`steps`] – the table of steps and the runner that walks it.
+//! * `perform` – libvirt's migration under watch, and the hand-over; `monitor` – what is seen of it.
+//! * `settle` – ask both hosts, decide, act, until it has ended; [`outcome`] – the decision, pure.
+//! * [`debts`] – what an ended migration left on a host that did not answer, removed when it does.
+//! * `story` – what a person is told.
 
+pub mod debts;
+mod inherited;
+mod monitor;
+pub mod outcome;
+mod perform;
+mod settle;
+pub mod steps;
+mod story;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::finding::Finding;
 use api::problem::{Code, Problem};
-use api::task::{MigrationRequest, Task};
-use zeroize::Zeroizing;
+use api::task::{MigrationRequest, Phase, Task, TaskKind, TaskState};
+use api::vm::Vm;
 
-/// A migration as the inherited contract asks for it: the destination is a machine's name or address, not a registered
-/// host.
-#[derive(Clone, PartialEq, Eq)]
-pub struct InheritedRequest {
-    /// The virtual machine's name.
-    pub vm: String,
-    /// The destination's host name or address, or the name it is registered under.
-    pub remote_host: String,
-    /// Whom to log in as; none means `root`.
-    pub user: Option<String>,
-    /// That user's password, used once to put Ferry's own key on the destination; wiped when dropped.
-    pub password: Option<Zeroizing<String>>,
-    /// Send the memory through libvirt's own encrypted connection.
-    pub secure: bool,
-    /// Send the memory by RDMA.
-    pub rdma: bool,
+pub use inherited::InheritedRequest;
+
+use crate::inventory::{Fleet, facts, unknown_host};
+use crate::model::{DomainUuid, TaskId};
+use crate::plan::Plan;
+use crate::preflight;
+use crate::store::{NewTask, Store, StoreError};
+use crate::task::Engine;
+
+/// Upper limits of what a request may ask for; libvirt takes no more.
+const MAX_DOWNTIME_MS: u64 = 2_000_000;
+const MAX_BANDWIDTH_MIB_S: u64 = 1_000_000;
+
+/// Accepts migrations.
+pub struct Migrations {
+    fleet: Arc<Fleet>,
+    engine: Arc<Engine>,
+    store: Arc<dyn Store>,
+    sweeper: Arc<debts::Sweeper>,
+    /// How long a host may take to answer the checks.
+    limit: Duration,
 }
 
-impl std::fmt::Debug for InheritedRequest {
+impl std::fmt::Debug for Migrations {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("InheritedRequest")
-            .field("vm", &self.vm)
-            .field("remote_host", &self.remote_host)
-            .field("user", &self.user)
-            .field("password", &self.password.as_ref().map(|_| "…"))
-            .field("secure", &self.secure)
-            .field("rdma", &self.rdma)
-            .finish()
+        f.debug_struct("Migrations").field("limit", &self.limit).finish_non_exhaustive()
     }
 }
 
-/// Accepts migrations.
-#[derive(Debug, Default)]
-pub struct Migrations {}
-
 impl Migrations {
+    /// Accepts migrations among the hosts of `fleet`; a host may take `limit` to answer the checks.
+    #[must_use]
+    pub fn new(
+        fleet: Arc<Fleet>,
+        engine: Arc<Engine>,
+        store: Arc<dyn Store>,
+        sweeper: Arc<debts::Sweeper>,
+        limit: Duration,
+    ) -> Self {
+        Self { fleet, engine, store, sweeper, limit }
+    }
+
     /// Checks a request, plans it, creates its task and has it begun.
     ///
     /// # Errors
-    /// A problem document that says why not.
-    pub async fn start(&self, _request: MigrationRequest) -> Result<Task, Problem> {
-        Err(Problem::new(Code::Internal, "not built yet"))
+    /// A problem document that says why not; `refused-by-checks` holds everything that the checks found.
+    pub async fn start(&self, request: MigrationRequest) -> Result<Task, Problem> {
+        valid(&request)?;
+        let vm = self.find(&request).await?;
+        let domain = DomainUuid(vm.uuid);
+        let member = |name: &str| self.fleet.member(name).ok_or_else(|| unknown_host(name));
+        let (source, destination) = (member(&vm.host)?, member(&request.destination)?);
+        self.nothing_owed(&vm, &request.destination).await?;
+        let facts = facts::gather(&source, &destination, domain, &vm.name, self.limit).await;
+        let findings = preflight::check(&facts);
+        // Of two requests the second sees the first one's job and copy: say that, and not "job active".
+        self.not_moving(domain, &vm.name).await?;
+        let (Some(domain_facts), Some(peer_uri), false) =
+            (&facts.domain, &facts.destination_peer_uri, preflight::forbids(&findings))
+        else {
+            return Err(refused(&vm.name, &request.destination, findings));
+        };
+        let plan = Plan::new(&request, &facts, domain_facts, peer_uri.clone());
+        let new = self.new_task(&plan, findings)?;
+        self.engine.submit(&new).await.map_err(|error| match error {
+            StoreError::DomainBusy(task) => already_moving(&vm.name, task),
+            other => internal(&other),
+        })
     }
 
-    /// The same for a request of the inherited contract: finds the registered host that `remote_host` means, or registers
-    /// one.
-    ///
-    /// # Errors
-    /// A problem document that says why not.
-    pub async fn start_inherited(&self, _request: InheritedRequest) -> Result<Task, Problem> {
-        Err(Problem::new(Code::Internal, "not built yet"))
+    /// The virtual machine that is meant. While it moves both hosts have it: that is told by its task.
+    async fn find(&self, request: &MigrationRequest) -> Result<Vm, Problem> {
+        match self.fleet.find_vm(&request.vm, request.source.as_deref()) {
+            Err(problem) if problem.code == Code::AmbiguousVm => {
+                let named = self.fleet.vms(&api::vm::VmQuery::default());
+                for vm in named.iter().filter(|vm| vm.name == request.vm || vm.uuid.to_string() == request.vm) {
+                    self.not_moving(DomainUuid(vm.uuid), &vm.name).await?;
+                }
+                Err(problem)
+            }
+            other => other,
+        }
     }
+
+    /// Before the copy on the destination can be a new one, what an earlier migration left there must be gone.
+    async fn nothing_owed(&self, vm: &Vm, destination: &str) -> Result<(), Problem> {
+        let left = self.sweeper.clear(DomainUuid(vm.uuid)).await.map_err(|error| internal(&error))?;
+        let Some(debt) = left.iter().find(|debt| debt.host == destination) else { return Ok(()) };
+        let finding = Finding {
+            code: "leftover".to_owned(),
+            severity: api::finding::Severity::Blocker,
+            subject: destination.to_owned(),
+            message: format!("An earlier migration of {} may have left something on {destination}.", vm.name),
+            evidence: debt.describe(),
+            remedy: Some(api::finding::Remedy {
+                text: "It is removed by itself when the host answers.".to_owned(),
+                command: Some(format!("ferry host show {destination}")),
+                host: None,
+            }),
+        };
+        Err(refused(&vm.name, destination, vec![finding]))
+    }
+
+    async fn not_moving(&self, domain: DomainUuid, name: &str) -> Result<(), Problem> {
+        match self.store.active_task(domain).await {
+            Ok(None) => Ok(()),
+            Ok(Some(task)) => Err(already_moving(name, task)),
+            Err(error) => Err(internal(&error)),
+        }
+    }
+
+    fn new_task(&self, plan: &Plan, findings: Vec<Finding>) -> Result<NewTask, Problem> {
+        let now_ms = self.engine.clock().now_ms();
+        let task = Task {
+            id: TaskId::new().0,
+            kind: TaskKind::Migration,
+            state: TaskState::Queued,
+            phase: Phase::Queued,
+            message: format!("{} is about to be moved from {} to {}", plan.name, plan.source, plan.destination),
+            cause: None,
+            vm: plan.name.clone(),
+            vm_uuid: plan.domain.0,
+            source: plan.source.clone(),
+            destination: plan.destination.clone(),
+            created_at_ms: now_ms,
+            updated_at_ms: now_ms,
+            ended_at_ms: None,
+            progress: None,
+            outcome: None,
+            findings,
+            choices: Vec::new(),
+        };
+        let plan = serde_json::to_value(plan)
+            .map_err(|error| Problem::new(Code::Internal, format!("the plan cannot be stored: {error}")))?;
+        Ok(NewTask { task, plan })
+    }
+}
+
+fn valid(request: &MigrationRequest) -> Result<(), Problem> {
+    let bad = |field: &str, detail: String| Err(Problem::new(Code::BadValue, detail).field(field));
+    for (field, text) in [("vm", &request.vm), ("destination", &request.destination)] {
+        if text.is_empty() || text.len() > 256 || text.chars().any(char::is_control) {
+            return bad(field, format!("{field} must be a name of 1 to 256 characters without control characters."));
+        }
+    }
+    if request.max_downtime_ms.is_some_and(|ms| ms == 0 || ms > MAX_DOWNTIME_MS) {
+        return bad("max_downtime_ms", format!("max_downtime_ms must be 1 to {MAX_DOWNTIME_MS}."));
+    }
+    if request.bandwidth_mib_s.is_some_and(|mib| mib == 0 || mib > MAX_BANDWIDTH_MIB_S) {
+        return bad("bandwidth_mib_s", format!("bandwidth_mib_s must be 1 to {MAX_BANDWIDTH_MIB_S}."));
+    }
+    Ok(())
+}
+
+fn refused(name: &str, destination: &str, findings: Vec<Finding>) -> Problem {
+    let blockers = findings.iter().filter(|finding| finding.severity == api::finding::Severity::Blocker).count();
+    let reasons = if blockers == 1 { "one reason".to_owned() } else { format!("{blockers} reasons") };
+    let mut problem = Problem::new(
+        Code::RefusedByChecks,
+        format!("{name} was not moved to {destination}: the checks found {reasons} against it. Nothing was changed."),
+    );
+    problem.findings = findings;
+    problem
+}
+
+fn already_moving(name: &str, task: TaskId) -> Problem {
+    let mut problem = Problem::new(
+        Code::AlreadyMigrating,
+        format!("{name} is being moved already. `ferry task watch {task}` shows how far it is."),
+    );
+    problem.task = Some(task.0);
+    problem
+}
+
+fn internal(error: &StoreError) -> Problem {
+    tracing::error!(error = ?error, "the store failed");
+    Problem::new(Code::Internal, "Ferry's database failed; its log tells more.")
 }

@@ -1,1 +1,71 @@
-//! Under construction.
+//! Facts and request become the complete plan of a migration: pure, serialisable, shown before it is carried out.
+
+use api::task::MigrationRequest;
+use api::vm::VmState;
+use serde::{Deserialize, Serialize};
+
+use crate::hypervisor::MigrateCall;
+use crate::model::DomainUuid;
+use crate::model::facts::{DomainFacts, Facts};
+
+/// Everything that a migration will do. It is stored with the task, so that whoever takes the task over does the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The domain.
+    pub domain: DomainUuid,
+    /// Its name.
+    pub name: String,
+    /// Registered name of the source.
+    pub source: String,
+    /// Registered name of the destination.
+    pub destination: String,
+    /// URI by which the source's libvirt reaches the destination's.
+    pub peer_uri: String,
+    /// The guest runs, and shall run afterwards.
+    pub wants_running: bool,
+    /// It has a definition that outlives its run, and shall have one on the destination alone.
+    pub persistent: bool,
+    /// It starts with its host; cleared on the source before the start, restored where it ends.
+    pub autostart: bool,
+    /// Its definition (without secrets), to write it again should both hosts lose it.
+    pub definition: Option<String>,
+    /// Longest pause allowed.
+    pub max_downtime_ms: Option<u64>,
+    /// Upper limit of the bandwidth.
+    pub bandwidth_mib_s: Option<u64>,
+    /// Send everything through libvirt's own connection.
+    pub tunnelled: bool,
+}
+
+impl Plan {
+    /// The plan for a request that the checks let through.
+    #[must_use]
+    pub fn new(request: &MigrationRequest, facts: &Facts, domain: &DomainFacts, peer_uri: String) -> Self {
+        Self {
+            domain: domain.uuid,
+            name: domain.name.clone(),
+            source: facts.source.name().to_owned(),
+            destination: facts.destination.name().to_owned(),
+            peer_uri,
+            wants_running: matches!(domain.sight.state, VmState::Running | VmState::Blocked),
+            persistent: domain.sight.persistent,
+            autostart: domain.sight.autostart,
+            definition: domain.persistent_xml.clone(),
+            max_downtime_ms: request.max_downtime_ms,
+            bandwidth_mib_s: request.bandwidth_mib_s,
+            tunnelled: request.secure,
+        }
+    }
+
+    /// What libvirt is asked to do.
+    #[must_use]
+    pub fn call(&self) -> MigrateCall {
+        MigrateCall {
+            peer_uri: self.peer_uri.clone(),
+            arrive_paused: true,
+            persistent: self.persistent,
+            tunnelled: self.tunnelled,
+            bandwidth_mib_s: self.bandwidth_mib_s,
+        }
+    }
+}

@@ -11,6 +11,7 @@ pub mod classify;
 pub mod keys;
 pub mod lines;
 mod live;
+pub mod scripts;
 pub mod session;
 pub mod shell;
 pub mod uri;

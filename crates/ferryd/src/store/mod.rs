@@ -6,7 +6,7 @@
 //! still writes: nobody else has done anything in between.)
 
 use api::event::Event;
-use api::task::{ResolveRequest, Task, TaskQuery};
+use api::task::{ResolveRequest, Side, Task, TaskQuery};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
@@ -77,6 +77,24 @@ pub struct LogEntry {
     pub result: Option<serde_json::Value>,
 }
 
+/// What an ended task may have left on a host that did not answer. The log of the task proves that the copy there is not the
+/// domain any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Debt {
+    /// The task that left it.
+    pub task: TaskId,
+    /// The domain.
+    pub domain: DomainUuid,
+    /// Which side of the migration it is on.
+    pub side: Side,
+    /// The registered host it is on.
+    pub host: String,
+    /// The registered host that has the domain.
+    pub owner: String,
+    /// When it was noted.
+    pub at_ms: u64,
+}
+
 /// Why the store did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -134,13 +152,16 @@ pub trait Store: Send + Sync + 'static {
     async fn tasks(&self, query: &TaskQuery, limit: u32) -> Result<Vec<Task>>;
     /// The task that has not ended and works on this domain.
     async fn active_task(&self, domain: DomainUuid) -> Result<Option<TaskId>>;
-    /// Tasks that have not ended and whose lease is free or has run out at `now_ms`, oldest first. Tasks that need attention
-    /// are among them only when somebody has resolved them ([`Store::request_resolve`]).
+    /// Tasks that have not ended and whose lease is free or has run out at `now_ms`, oldest first. Tasks that need attention are
+    /// among them: the hosts may have come to an answer by themselves.
     async fn claimable(&self, now_ms: u64) -> Result<Vec<TaskId>>;
 
     /// Takes the lease of a task whose lease is free or has run out; none when it is held (also by the same owner), the task
     /// has ended, or there is none.
     async fn lease(&self, id: TaskId, owner: &str, now_ms: u64, until_ms: u64) -> Result<Option<Lease>>;
+    /// Takes all leases back. Only for a store that one controller uses alone and has locked: then whoever held a lease is gone.
+    /// Generations stay, so that the next lease is a higher one.
+    async fn drop_leases(&self) -> Result<()>;
     /// Keeps the lease until `until_ms`. Fenced.
     async fn renew(&self, lease: &Lease, until_ms: u64) -> Result<()>;
     /// Gives the lease back, so that the task can be claimed at once. Fenced; the lease cannot be used again.
@@ -171,6 +192,13 @@ pub trait Store: Send + Sync + 'static {
     async fn request_resolve(&self, id: TaskId, resolve: &ResolveRequest) -> Result<()>;
     /// Forgets the decision once it was carried out. Fenced.
     async fn clear_resolve(&self, lease: &Lease) -> Result<()>;
+
+    /// Notes that something may be left on a host that did not answer. Noting the same again changes nothing. Fenced.
+    async fn owe(&self, lease: &Lease, debt: &Debt) -> Result<()>;
+    /// What is still to be removed, oldest first.
+    async fn debts(&self) -> Result<Vec<Debt>>;
+    /// Forgets what was removed; no debt of that task on that side is success.
+    async fn settle_debt(&self, debt: &Debt) -> Result<()>;
 
     /// Events after this id, in order, at most `limit`; of one task where given.
     async fn events_after(&self, after: i64, task: Option<TaskId>, limit: u32) -> Result<Vec<Event>>;

@@ -18,7 +18,6 @@ pub(super) const ACTIVE_TASK: &str = "SELECT id FROM tasks WHERE domain_uuid = $
 pub(super) const TASK_ACTIVE: &str = "SELECT active FROM tasks WHERE id = $1";
 pub(super) const CLAIMABLE: &str = "SELECT id FROM tasks \
      WHERE active = 1 AND (lease_owner IS NULL OR lease_until_ms <= $1) \
-     AND (state <> 'needs-attention' OR resolve IS NOT NULL) \
      ORDER BY created_at_ms, id";
 
 pub(super) const LEASE: &str = "UPDATE tasks \
@@ -32,6 +31,7 @@ pub(super) const RENEW: &str = "UPDATE tasks SET lease_until_ms = $4 \
      WHERE id = $1 AND generation = $2 AND lease_owner = $3";
 pub(super) const RELEASE: &str = "UPDATE tasks SET lease_owner = NULL, lease_until_ms = NULL \
      WHERE id = $1 AND generation = $2 AND lease_owner = $3";
+pub(super) const DROP_LEASES: &str = "UPDATE tasks SET lease_owner = NULL, lease_until_ms = NULL WHERE active = 1";
 pub(super) const CLEAR_RESOLVE: &str = "UPDATE tasks SET resolve = NULL \
      WHERE id = $1 AND generation = $2 AND lease_owner = $3";
 pub(super) const UPDATE_TASK: &str = "UPDATE tasks \
@@ -59,3 +59,8 @@ pub(super) const TASK_EVENTS_AFTER: &str = "SELECT id, at_ms, task_id, body FROM
      WHERE id > $1 AND task_id = $3 ORDER BY id LIMIT $2";
 pub(super) const PRUNE_EVENTS: &str = "DELETE FROM events \
      WHERE at_ms < $1 AND task_id IN (SELECT id FROM tasks WHERE active = 0)";
+
+pub(super) const OWE: &str = "INSERT INTO debts (task_id, side, body, created_at_ms) VALUES ($1, $2, $3, $4) \
+     ON CONFLICT (task_id, side) DO NOTHING";
+pub(super) const DEBTS: &str = "SELECT body FROM debts ORDER BY created_at_ms, task_id, side";
+pub(super) const SETTLE_DEBT: &str = "DELETE FROM debts WHERE task_id = $1 AND side = $2";

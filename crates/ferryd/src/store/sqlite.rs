@@ -17,7 +17,9 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions, Row, SqlSafeStr, Sqlite, Transaction};
 
-use super::{HostRecord, Lease, LogEntry, NewTask, Result, Store, StoreError, TaskRecord, codec, sql};
+use super::{
+    Debt, HostRecord, Lease, LogEntry, NewTask, Result, Store, StoreError, TaskRecord, codec, sql,
+};
 use crate::model::{DomainUuid, TaskId};
 
 /// How long a statement waits for another process that has the file locked (a person with the `sqlite3` shell).
@@ -305,6 +307,37 @@ impl Store for SqliteStore {
 
     async fn clear_resolve(&self, lease: &Lease) -> Result<()> {
         self.fenced(lease, sql::CLEAR_RESOLVE, None).await
+    }
+
+    async fn drop_leases(&self) -> Result<()> {
+        sqlx::query(sql::DROP_LEASES).execute(&self.writer).await?;
+        Ok(())
+    }
+
+    async fn owe(&self, lease: &Lease, debt: &Debt) -> Result<()> {
+        let mut tx = self.fence(lease).await?;
+        sqlx::query(sql::OWE)
+            .bind(debt.task.to_string())
+            .bind(codec::word("the debt's side", debt.side)?)
+            .bind(codec::encode("the debt", debt)?)
+            .bind(codec::to_db(debt.at_ms))
+            .execute(&mut *tx)
+            .await?;
+        Ok(tx.commit().await?)
+    }
+
+    async fn debts(&self) -> Result<Vec<Debt>> {
+        let bodies: Vec<String> = sqlx::query_scalar(sql::DEBTS).fetch_all(&self.readers).await?;
+        bodies.iter().map(|body| codec::decode(|| "a debt".to_owned(), body)).collect()
+    }
+
+    async fn settle_debt(&self, debt: &Debt) -> Result<()> {
+        sqlx::query(sql::SETTLE_DEBT)
+            .bind(debt.task.to_string())
+            .bind(codec::word("the debt's side", debt.side)?)
+            .execute(&self.writer)
+            .await?;
+        Ok(())
     }
 
     async fn events_after(&self, after: i64, task: Option<TaskId>, limit: u32) -> Result<Vec<Event>> {

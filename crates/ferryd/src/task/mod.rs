@@ -1,42 +1,250 @@
 //! The durable engine: queue, lease, log, cancellation, recovery. Knows nothing of migration.
+//!
+//! ```text
+//!   created ──lease──▶ running ──final state stored──▶ ended
+//!      ▲                  │
+//!      └── lease ran out ─┘   (controller died: the next lease has a higher generation)
+//! ```
+//! Invariants:
+//! * one runner per task: it works under a [`Lease`], and every write of it is fenced by the lease's generation;
+//! * a runner that loses its lease is dropped at its next await, and cannot write before that;
+//! * there is no separate crash path: a task taken over is run by the same code as a new one, which begins by reading the
+//!   log.
+
+mod clock;
+mod handle;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use api::problem::{Code, Problem};
 use api::task::{ResolveRequest, Task};
+use async_trait::async_trait;
+use tokio::sync::{Notify, watch};
+
+pub use clock::Clock;
+pub use handle::{Handle, Stop};
 
 use crate::model::TaskId;
+use crate::store::{Lease, LogEntry, NewTask, Store, StoreError, TaskRecord};
 
-/// Runs tasks.
-#[derive(Debug)]
-pub struct Engine {
-    events: tokio::sync::watch::Sender<i64>,
+/// How long a lease lasts without being renewed.
+const LEASE: Duration = Duration::from_secs(15);
+/// How often it is renewed.
+const RENEWAL: Duration = Duration::from_secs(4);
+/// How often tasks are looked for that nobody works on (their controller died).
+const SWEEP: Duration = Duration::from_secs(5);
+
+/// Does the work of tasks.
+#[async_trait]
+pub trait Runner: Send + Sync + 'static {
+    /// Works on a task until it is settled, from wherever its log says it stands.
+    ///
+    /// # Errors
+    /// [`Stop`] when the work cannot go on here; the task stays as it is for whoever leases it next.
+    async fn run(&self, record: TaskRecord, log: Vec<LogEntry>, handle: Handle) -> Result<(), Stop>;
 }
 
-impl Default for Engine {
-    fn default() -> Self {
-        Self { events: tokio::sync::watch::Sender::new(0) }
+/// What somebody asked of a running task.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wish {
+    /// Stop.
+    pub cancel: bool,
+    /// Do this.
+    pub resolve: Option<ResolveRequest>,
+}
+
+/// Runs tasks.
+pub struct Engine {
+    store: Arc<dyn Store>,
+    clock: Clock,
+    owner: String,
+    events: watch::Sender<i64>,
+    work: Notify,
+    running: Mutex<HashMap<TaskId, watch::Sender<Wish>>>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("owner", &self.owner).finish_non_exhaustive()
     }
 }
 
 impl Engine {
+    /// An engine over this store. `owner` is another one for every run of a controller.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, clock: Clock, owner: String) -> Arc<Self> {
+        Arc::new(Self {
+            store,
+            clock,
+            owner,
+            events: watch::Sender::new(0),
+            work: Notify::new(),
+            running: Mutex::new(HashMap::new()),
+        })
+    }
+
     /// Changes whenever an event was stored; holds the newest event's id.
     #[must_use]
-    pub fn events(&self) -> tokio::sync::watch::Receiver<i64> {
+    pub fn events(&self) -> watch::Receiver<i64> {
         self.events.subscribe()
     }
 
-    /// Asks a task to stop; answers at once with the task as it is.
+    /// The engine's time.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Stores a new task and has it begun.
     ///
     /// # Errors
-    /// A problem document that says why not.
-    pub async fn cancel(&self, _id: TaskId) -> Result<Task, Problem> {
-        Err(Problem::new(Code::Internal, "not built yet"))
+    /// [`StoreError::DomainBusy`] when a task works on the same domain.
+    pub async fn submit(&self, new: &NewTask) -> Result<Task, StoreError> {
+        let event = self.store.create_task(new).await?;
+        self.announce(event.id);
+        self.work.notify_one();
+        Ok(event.task)
+    }
+
+    fn announce(&self, event_id: i64) {
+        self.events.send_if_modified(|newest| {
+            let newer = event_id > *newest;
+            *newest = event_id.max(*newest);
+            newer
+        });
+    }
+
+    /// Works until dropped: begins new tasks, takes over those whose controller is gone.
+    pub async fn serve(self: Arc<Self>, runner: Arc<dyn Runner>) {
+        loop {
+            if let Err(error) = self.claim_all(&runner).await {
+                tracing::error!(%error, "tasks could not be claimed; tried again");
+            }
+            // Woken by new work; otherwise it is time for the sweep.
+            let _ = tokio::time::timeout(SWEEP, self.work.notified()).await;
+        }
+    }
+
+    async fn claim_all(self: &Arc<Self>, runner: &Arc<dyn Runner>) -> Result<(), StoreError> {
+        for id in self.store.claimable(self.clock.now_ms()).await? {
+            let now_ms = self.clock.now_ms();
+            if let Some(lease) = self.store.lease(id, &self.owner, now_ms, self.lease_end()).await? {
+                tokio::spawn(self.clone().work_on(lease, runner.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    fn lease_end(&self) -> u64 {
+        self.clock.now_ms() + u64::try_from(LEASE.as_millis()).unwrap_or(0)
+    }
+
+    async fn work_on(self: Arc<Self>, lease: Lease, runner: Arc<dyn Runner>) {
+        let id = lease.task;
+        let (wish, wishes) = watch::channel(Wish::default());
+        self.running().insert(id, wish.clone());
+        let ended = tokio::select! {
+            ended = self.run(&lease, runner, wishes) => ended,
+            lost = self.keep_lease(&lease, &wish) => Err(lost),
+        };
+        self.running().remove(&id);
+        match ended {
+            Ok(()) => {}
+            Err(Stop::Fenced) => {
+                tracing::warn!(task.id = %id, "another controller took the task over");
+                return;
+            }
+            Err(stop) => tracing::error!(task.id = %id, error = %stop, "work on the task stopped; it is taken up again"),
+        }
+        // An error here only means that the lease runs out by itself.
+        if let Err(error) = self.store.release(&lease).await {
+            tracing::debug!(task.id = %id, %error, "the lease was not given back");
+        }
+    }
+
+    async fn run(
+        self: &Arc<Self>,
+        lease: &Lease,
+        runner: Arc<dyn Runner>,
+        wishes: watch::Receiver<Wish>,
+    ) -> Result<(), Stop> {
+        let record = self.store.task(lease.task).await?.ok_or(StoreError::NoSuchTask(lease.task))?;
+        let log = self.store.log(lease.task).await?;
+        let handle = Handle::new(self.clone(), self.store.clone(), lease.clone(), record.task.clone(), wishes);
+        runner.run(record, log, handle).await
+    }
+
+    /// Renews the lease and passes on what was asked of the task through another controller; ends when the lease is lost.
+    async fn keep_lease(&self, lease: &Lease, wish: &watch::Sender<Wish>) -> Stop {
+        loop {
+            match self.store.task(lease.task).await {
+                Ok(Some(record)) => {
+                    let asked = Wish { cancel: record.cancel_requested, resolve: record.resolve };
+                    wish.send_if_modified(|known| std::mem::replace(known, asked) != asked);
+                }
+                Ok(None) => return Stop::Fenced,
+                Err(error) => tracing::warn!(task.id = %lease.task, %error, "the task could not be read"),
+            }
+            tokio::time::sleep(RENEWAL).await;
+            match self.store.renew(lease, self.lease_end()).await {
+                Ok(()) => {}
+                Err(StoreError::Fenced | StoreError::Ended) => return Stop::Fenced,
+                Err(error) => tracing::warn!(task.id = %lease.task, %error, "the lease could not be renewed"),
+            }
+        }
+    }
+
+    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<TaskId, watch::Sender<Wish>>> {
+        // Only inserted into and removed from: a panic elsewhere leaves it whole.
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wish(&self, id: TaskId, change: impl FnOnce(&mut Wish)) {
+        if let Some(wish) = self.running().get(&id) {
+            wish.send_modify(change);
+        }
+        self.work.notify_one();
+    }
+
+    /// Asks a task to stop; answers at once with the task as it is. What becomes of it is told by the task: cancelled, or too
+    /// late and done.
+    ///
+    /// # Errors
+    /// Unknown task, or one that has ended.
+    pub async fn cancel(&self, id: TaskId) -> Result<Task, Problem> {
+        self.store.request_cancel(id).await.map_err(|error| refusal(id, error))?;
+        self.wish(id, |wish| wish.cancel = true);
+        self.current(id).await
     }
 
     /// Takes a person's decision on a task that needs attention.
     ///
     /// # Errors
-    /// A problem document that says why not.
-    pub async fn resolve(&self, _id: TaskId, _request: ResolveRequest) -> Result<Task, Problem> {
-        Err(Problem::new(Code::Internal, "not built yet"))
+    /// Unknown task, or one that needs no decision.
+    pub async fn resolve(&self, id: TaskId, request: ResolveRequest) -> Result<Task, Problem> {
+        self.store.request_resolve(id, &request).await.map_err(|error| refusal(id, error))?;
+        self.wish(id, |wish| wish.resolve = Some(request));
+        self.current(id).await
+    }
+
+    async fn current(&self, id: TaskId) -> Result<Task, Problem> {
+        let record = self.store.task(id).await.map_err(|error| refusal(id, error))?;
+        record.map(|record| record.task).ok_or_else(|| refusal(id, StoreError::NoSuchTask(id)))
+    }
+}
+
+fn refusal(id: TaskId, error: StoreError) -> Problem {
+    match error {
+        StoreError::NoSuchTask(_) => Problem::new(Code::UnknownTask, format!("There is no task {id}.")),
+        StoreError::Ended => Problem::new(
+            Code::TooLate,
+            format!("Task {id} does not wait for that: it has ended, or needs no decision. `ferry task show {id}` tells."),
+        ),
+        other => {
+            tracing::error!(task.id = %id, error = ?other, "the store failed");
+            Problem::new(Code::Internal, "Ferry's database failed; its log tells more.")
+        }
     }
 }

@@ -187,12 +187,11 @@ pub(crate) async fn only_free_tasks_can_be_claimed(store: Arc<dyn Store>) {
     let lease = leased(&*store, &person, "one").await;
     store.update(&lease, &with_state(&person.task, TaskState::NeedsAttention)).await.unwrap();
     store.release(&lease).await.unwrap();
-    assert_eq!(store.claimable(1_999).await.unwrap(), [id(&old)]);
-    assert_eq!(store.claimable(2_000).await.unwrap(), [id(&old), id(&held)], "run out to the millisecond");
-
-    let decision = ResolveRequest { keep: Side::Source, fenced: true };
-    store.request_resolve(id(&person), &decision).await.unwrap();
-    assert_eq!(store.claimable(0).await.unwrap(), [id(&old), id(&person)]);
+    assert_eq!(store.claimable(1_999).await.unwrap(), [id(&old), id(&person)]);
+    let all = [id(&old), id(&held), id(&person)];
+    assert_eq!(store.claimable(2_000).await.unwrap(), all, "run out to the millisecond");
+    store.drop_leases().await.unwrap();
+    assert_eq!(store.claimable(0).await.unwrap(), all, "whoever held one is gone");
     assert_eq!(store.lease(id(&ended), "two", 9_999, 10_000).await.unwrap(), None);
     assert_eq!(store.lease(TaskId::new(), "two", 0, 1).await.unwrap(), None);
 }
@@ -387,4 +386,25 @@ pub(crate) async fn only_old_events_of_ended_tasks_are_pruned(store: Arc<dyn Sto
     assert_eq!(store.last_event_id().await.unwrap(), 3, "ids are not given twice");
     let lease = leased(&*store, &active, "one").await;
     assert_eq!(store.update(&lease, &with_state(&active.task, TaskState::Running)).await.unwrap().id, 4);
+}
+
+pub(crate) async fn debts_are_kept_until_they_are_settled(store: Arc<dyn Store>) {
+    let new = created(&*store, "debtor").await;
+    let lease = leased(&*store, &new, "one").await;
+    let debt = Debt {
+        task: TaskId(new.task.id),
+        domain: DomainUuid(new.task.vm_uuid),
+        side: Side::Destination,
+        host: "kvm2".to_owned(),
+        owner: "kvm1".to_owned(),
+        at_ms: 5,
+    };
+    store.owe(&lease, &debt).await.unwrap();
+    store.owe(&lease, &debt).await.unwrap();
+    assert_eq!(store.debts().await.unwrap(), std::slice::from_ref(&debt));
+    let late = Lease { generation: lease.generation - 1, ..lease };
+    assert!(matches!(store.owe(&late, &debt).await, Err(StoreError::Fenced)));
+    store.settle_debt(&debt).await.unwrap();
+    store.settle_debt(&debt).await.unwrap();
+    assert!(store.debts().await.unwrap().is_empty());
 }

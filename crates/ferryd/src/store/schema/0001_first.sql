@@ -60,3 +60,12 @@ CREATE TABLE events (
 );
 CREATE INDEX events_by_task ON events (task_id, id);
 CREATE INDEX events_by_age ON events (at_ms);
+
+-- What an ended task may have left on a host that did not answer.
+CREATE TABLE debts (
+    task_id       TEXT   NOT NULL REFERENCES tasks (id),
+    side          TEXT   NOT NULL,
+    body          TEXT   NOT NULL,                               -- the debt, as JSON
+    created_at_ms BIGINT NOT NULL,
+    PRIMARY KEY (task_id, side)
+);

@@ -1,0 +1,120 @@
+//! libvirt's errors, kept with their code and text.
+
+use std::fmt;
+use std::time::Duration;
+
+/// `VIR_ERR_OPERATION_INVALID` of libvirt's `virErrorNumber`.
+pub const OPERATION_INVALID: i32 = 55;
+/// `VIR_ERR_NO_DOMAIN`.
+pub const NO_DOMAIN: i32 = 42;
+/// `VIR_ERR_OPERATION_ABORTED`.
+pub const OPERATION_ABORTED: i32 = 78;
+/// `VIR_ERR_NO_SUPPORT`.
+pub const NO_SUPPORT: i32 = 3;
+
+/// An error as libvirt reported it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LibvirtError {
+    /// `virErrorNumber`.
+    pub code: i32,
+    /// `virErrorDomain`: the part of libvirt that reported it.
+    pub domain: i32,
+    /// Its text, unchanged.
+    pub message: String,
+}
+
+impl fmt::Display for LibvirtError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "libvirt error {}/{}: {}", self.code, self.domain, self.message)
+    }
+}
+
+impl std::error::Error for LibvirtError {}
+
+impl From<virt::error::Error> for LibvirtError {
+    fn from(error: virt::error::Error) -> Self {
+        Self {
+            code: i32::try_from(error.code().to_raw()).unwrap_or(i32::MAX),
+            domain: i32::try_from(error.domain().to_raw()).unwrap_or(i32::MAX),
+            message: error.message().to_owned(),
+        }
+    }
+}
+
+/// Why a host did not do what was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HostError {
+    /// There is no connection to the host's libvirt now; whatever is there is unknown.
+    #[error("{host} cannot be asked: {reason}")]
+    Unreachable {
+        /// The registered host.
+        host: String,
+        /// Why, in plain words.
+        reason: String,
+    },
+    /// The host's libvirt did not answer in time. The call may still take effect.
+    #[error("{host} did not answer \"{call}\" within {limit_ms} ms")]
+    TimedOut {
+        /// The registered host.
+        host: String,
+        /// What was asked.
+        call: &'static str,
+        /// The limit that ran out.
+        limit_ms: u64,
+    },
+    /// libvirt answered with an error.
+    #[error("{host}: {call} failed")]
+    Libvirt {
+        /// The registered host.
+        host: String,
+        /// What was asked.
+        call: &'static str,
+        /// What libvirt said.
+        #[source]
+        source: LibvirtError,
+    },
+    /// A command on the host failed.
+    #[error("{host}: {what}")]
+    Shell {
+        /// The registered host.
+        host: String,
+        /// What was run and what came of it.
+        what: String,
+    },
+}
+
+impl HostError {
+    /// The libvirt error code, where libvirt answered.
+    #[must_use]
+    pub fn libvirt_code(&self) -> Option<i32> {
+        match self {
+            Self::Libvirt { source, .. } => Some(source.code),
+            _ => None,
+        }
+    }
+
+    /// A live libvirt said that it has no such domain.
+    #[must_use]
+    pub fn is_no_domain(&self) -> bool {
+        self.libvirt_code() == Some(NO_DOMAIN)
+    }
+
+    /// What to keep as the cause in a task or problem: libvirt's own words where it spoke.
+    #[must_use]
+    pub fn cause(&self) -> String {
+        match self {
+            Self::Libvirt { source, .. } => source.to_string(),
+            other => other.to_string(),
+        }
+    }
+
+    /// A call that took longer than its limit.
+    #[must_use]
+    pub fn timed_out(host: &str, call: &'static str, limit: Duration) -> Self {
+        Self::TimedOut {
+            host: host.to_owned(),
+            call,
+            limit_ms: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! One real host: libvirt on the open connection, and, where there is ssh (or the host is this machine), its process table.
+
+use std::ffi::CStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::vm::VmState;
+use async_trait::async_trait;
+use tokio::sync::broadcast;
+use virt::connect::Connect;
+use virt::domain::Domain;
+use virt_sys as sys;
+
+use super::error::{HostError, LibvirtError, OPERATION_INVALID};
+use super::ffi::{self, TypedValue, param};
+use super::link::Link;
+use super::translate;
+use crate::hypervisor::{DeathWatch, Hypervisor, MigrateCall, Result};
+use crate::model::DomainUuid;
+use crate::model::domain::{
+    Answer, DomainEvent, DomainSight, HostSight, JobFigures, Process, ProcessAnswer,
+};
+use crate::ssh::scripts::{self, ProcessId, Watch};
+use crate::ssh::{ConnectFailure, LibvirtUri, Session, Shell, classify};
+
+/// How long the end of a QEMU may take before the call counts as unanswered: libvirt waits 15 s after SIGTERM and 30 s in all.
+const DESTROY_LIMIT: Duration = Duration::from_secs(40);
+/// How long a watcher may take to log in.
+const WATCH_LIMIT: Duration = Duration::from_secs(20);
+
+/// The ports QEMU receives migrations on by default (qemu.conf's `migration_port_min` and `_max`).
+const MIGRATION_PORTS: std::ops::RangeInclusive<u16> = 49152..=49215;
+
+/// One registered host.
+#[derive(Debug)]
+pub struct LibvirtHost {
+    link: Arc<Link>,
+    session: Option<Arc<Session>>,
+}
+
+impl LibvirtHost {
+    /// A host on this link; `shell` is where its commands run, if anywhere.
+    #[must_use]
+    pub fn new(link: Arc<Link>, shell: Option<Shell>) -> Self {
+        Self { link, session: shell.map(|shell| Arc::new(Session::new(shell))) }
+    }
+
+    /// The link.
+    #[must_use]
+    pub fn link(&self) -> &Arc<Link> {
+        &self.link
+    }
+
+    /// The shell that stays open, where the host offers one.
+    #[must_use]
+    pub fn session(&self) -> Option<&Arc<Session>> {
+        self.session.as_ref()
+    }
+
+    async fn on_domain<T: Send + 'static>(
+        &self,
+        call: &'static str,
+        domain: DomainUuid,
+        work: impl FnOnce(&Domain) -> std::result::Result<T, LibvirtError> + Send + 'static,
+    ) -> Result<T> {
+        self.link.call(call, move |connect| work(&lookup(connect, domain)?)).await
+    }
+
+    /// The QEMU of a domain and the host's boot, as the process table shows them.
+    async fn processes(&self, domain: DomainUuid) -> (ProcessAnswer, Option<String>) {
+        let Some(session) = &self.session else { return (ProcessAnswer::Unknown, None) };
+        let found = session.run(&scripts::find_qemu(domain.0), self.link.limits().call).await;
+        let sighting = match found {
+            Ok(output) if output.success() => scripts::parse_qemu(&output.stdout),
+            Ok(_) => None,
+            Err(error) => {
+                tracing::debug!(host = self.link.host(), %error, "the process table could not be read");
+                None
+            }
+        };
+        let Some(sighting) = sighting else { return (ProcessAnswer::Unknown, None) };
+        let process = sighting.processes.first().map_or(ProcessAnswer::None, |process| {
+            ProcessAnswer::Running(Process { pid: process.pid, start_ticks: process.start_time })
+        });
+        (process, Some(sighting.boot_id.to_string()))
+    }
+
+    fn shell_error(&self, what: &str, error: impl std::fmt::Display) -> HostError {
+        HostError::Shell { host: self.link.host().to_owned(), what: format!("{what}: {error}") }
+    }
+}
+
+fn lookup(connect: &Connect, domain: DomainUuid) -> std::result::Result<Domain, LibvirtError> {
+    Ok(connect.lookup_domain_by_uuid(domain.0)?)
+}
+
+/// What libvirt says of a domain.
+///
+/// # Errors
+/// What libvirt says.
+pub(crate) fn sight(domain: &Domain) -> std::result::Result<DomainSight, LibvirtError> {
+    let (state, reason) = ffi::domain_state(domain)?;
+    let state = translate::state(state);
+    let active = !matches!(state, VmState::Shutoff | VmState::Crashed);
+    let job = match ffi::job_stats(domain, false) {
+        Ok((kind, _)) => matches!(kind, 1 | 2),
+        // Not running: no job. A domain that ended meanwhile is found by the next look.
+        Err(error) if error.code == OPERATION_INVALID || !active => false,
+        Err(error) => return Err(error),
+    };
+    let persistent = domain.is_persistent()?;
+    Ok(DomainSight {
+        state,
+        reason: translate::reason(state, reason),
+        persistent,
+        autostart: persistent && domain.autostart()?,
+        job,
+    })
+}
+
+fn gone_is_fine(result: Result<()>) -> Result<()> {
+    match result {
+        Err(error) if error.is_no_domain() => Ok(()),
+        other => other,
+    }
+}
+
+/// What libvirt is asked to do with a domain, as its flags.
+fn migrate_flags(call: &MigrateCall) -> u32 {
+    let mut flags = sys::VIR_MIGRATE_LIVE | sys::VIR_MIGRATE_PEER2PEER;
+    if call.arrive_paused {
+        flags |= sys::VIR_MIGRATE_PAUSED;
+    }
+    if call.persistent {
+        flags |= sys::VIR_MIGRATE_PERSIST_DEST | sys::VIR_MIGRATE_UNDEFINE_SOURCE;
+    }
+    if call.tunnelled {
+        flags |= sys::VIR_MIGRATE_TUNNELLED;
+    }
+    flags
+}
+
+#[async_trait]
+impl Hypervisor for LibvirtHost {
+    fn name(&self) -> &str {
+        self.link.host()
+    }
+
+    async fn domain(&self, domain: DomainUuid) -> Answer {
+        match self.on_domain("state", domain, sight).await {
+            Ok(sight) => Answer::Present(sight),
+            Err(error) if error.is_no_domain() => Answer::Absent,
+            Err(error) => Answer::Unknown(error.cause()),
+        }
+    }
+
+    async fn look(&self, domain: DomainUuid) -> HostSight {
+        let (answer, (process, boot_id)) = tokio::join!(self.domain(domain), self.processes(domain));
+        HostSight { domain: answer, process, boot_id }
+    }
+
+    async fn job(&self, domain: DomainUuid, completed: bool) -> Result<JobFigures> {
+        self.on_domain("job statistics", domain, move |domain| {
+            let (kind, params) = ffi::job_stats(domain, completed)?;
+            Ok(translate::job(kind, &params))
+        })
+        .await
+    }
+
+    async fn resume(&self, domain: DomainUuid) -> Result<()> {
+        self.on_domain("resume", domain, |domain| {
+            match domain.resume() {
+                Ok(()) => Ok(()),
+                // libvirt refuses to resume what runs: then there is nothing to do.
+                Err(error) => match ffi::domain_state(domain) {
+                    Ok((state, _)) if translate::state(state) == VmState::Running => Ok(()),
+                    _ => Err(error.into()),
+                },
+            }
+        })
+        .await
+    }
+
+    async fn suspend(&self, domain: DomainUuid) -> Result<()> {
+        self.on_domain("suspend", domain, |domain| Ok(domain.suspend()?)).await
+    }
+
+    async fn destroy(&self, domain: DomainUuid) -> Result<()> {
+        let result = self
+            .link
+            .call_within("destroy", DESTROY_LIMIT, move |connect| {
+                let domain = lookup(connect, domain)?;
+                match domain.destroy() {
+                    Ok(()) => Ok(()),
+                    Err(error) => {
+                        let error = LibvirtError::from(error);
+                        // Not running: what was wanted.
+                        if error.code == OPERATION_INVALID && !domain.is_active().unwrap_or(true) {
+                            return Ok(());
+                        }
+                        Err(error)
+                    }
+                }
+            })
+            .await;
+        gone_is_fine(result)
+    }
+
+    async fn undefine(&self, domain: DomainUuid) -> Result<()> {
+        let result = self
+            .on_domain("undefine", domain, |domain| {
+                Ok(domain.undefine_flags(sys::VIR_DOMAIN_UNDEFINE_KEEP_NVRAM)?)
+            })
+            .await;
+        gone_is_fine(result)
+    }
+
+    async fn define(&self, xml: &str) -> Result<()> {
+        let xml = xml.to_owned();
+        self.link.call("define", move |connect| Ok(connect.define_domain_xml(&xml).map(drop)?)).await
+    }
+
+    async fn set_autostart(&self, domain: DomainUuid, autostart: bool) -> Result<()> {
+        self.on_domain("autostart", domain, move |domain| Ok(domain.set_autostart(autostart)?)).await
+    }
+
+    async fn migrate(&self, domain: DomainUuid, call: &MigrateCall) -> Result<()> {
+        let call = call.clone();
+        self.link
+            .long_call("migrate", move |connect| {
+                let domain = lookup(connect, domain)?;
+                let mut params: Vec<(&CStr, TypedValue)> = Vec::new();
+                if let Some(mib_s) = call.bandwidth_mib_s {
+                    params.push((param::BANDWIDTH, TypedValue::UInt(mib_s)));
+                }
+                ffi::migrate_to_uri(&domain, Some(&call.peer_uri), &params, migrate_flags(&call))
+            })
+            .await
+    }
+
+    async fn set_max_downtime(&self, domain: DomainUuid, downtime_ms: u64) -> Result<()> {
+        self.on_domain("set the longest pause", domain, move |domain| {
+            Ok(domain.migrate_set_max_downtime(downtime_ms, 0).map(drop)?)
+        })
+        .await
+    }
+
+    async fn abort_job(&self, domain: DomainUuid) -> Result<()> {
+        // Was seen to block for as long as a lost connection takes to be noticed.
+        self.link
+            .call_within("abort", DESTROY_LIMIT, move |connect| ffi::abort_job(&lookup(connect, domain)?))
+            .await
+    }
+
+    async fn watch_death(&self, domain: DomainUuid) -> Result<Option<DeathWatch>> {
+        let Some(session) = self.session.clone() else { return Ok(None) };
+        let (process, _) = self.processes(domain).await;
+        let ProcessAnswer::Running(process) = process else {
+            return Err(self.shell_error("watching the QEMU", "it is not in the process table"));
+        };
+        let watched = ProcessId { pid: process.pid, start_time: process.start_ticks };
+        let mut lines = session
+            .shell()
+            .spawn_lines(&scripts::watch_death(watched), WATCH_LIMIT)
+            .await
+            .map_err(|error| self.shell_error("watching the QEMU", error))?;
+        let first = lines.next(WATCH_LIMIT).await.map_err(|error| self.shell_error("watching the QEMU", error))?;
+        if first.as_deref().and_then(Watch::parse) != Some(Watch::Watching) {
+            return Err(self.shell_error("watching the QEMU", format!("it answered {first:?}")));
+        }
+        let host = self.link.host().to_owned();
+        Ok(Some(Box::pin(async move {
+            match lines.next_unlimited().await {
+                Ok(Some(line)) if Watch::parse(&line) == Some(Watch::Gone) => Ok(()),
+                other => Err(HostError::Shell { host, what: format!("the watch on the QEMU ended: {other:?}") }),
+            }
+        })))
+    }
+
+    async fn close_migration_sockets(&self, domain: DomainUuid, peer_uri: &str) -> Result<Option<u32>> {
+        let Some(session) = &self.session else { return Ok(None) };
+        // Without the query, which says how to log in and not where.
+        let plain = peer_uri.split('?').next().unwrap_or_default();
+        let Some(peer) = plain.parse::<LibvirtUri>().ok().and_then(|uri| uri.host().map(str::to_owned)) else {
+            return Ok(None);
+        };
+        let (process, _) = self.processes(domain).await;
+        let ProcessAnswer::Running(process) = process else { return Ok(Some(0)) };
+        let failed = |error: &dyn std::fmt::Display| self.shell_error("closing the migration's connections", error);
+        let script = scripts::break_off(process.pid, &peer, MIGRATION_PORTS);
+        let output = session.run(&script, self.link.limits().call).await.map_err(|error| failed(&error))?;
+        match scripts::parse_closed(&output.stdout) {
+            Some(sockets) if sockets.kept == 0 => Ok(Some(u32::try_from(sockets.closed).unwrap_or(u32::MAX))),
+            Some(sockets) => Err(failed(&format!("{} of them could not be closed", sockets.kept))),
+            None => Err(failed(&output.stdout.trim())),
+        }
+    }
+
+    fn events(&self) -> broadcast::Receiver<(DomainUuid, DomainEvent)> {
+        self.link.events()
+    }
+}
+
+/// What kind of failure kept a host from answering, for the checks and for people.
+#[must_use]
+pub fn failure_of(error: &HostError) -> ConnectFailure {
+    match error {
+        HostError::TimedOut { .. } => ConnectFailure::NotAnswering,
+        other => classify(&other.cause()),
+    }
+}
+

@@ -1,0 +1,389 @@
+//! The connections to one host.
+//!
+//! ```text
+//!   Connecting ──opened──▶ Up ──closed (keep-alive, daemon gone)──▶ Down ──┐
+//!        ▲                                                            │    │ after a pause, or when someone asks
+//!        └────────────────────────────────────────────────────────────┴────┘
+//! ```
+//! Invariants: libvirt is never called on an async thread; every call has a limit; a call that ran out of time goes on in
+//! its thread until libvirt answers, and at most [`MAX_PENDING`] such threads exist per host, so that a host that does not
+//! answer costs only the requests that ask for it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, broadcast, mpsc, watch};
+use tokio::task::JoinHandle;
+use virt::connect::Connect;
+
+use super::error::{HostError, LibvirtError};
+use super::ffi::{EventedConnect, RawEvent};
+use super::translate;
+use crate::model::DomainUuid;
+use crate::model::domain::DomainEvent;
+
+/// Calls to one host that may be under way at once.
+const MAX_PENDING: usize = 32;
+/// Pause before a host that could not be reached is tried again, unless someone asks for it.
+const RETRY_PAUSE: Duration = Duration::from_secs(5);
+/// Calls that last (a migration) on one connection: libvirtd serves five requests of a client at once by default
+/// (`max_client_requests`).
+const LONG_CALLS_PER_CONNECTION: usize = 3;
+
+/// Limits of a link.
+#[derive(Clone, Copy, Debug)]
+pub struct LinkLimits {
+    /// To open a connection.
+    pub connect: Duration,
+    /// For one call.
+    pub call: Duration,
+    /// Seconds between keep-alive probes.
+    pub keep_alive_s: u32,
+    /// Probes without an answer until the connection counts as lost.
+    pub keep_alive_count: u32,
+}
+
+/// Whether a host is connected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinkState {
+    /// The first connection is being made.
+    Connecting,
+    /// Connected.
+    Up,
+    /// Not connected, and what libvirt or ssh said.
+    Down(String),
+}
+
+/// The connections to one host, and the task that keeps them.
+#[derive(Debug)]
+pub struct Link {
+    host: String,
+    limits: LinkLimits,
+    inner: Arc<Inner>,
+    keeper: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    uri: String,
+    state: watch::Sender<LinkState>,
+    main: Mutex<Option<Arc<EventedConnect>>>,
+    long: Mutex<Vec<LongConnection>>,
+    events: broadcast::Sender<(DomainUuid, DomainEvent)>,
+    pending: Arc<Semaphore>,
+    wanted: Notify,
+}
+
+#[derive(Debug)]
+struct LongConnection {
+    connect: Connect,
+    places: Arc<Semaphore>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    // The data behind these locks is replaced as a whole, so a panic elsewhere cannot leave it half-changed.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Link {
+    /// Begins to connect and keeps connected. `uri` is the URI as libvirt opens it.
+    #[must_use]
+    pub fn start(host: &str, uri: &str, limits: LinkLimits) -> Self {
+        let inner = Arc::new(Inner {
+            uri: uri.to_owned(),
+            state: watch::Sender::new(LinkState::Connecting),
+            main: Mutex::new(None),
+            long: Mutex::new(Vec::new()),
+            events: broadcast::Sender::new(1024),
+            pending: Arc::new(Semaphore::new(MAX_PENDING)),
+            wanted: Notify::new(),
+        });
+        let keeper = tokio::spawn(keep(host.to_owned(), inner.clone(), limits));
+        Self { host: host.to_owned(), limits, inner, keeper }
+    }
+
+    /// The registered name of the host.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The limits.
+    #[must_use]
+    pub fn limits(&self) -> LinkLimits {
+        self.limits
+    }
+
+    /// Follows the connection's state.
+    #[must_use]
+    pub fn state(&self) -> watch::Receiver<LinkState> {
+        self.inner.state.subscribe()
+    }
+
+    /// Follows the host's events.
+    #[must_use]
+    pub fn events(&self) -> broadcast::Receiver<(DomainUuid, DomainEvent)> {
+        self.inner.events.subscribe()
+    }
+
+    /// Waits until the host is connected, asking for an attempt now if it is not, at most `limit`.
+    ///
+    /// # Errors
+    /// [`HostError::Unreachable`] with what the attempt said.
+    pub async fn ready(&self, limit: Duration) -> Result<(), HostError> {
+        let mut state = self.state();
+        if *state.borrow_and_update() == LinkState::Up {
+            return Ok(());
+        }
+        self.inner.wanted.notify_one();
+        let answered = tokio::time::timeout(limit, async {
+            loop {
+                // The first "down" seen may be an old one: wait for what the attempt that was asked for comes to.
+                if state.changed().await.is_err() {
+                    return Err(self.unreachable("the host was removed"));
+                }
+                match &*state.borrow_and_update() {
+                    LinkState::Up => return Ok(()),
+                    LinkState::Down(reason) => return Err(self.unreachable(reason)),
+                    LinkState::Connecting => {}
+                }
+            }
+        });
+        match answered.await {
+            Ok(answer) => answer,
+            Err(_) => {
+                let reason = match &*self.inner.state.borrow() {
+                    LinkState::Down(reason) => reason.clone(),
+                    _ => format!("no connection within {} s", limit.as_secs_f32()),
+                };
+                Err(self.unreachable(&reason))
+            }
+        }
+    }
+
+    fn unreachable(&self, reason: &str) -> HostError {
+        HostError::Unreachable { host: self.host.clone(), reason: reason.to_owned() }
+    }
+
+    fn admit(&self) -> Result<OwnedSemaphorePermit, HostError> {
+        self.inner
+            .pending
+            .clone()
+            .try_acquire_owned()
+            .map_err(|_| self.unreachable(&format!("{MAX_PENDING} calls are waiting for its answer already")))
+    }
+
+    /// Makes one call on the open connection, on a thread of its own, within the default limit.
+    ///
+    /// # Errors
+    /// No connection, no answer in time, or what libvirt says.
+    pub async fn call<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        work: impl FnOnce(&Connect) -> Result<T, LibvirtError> + Send + 'static,
+    ) -> Result<T, HostError> {
+        self.call_within(name, self.limits.call, work).await
+    }
+
+    /// The same within `limit`.
+    ///
+    /// # Errors
+    /// No connection, no answer in time, or what libvirt says.
+    pub async fn call_within<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        limit: Duration,
+        work: impl FnOnce(&Connect) -> Result<T, LibvirtError> + Send + 'static,
+    ) -> Result<T, HostError> {
+        let Some(connect) = lock(&self.inner.main).clone() else {
+            let reason = match &*self.inner.state.borrow() {
+                LinkState::Down(reason) => reason.clone(),
+                _ => "the connection is being made".to_owned(),
+            };
+            return Err(self.unreachable(&reason));
+        };
+        let permit = self.admit()?;
+        let job = tokio::task::spawn_blocking(move || {
+            let answer = work(connect.connect());
+            drop(permit);
+            // Perhaps the last handle: closing may block, so it happens on this thread.
+            drop(connect);
+            answer
+        });
+        match tokio::time::timeout(limit, job).await {
+            Ok(joined) => self.answer(name, joined),
+            Err(_) => Err(HostError::timed_out(&self.host, name, limit)),
+        }
+    }
+
+    /// Makes a call that may last (a migration) on a connection that serves only such calls. No limit: it ends when libvirt's
+    /// call ends, at the latest when the connection is lost.
+    ///
+    /// # Errors
+    /// No connection, or what libvirt says.
+    pub async fn long_call<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        work: impl FnOnce(&Connect) -> Result<T, LibvirtError> + Send + 'static,
+    ) -> Result<T, HostError> {
+        let (connect, place) = self.long_connection().await?;
+        let job = tokio::task::spawn_blocking(move || {
+            let answer = work(&connect);
+            drop(connect);
+            drop(place);
+            answer
+        });
+        self.answer(name, job.await)
+    }
+
+    fn answer<T>(
+        &self,
+        call: &'static str,
+        joined: Result<Result<T, LibvirtError>, tokio::task::JoinError>,
+    ) -> Result<T, HostError> {
+        match joined {
+            Ok(answer) => {
+                answer.map_err(|source| HostError::Libvirt { host: self.host.clone(), call, source })
+            }
+            Err(error) => Err(self.unreachable(&format!("the call \"{call}\" was broken off: {error}"))),
+        }
+    }
+
+    async fn long_connection(&self) -> Result<(Connect, OwnedSemaphorePermit), HostError> {
+        let found = lock(&self.inner.long).iter().find_map(|long| {
+            long.places.clone().try_acquire_owned().ok().map(|place| (long.connect.clone(), place))
+        });
+        if let Some(found) = found {
+            return Ok(found);
+        }
+        open_long(&self.inner, self.limits)
+            .await
+            .map_err(|reason| self.unreachable(&reason))
+            .and_then(|(connect, places)| match places.try_acquire_owned() {
+                Ok(place) => Ok((connect, place)),
+                Err(_) => Err(self.unreachable("its connections are all in use")),
+            })
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.keeper.abort();
+        let main = lock(&self.inner.main).take();
+        let long = std::mem::take(&mut *lock(&self.inner.long));
+        close_elsewhere((main, long));
+    }
+}
+
+/// Closing a connection talks to the host and may block: on a thread of its own.
+fn close_elsewhere<T: Send + 'static>(connections: T) {
+    match tokio::runtime::Handle::try_current() {
+        Ok(runtime) => drop(runtime.spawn_blocking(move || drop(connections))),
+        Err(_) => drop(connections),
+    }
+}
+
+async fn open_long(inner: &Arc<Inner>, limits: LinkLimits) -> Result<(Connect, Arc<Semaphore>), String> {
+    let uri = inner.uri.clone();
+    let opening = tokio::task::spawn_blocking(move || open(&uri, limits));
+    match tokio::time::timeout(limits.connect, opening).await {
+        Ok(Ok(Ok(connect))) => {
+            let places = Arc::new(Semaphore::new(LONG_CALLS_PER_CONNECTION));
+            let long = LongConnection { connect: connect.clone(), places: places.clone() };
+            let dead: Vec<LongConnection> = {
+                let mut all = lock(&inner.long);
+                let (alive, dead) = all.drain(..).partition(|long| long.connect.is_alive().unwrap_or(false));
+                *all = alive;
+                all.push(long);
+                dead
+            };
+            close_elsewhere(dead);
+            Ok((connect, places))
+        }
+        Ok(Ok(Err(error))) => Err(error.message),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("no connection within {} s", limits.connect.as_secs_f32())),
+    }
+}
+
+fn open(uri: &str, limits: LinkLimits) -> Result<Connect, LibvirtError> {
+    let connect = Connect::open(Some(uri))?;
+    // Where the driver has no keep-alive (a local connection without a daemon) there is nothing to keep alive.
+    let interval = i32::try_from(limits.keep_alive_s).unwrap_or(5);
+    if let Err(error) = connect.set_keep_alive(interval, limits.keep_alive_count) {
+        tracing::debug!(%error, "no keep-alive");
+    }
+    Ok(connect)
+}
+
+fn open_evented(
+    uri: &str,
+    limits: LinkLimits,
+    events: broadcast::Sender<(DomainUuid, DomainEvent)>,
+    closed: mpsc::UnboundedSender<i32>,
+) -> Result<EventedConnect, LibvirtError> {
+    let listener = Box::new(move |raw| {
+        if let RawEvent::Closed { reason } = raw {
+            // The keeper may be gone already; then nobody needs to know.
+            let _ = closed.send(reason);
+        } else if let Some(event) = translate::event(raw) {
+            // An error only says that nobody listens.
+            let _ = events.send(event);
+        }
+    });
+    EventedConnect::new(open(uri, limits)?, listener)
+}
+
+/// Opens the connection, waits for its end, opens it again; for ever.
+async fn keep(host: String, inner: Arc<Inner>, limits: LinkLimits) {
+    loop {
+        let (closed, mut closing) = mpsc::unbounded_channel();
+        match connect_once(&inner, limits, closed).await {
+            Ok(connect) => {
+                *lock(&inner.main) = Some(Arc::new(connect));
+                inner.state.send_replace(LinkState::Up);
+                tracing::info!(host, "connected");
+                // Made ahead of the first migration, which would otherwise wait for it.
+                if let Err(reason) = open_long(&inner, limits).await {
+                    tracing::debug!(host, reason, "no second connection yet");
+                }
+                let reason = closing.recv().await;
+                tracing::warn!(host, ?reason, "the connection was lost");
+                let main = lock(&inner.main).take();
+                let long = std::mem::take(&mut *lock(&inner.long));
+                close_elsewhere((main, long));
+                inner.state.send_replace(LinkState::Down("the connection was lost".to_owned()));
+            }
+            Err(reason) => {
+                if inner.state.send_replace(LinkState::Down(reason.clone())) != LinkState::Down(reason.clone()) {
+                    tracing::warn!(host, reason, "not reachable");
+                }
+                // Woken early when somebody asks for this host.
+                let _ = tokio::time::timeout(RETRY_PAUSE, inner.wanted.notified()).await;
+            }
+        }
+    }
+}
+
+async fn connect_once(
+    inner: &Arc<Inner>,
+    limits: LinkLimits,
+    closed: mpsc::UnboundedSender<i32>,
+) -> Result<EventedConnect, String> {
+    let (uri, events) = (inner.uri.clone(), inner.events.clone());
+    let mut opening = tokio::task::spawn_blocking(move || open_evented(&uri, limits, events, closed));
+    let joined = match tokio::time::timeout(limits.connect, &mut opening).await {
+        Ok(joined) => joined,
+        Err(_) => {
+            let reason = format!("no answer within {} s", limits.connect.as_secs_f32());
+            inner.state.send_replace(LinkState::Down(reason));
+            // Never a second attempt beside one that hangs: they would pile up.
+            opening.await
+        }
+    };
+    match joined {
+        Ok(Ok(connect)) => Ok(connect),
+        Ok(Err(error)) => Err(error.message),
+        Err(error) => Err(error.to_string()),
+    }
+}

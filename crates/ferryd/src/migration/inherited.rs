@@ -1,0 +1,137 @@
+//! Migrations as the inherited contract asks for them: the destination is a machine's name or address.
+
+use std::net::{IpAddr, ToSocketAddrs, UdpSocket};
+
+use api::host::HostRequest;
+use api::problem::{Code, Problem};
+use api::task::{MigrationRequest, Task};
+use zeroize::Zeroizing;
+
+use super::Migrations;
+use crate::inventory::Refusal;
+use crate::ssh::Transport;
+
+/// A migration as the inherited contract asks for it: the destination is a machine's name or address, not a registered
+/// host.
+#[derive(Clone, PartialEq, Eq)]
+pub struct InheritedRequest {
+    /// The virtual machine's name.
+    pub vm: String,
+    /// The destination's host name or address, or the name it is registered under.
+    pub remote_host: String,
+    /// Whom to log in as; none means `root`.
+    pub user: Option<String>,
+    /// That user's password, used once to put Ferry's own key on the destination; wiped when dropped.
+    pub password: Option<Zeroizing<String>>,
+    /// Send the memory through libvirt's own encrypted connection.
+    pub secure: bool,
+    /// Send the memory by RDMA.
+    pub rdma: bool,
+}
+
+impl std::fmt::Debug for InheritedRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("InheritedRequest")
+            .field("vm", &self.vm)
+            .field("remote_host", &self.remote_host)
+            .field("user", &self.user)
+            .field("password", &self.password.as_ref().map(|_| "…"))
+            .field("secure", &self.secure)
+            .field("rdma", &self.rdma)
+            .finish()
+    }
+}
+
+impl Migrations {
+    /// The same as [`Migrations::start`] for a request of the inherited contract: finds the registered host that `remote_host`
+    /// means, or registers one.
+    ///
+    /// # Errors
+    /// A problem document that says why not.
+    pub async fn start_inherited(&self, request: InheritedRequest) -> Result<Task, Problem> {
+        if request.rdma {
+            let detail = "Migration over RDMA is not available; send the request without enable_rdma.";
+            return Err(Problem::new(Code::BadValue, detail).field("enable_rdma"));
+        }
+        // Before anything is registered for it: an unknown virtual machine changes nothing.
+        if let Err(problem) = self.fleet.find_vm(&request.vm, None)
+            && problem.code != Code::AmbiguousVm
+        {
+            return Err(problem);
+        }
+        let destination = self.destination(&request).await?;
+        self.start(MigrationRequest {
+            vm: request.vm,
+            source: None,
+            destination,
+            max_downtime_ms: None,
+            bandwidth_mib_s: None,
+            secure: request.secure,
+        })
+        .await
+    }
+
+    /// The registered name of the machine that `remote_host` leads to.
+    async fn destination(&self, request: &InheritedRequest) -> Result<String, Problem> {
+        let remote_host = &request.remote_host;
+        if self.fleet.member(remote_host).is_some() {
+            return Ok(remote_host.clone());
+        }
+        if let Some(name) = self.registered_at(remote_host).await {
+            return Ok(name);
+        }
+        let user = request.user.as_deref().unwrap_or("root");
+        let target = crate::ssh::SshTarget::new(Some(user), remote_host, None)
+            .map_err(|error| Problem::new(Code::BadValue, error.to_string()).field("remote_host"))?;
+        let host = HostRequest {
+            name: remote_host.clone(),
+            uri: format!("qemu+ssh://{target}/system"),
+            peer_uri: None,
+            password: request.password.as_ref().map(|password| password.to_string()),
+            fingerprint: None,
+        };
+        match self.fleet.try_register(host).await {
+            Ok(host) => Ok(host.name),
+            // Another name or address of a machine that is known: that machine is meant.
+            Err(Refusal::SameMachine { registered_as, .. }) => Ok(registered_as),
+            Err(Refusal::Problem(problem)) => Err(problem),
+        }
+    }
+
+    /// The member whose URI names this machine, or, for an address of this very machine, the local one.
+    async fn registered_at(&self, remote_host: &str) -> Option<String> {
+        let members = self.fleet.members();
+        let named = members.iter().find(|member| member.uri().host() == Some(remote_host));
+        if let Some(member) = named {
+            return Some(member.name().to_owned());
+        }
+        let local = members.iter().find(|member| matches!(member.uri().transport(), Transport::Local))?;
+        let name = remote_host.to_owned();
+        let here = tokio::task::spawn_blocking(move || leads_here(&name));
+        // A resolver that hangs says nothing.
+        let here = tokio::time::timeout(self.limit, here).await.ok()?.ok()?;
+        here.then(|| local.name().to_owned())
+    }
+}
+
+/// Whether a name or address leads to this machine: only an address of its own can be bound to.
+fn leads_here(host: &str) -> bool {
+    let own = |address: IpAddr| UdpSocket::bind((address, 0)).is_ok();
+    match host.parse::<IpAddr>() {
+        Ok(address) => own(address),
+        Err(_) => (host, 0u16).to_socket_addrs().is_ok_and(|mut found| found.any(|found| own(found.ip()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::leads_here;
+
+    #[test]
+    fn own_addresses_are_recognised() {
+        assert!(leads_here("127.0.0.1"));
+        assert!(leads_here("127.1.2.3"));
+        assert!(leads_here("localhost"));
+        assert!(!leads_here("192.0.2.1"), "an address of no machine");
+    }
+}

@@ -1,0 +1,455 @@
+//! Where is the domain, and what follows from that: pure.
+//!
+//! [`Copy::of`] reduces what one host was seen to say to what matters; [`decide`] turns both sides and what the log proves
+//! ([`Knowledge`]) into the next thing to do. The normal end of a migration, every failure, cancellation, start-up and the
+//! periodic sweep all run this same code: act, look again, decide again, until it says [`Next::End`].
+//!
+//! What it rests on:
+//! * a domain sent with `VIR_MIGRATE_PAUSED` arrives `paused (user)` and runs only when the controller resumes it; the intent
+//!   to do so is logged first. So as long as the log holds no such intent, the destination's copy does not run, even if the
+//!   host does not answer, and a source that was frozen by a broken switch-over may go on at once;
+//! * `paused (user)` on the destination proves that libvirt's Finish was done there: its memory is complete;
+//! * a source whose QEMU is dead, or whose live libvirt says that the domain is gone, cannot run;
+//! * no answer is never "absent".
+
+use api::task::{Location, Side};
+use api::vm::VmState;
+use serde::{Deserialize, Serialize};
+
+use crate::model::domain::{Answer, DomainSight, HostSight, ProcessAnswer, Reason};
+
+/// One host's copy of the domain, as far as it matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Copy {
+    /// The host does not answer, or contradicts itself: there may be a running copy.
+    Unknown,
+    /// libvirt does not answer, but the process table shows that no QEMU of the domain is alive. Its definition is unknown.
+    Dead,
+    /// A live libvirt said that there is none.
+    Absent,
+    /// Defined, not running.
+    Off(DomainSight),
+    /// Running.
+    Running(DomainSight),
+    /// Paused, but not by a migration.
+    Paused(DomainSight),
+    /// Paused by a migration: the source during the switch-over, the destination while it receives.
+    PausedMigrating(DomainSight),
+    /// In one of post-copy's states: memory is spread over both hosts.
+    PostCopy(DomainSight),
+}
+
+impl Copy {
+    /// What one host's answers come to.
+    #[must_use]
+    pub fn of(sight: &HostSight) -> Self {
+        let alive = matches!(sight.process, ProcessAnswer::Running(_));
+        match &sight.domain {
+            Answer::Unknown(_) if sight.process == ProcessAnswer::None => Self::Dead,
+            Answer::Unknown(_) => Self::Unknown,
+            // A QEMU that libvirt does not know of (it is just dying, or libvirt lost it): nothing is safe yet.
+            Answer::Absent if alive => Self::Unknown,
+            Answer::Absent => Self::Absent,
+            Answer::Present(sight) => Self::present(*sight, alive),
+        }
+    }
+
+    fn present(sight: DomainSight, alive: bool) -> Self {
+        match sight.state {
+            VmState::Shutoff | VmState::Crashed if alive => Self::Unknown,
+            VmState::Shutoff | VmState::Crashed => Self::Off(sight),
+            _ if matches!(sight.reason, Reason::PostCopy | Reason::PostCopyFailed) => Self::PostCopy(sight),
+            VmState::Paused if sight.reason == Reason::Migrating => Self::PausedMigrating(sight),
+            VmState::Paused | VmState::PmSuspended => Self::Paused(sight),
+            VmState::NoState => Self::Unknown,
+            VmState::Running | VmState::Blocked | VmState::Shutdown => Self::Running(sight),
+        }
+    }
+
+    fn sight(&self) -> Option<&DomainSight> {
+        match self {
+            Self::Off(sight)
+            | Self::Running(sight)
+            | Self::Paused(sight)
+            | Self::PausedMigrating(sight)
+            | Self::PostCopy(sight) => Some(sight),
+            Self::Unknown | Self::Dead | Self::Absent => None,
+        }
+    }
+
+    fn job(&self) -> bool {
+        self.sight().is_some_and(|sight| sight.job)
+    }
+
+    /// Whether it is proven that no QEMU of the domain runs there.
+    #[must_use]
+    pub fn is_lifeless(&self) -> bool {
+        matches!(self, Self::Dead | Self::Absent | Self::Off(_))
+    }
+
+    /// Whether the guest may be running there.
+    #[must_use]
+    pub fn may_run(&self) -> bool {
+        matches!(self, Self::Unknown | Self::Running(_) | Self::PostCopy(_))
+    }
+}
+
+/// What is known besides the two hosts' answers: the plan, the log, and how long we have been asking.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Knowledge {
+    /// The guest ran when the migration began, so the winner shall run.
+    pub wants_running: bool,
+    /// It had a persistent definition.
+    pub persistent: bool,
+    /// It was set to start with its host.
+    pub autostart: bool,
+    /// The log holds the intent to resume the destination: it may have run.
+    pub resume_intended: bool,
+    /// The log holds the intent to destroy the source.
+    pub destroy_source_intended: bool,
+    /// The source may have run again after the switch-over had begun (it was seen to, or the log holds the intent to resume it):
+    /// a copy at the destination is out of date.
+    pub source_ran_again: bool,
+    /// Both copies were found running and suspended; only a person decides.
+    pub suspended_both: bool,
+    /// The definition was written on the source again after both copies were gone.
+    pub source_redefined: bool,
+    /// Cancellation was asked for.
+    pub cancel: bool,
+    /// Nothing has moved for longer than the switch-over may take.
+    pub stuck: bool,
+    /// An answer has been missing for longer than the ordinary limit.
+    pub waited: bool,
+    /// An answer has been missing for so long that a person should look.
+    pub patience_over: bool,
+    /// What a person decided.
+    pub keep: Option<Keep>,
+}
+
+/// A person's decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Keep {
+    /// Whose copy stays.
+    pub side: Side,
+    /// The other host is vouched to be off.
+    pub fenced: bool,
+}
+
+/// Why there is nothing to do but to look again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Why {
+    /// libvirt's job is at work.
+    AtWork,
+    /// The source does not answer.
+    SourceSilent,
+    /// The destination does not answer.
+    DestinationSilent,
+    /// libvirt is about to end it by itself.
+    Settling,
+}
+
+/// One thing to do. Each is idempotent; after each both hosts are asked again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// Abort libvirt's job on the source.
+    AbortJob,
+    /// Close the connections of the migration on the source, so that it gives up.
+    CloseSockets,
+    /// Let the source's copy go on.
+    ResumeSource,
+    /// Let the destination's copy run.
+    ResumeDestination,
+    /// End the source's QEMU.
+    DestroySource,
+    /// End the destination's QEMU.
+    DestroyDestination,
+    /// Remove the source's definition.
+    UndefineSource,
+    /// Remove the destination's definition.
+    UndefineDestination,
+    /// Write the recorded definition on the source again.
+    DefineSource,
+    /// Pause both copies at once.
+    SuspendBoth,
+    /// Set the source's autostart to what was recorded.
+    AutostartSource,
+    /// Set the destination's autostart to what was recorded.
+    AutostartDestination,
+}
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Ending {
+    /// Where the domain is.
+    pub location: Location,
+    /// The memory of a running guest was lost.
+    pub memory_lost: bool,
+    /// A host that did not answer may still hold a copy that does not run; it is removed when the host answers.
+    pub owed: Option<Side>,
+}
+
+/// What only a person can decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Question {
+    /// Both copies ran; both were suspended.
+    TwoCopies,
+    /// The source does not answer, and without it nothing is safe.
+    SourceSilent,
+    /// The destination does not answer, and without it nothing is safe.
+    DestinationSilent,
+    /// Somebody else acted on the domain meanwhile.
+    Unexpected,
+}
+
+/// What follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Next {
+    /// Look again later.
+    Wait(Why),
+    /// Do this, then look again.
+    Act(Action),
+    /// It has ended.
+    End(Ending),
+    /// Ask a person; look again now and then, for the answer may come by itself.
+    Ask(Question),
+}
+
+use Action as A;
+use Next::{Act, Ask, End, Wait};
+
+/// The next thing to do.
+#[must_use]
+pub fn decide(source: Copy, destination: Copy, know: &Knowledge) -> Next {
+    if let Some(keep) = know.keep {
+        return resolve(source, destination, know, keep);
+    }
+    if know.suspended_both {
+        return Ask(Question::TwoCopies);
+    }
+    match source {
+        Copy::PostCopy(_) => Ask(Question::Unexpected),
+        Copy::Running(_) => source_running(source, destination, know),
+        Copy::Paused(_) => source_paused(source, destination, know),
+        Copy::PausedMigrating(_) => source_frozen(source, destination, know),
+        Copy::Absent => source_gone(source, destination, know),
+        Copy::Off(sight) if sight.reason == Reason::Migrated || know.destroy_source_intended => {
+            source_gone(source, destination, know)
+        }
+        Copy::Off(sight) => source_off(source, sight, destination, know),
+        Copy::Dead => source_dead(source, destination, know),
+        Copy::Unknown => source_unknown(source, destination, know),
+    }
+}
+
+fn job_at_work(know: &Knowledge) -> Next {
+    if know.stuck {
+        Act(A::CloseSockets)
+    } else if know.cancel {
+        Act(A::AbortJob)
+    } else {
+        Wait(Why::AtWork)
+    }
+}
+
+fn source_running(source: Copy, destination: Copy, know: &Knowledge) -> Next {
+    match destination {
+        Copy::Running(_) => Act(A::SuspendBoth),
+        _ if source.job() => job_at_work(know),
+        _ => rolled_back(source, destination, know),
+    }
+}
+
+fn source_paused(source: Copy, destination: Copy, know: &Knowledge) -> Next {
+    match destination {
+        Copy::Running(_) | Copy::PostCopy(_) => Ask(Question::Unexpected),
+        _ if source.job() => job_at_work(know),
+        _ => rolled_back(source, destination, know),
+    }
+}
+
+/// The source is `paused (migrating)`.
+fn source_frozen(source: Copy, destination: Copy, know: &Knowledge) -> Next {
+    if source.job() {
+        return job_at_work(know);
+    }
+    match destination {
+        // Its memory has moved on: the frozen copy must never run again.
+        Copy::Running(_) => Act(A::DestroySource),
+        // Complete on both sides: forwards, unless it was called off.
+        Copy::Paused(_) if know.cancel || know.source_ran_again => Act(A::DestroyDestination),
+        Copy::Paused(_) => Act(A::DestroySource),
+        Copy::PausedMigrating(_) => Act(A::DestroyDestination),
+        Copy::PostCopy(_) => Ask(Question::Unexpected),
+        // Nobody has resumed the destination, so it cannot be running: the guest need not wait for an answer.
+        _ if !know.resume_intended => resume_or_leave(source, destination, know),
+        Copy::Absent | Copy::Off(_) => Ask(Question::Unexpected),
+        Copy::Unknown | Copy::Dead if know.patience_over => Ask(Question::DestinationSilent),
+        Copy::Unknown | Copy::Dead => Wait(Why::DestinationSilent),
+    }
+}
+
+fn resume_or_leave(source: Copy, destination: Copy, know: &Knowledge) -> Next {
+    if know.wants_running { Act(A::ResumeSource) } else { rolled_back(source, destination, know) }
+}
+
+/// The source let go of the domain: absent, or off because it was migrated (or because this task destroyed it).
+fn source_gone(source: Copy, destination: Copy, know: &Knowledge) -> Next {
+    match destination {
+        Copy::Running(_) => moved(source, destination, know, false),
+        Copy::Paused(_) if know.source_ran_again => Ask(Question::Unexpected),
+        Copy::Paused(_) if know.wants_running && !know.resume_intended => Act(A::ResumeDestination),
+        Copy::Paused(_) if know.wants_running => paused_after_resume(source, destination, know),
+        Copy::Paused(_) => moved(source, destination, know, false),
+        Copy::PausedMigrating(_) if !know.waited => Wait(Why::Settling),
+        Copy::PausedMigrating(_) => Act(A::DestroyDestination),
+        Copy::PostCopy(_) => Ask(Question::Unexpected),
+        Copy::Off(sight) => moved(source, destination, know, know.wants_running && sight.reason != Reason::Ended),
+        Copy::Absent => nowhere(source, destination, know),
+        Copy::Unknown | Copy::Dead if know.patience_over => Ask(Question::DestinationSilent),
+        Copy::Unknown | Copy::Dead => Wait(Why::DestinationSilent),
+    }
+}
+
+/// The resume was intended and may have failed or not been sent: try again; resuming what runs is refused, harmlessly.
+fn paused_after_resume(source: Copy, destination: Copy, know: &Knowledge) -> Next {
+    match destination {
+        Copy::Paused(sight) if sight.reason == Reason::User => Act(A::ResumeDestination),
+        // It ran and was paused by something else (a disk error, say): that is its state there.
+        _ => moved(source, destination, know, false),
+    }
+}
+
+/// Neither host has it. A persistent domain's definition is written on the source again: it is never lost.
+fn nowhere(source: Copy, destination: Copy, know: &Knowledge) -> Next {
+    match source {
+        Copy::Absent if know.persistent => Act(A::DefineSource),
+        Copy::Absent => {
+            End(Ending { location: Location::Neither, memory_lost: know.wants_running, owed: None })
+        }
+        _ => owner_is_source(source, destination, know, know.wants_running),
+    }
+}
+
+/// The source's QEMU ended otherwise than by being migrated.
+fn source_off(source: Copy, sight: DomainSight, destination: Copy, know: &Knowledge) -> Next {
+    let on_purpose = sight.reason == Reason::Ended;
+    let lost = know.wants_running && !on_purpose;
+    match destination {
+        Copy::Running(_) => moved(source, destination, know, false),
+        Copy::Paused(_) if know.source_ran_again => Act(A::DestroyDestination),
+        Copy::Paused(_) if on_purpose && !know.resume_intended => Ask(Question::Unexpected),
+        Copy::Paused(_) => source_gone(source, destination, know),
+        Copy::PausedMigrating(_) => Act(A::DestroyDestination),
+        Copy::PostCopy(_) => Ask(Question::Unexpected),
+        Copy::Absent => owner_is_source(source, destination, know, lost),
+        Copy::Off(_) if know.resume_intended => moved(source, destination, know, know.wants_running),
+        Copy::Off(_) => Act(A::UndefineDestination),
+        Copy::Unknown | Copy::Dead if know.patience_over => Ask(Question::DestinationSilent),
+        Copy::Unknown | Copy::Dead => Wait(Why::DestinationSilent),
+    }
+}
+
+/// The source's libvirt does not answer, but no QEMU of the domain is alive there.
+fn source_dead(source: Copy, destination: Copy, know: &Knowledge) -> Next {
+    match destination {
+        Copy::Running(_) if know.waited => moved(source, destination, know, false),
+        Copy::Paused(_) if !know.source_ran_again && know.wants_running => source_gone(source, destination, know),
+        Copy::Paused(_) if !know.source_ran_again && know.waited => moved(source, destination, know, false),
+        _ if know.patience_over => Ask(Question::SourceSilent),
+        _ => Wait(Why::SourceSilent),
+    }
+}
+
+fn source_unknown(source: Copy, destination: Copy, know: &Knowledge) -> Next {
+    match destination {
+        // It was resumed only after the source was proven gone.
+        Copy::Running(_) if know.resume_intended && know.waited => moved(source, destination, know, false),
+        _ if know.patience_over => Ask(Question::SourceSilent),
+        _ => Wait(Why::SourceSilent),
+    }
+}
+
+/// The source's copy is the domain. What is left on the destination goes, then it ends.
+fn rolled_back(source: Copy, destination: Copy, know: &Knowledge) -> Next {
+    match destination {
+        Copy::Running(_) | Copy::PostCopy(_) => Ask(Question::Unexpected),
+        Copy::Paused(_) | Copy::PausedMigrating(_) => Act(A::DestroyDestination),
+        Copy::Off(_) => Act(A::UndefineDestination),
+        Copy::Absent => owner_is_source(source, destination, know, false),
+        Copy::Unknown | Copy::Dead if know.waited || know.patience_over => {
+            owner_is_source(source, destination, know, false)
+        }
+        Copy::Unknown | Copy::Dead => Wait(Why::DestinationSilent),
+    }
+}
+
+fn owner_is_source(source: Copy, destination: Copy, know: &Knowledge, memory_lost: bool) -> Next {
+    if source.sight().is_some_and(|sight| sight.persistent && sight.autostart != know.autostart) {
+        return Act(A::AutostartSource);
+    }
+    let owed = matches!(destination, Copy::Unknown | Copy::Dead).then_some(Side::Destination);
+    let lost = memory_lost || (know.source_redefined && know.wants_running);
+    End(Ending { location: Location::Source, memory_lost: lost, owed })
+}
+
+/// The destination's copy is the domain. What is left on the source goes, then it ends.
+fn moved(source: Copy, destination: Copy, know: &Knowledge, memory_lost: bool) -> Next {
+    let owed = match source {
+        Copy::Off(_) => return Act(A::UndefineSource),
+        Copy::PausedMigrating(_) => return Act(A::DestroySource),
+        Copy::Running(_) | Copy::Paused(_) | Copy::PostCopy(_) => return Ask(Question::Unexpected),
+        Copy::Unknown | Copy::Dead => Some(Side::Source),
+        Copy::Absent => None,
+    };
+    if destination.sight().is_some_and(|sight| sight.persistent && sight.autostart != know.autostart) {
+        return Act(A::AutostartDestination);
+    }
+    End(Ending { location: Location::Destination, memory_lost, owed })
+}
+
+/// A person decided. The loser is destroyed, and that is verified, before the winner runs.
+fn resolve(source: Copy, destination: Copy, know: &Knowledge, keep: Keep) -> Next {
+    match keep.side {
+        Side::Source => match destination {
+            Copy::Running(_) | Copy::Paused(_) | Copy::PausedMigrating(_) | Copy::PostCopy(_) => {
+                Act(A::DestroyDestination)
+            }
+            Copy::Unknown if !keep.fenced => Ask(Question::DestinationSilent),
+            Copy::Off(_) => Act(A::UndefineDestination),
+            Copy::Absent | Copy::Dead | Copy::Unknown => keep_source(source, destination, know),
+        },
+        Side::Destination => match source {
+            Copy::Running(_) | Copy::Paused(_) | Copy::PausedMigrating(_) | Copy::PostCopy(_) => {
+                Act(A::DestroySource)
+            }
+            Copy::Unknown if !keep.fenced => Ask(Question::SourceSilent),
+            Copy::Off(_) if destination.sight().is_some() => Act(A::UndefineSource),
+            _ => keep_destination(source, destination, know),
+        },
+    }
+}
+
+fn keep_source(source: Copy, destination: Copy, know: &Knowledge) -> Next {
+    match source {
+        Copy::Paused(_) | Copy::PausedMigrating(_) if know.wants_running => Act(A::ResumeSource),
+        Copy::Running(_) | Copy::Paused(_) | Copy::PausedMigrating(_) => {
+            owner_is_source(source, destination, know, false)
+        }
+        Copy::Off(_) => owner_is_source(source, destination, know, know.wants_running),
+        Copy::Absent => nowhere(source, destination, know),
+        Copy::PostCopy(_) => Ask(Question::Unexpected),
+        Copy::Unknown | Copy::Dead => Ask(Question::SourceSilent),
+    }
+}
+
+fn keep_destination(source: Copy, destination: Copy, know: &Knowledge) -> Next {
+    match destination {
+        Copy::Paused(_) if know.wants_running => Act(A::ResumeDestination),
+        Copy::Running(_) | Copy::Paused(_) => moved(source, destination, know, false),
+        Copy::Off(_) => moved(source, destination, know, know.wants_running),
+        Copy::PausedMigrating(_) | Copy::PostCopy(_) | Copy::Absent => Ask(Question::Unexpected),
+        Copy::Unknown | Copy::Dead => Ask(Question::DestinationSilent),
+    }
+}

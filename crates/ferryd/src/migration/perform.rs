@@ -1,0 +1,231 @@
+//! The step that moves the memory, and the hand-over.
+
+use std::pin::pin;
+
+use api::task::{Phase, TaskState};
+use tokio::sync::{broadcast, mpsc};
+use tokio::task::JoinHandle;
+
+use super::outcome::{Action, Copy, Next, decide};
+use super::steps::{Came, PERFORM, Work};
+use crate::libvirt::error::HostError;
+use crate::model::DomainUuid;
+use crate::model::domain::{Answer, DomainEvent, HostSight, JobFigures, ProcessAnswer};
+use crate::task::Stop;
+
+/// What the eyes on a migration report.
+enum Seen {
+    Job(JobFigures),
+    Destination(Answer),
+}
+
+/// A task that ends with its owner.
+struct Eyes(JoinHandle<()>);
+
+impl Drop for Eyes {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Work {
+    /// Has libvirt send the domain, watches, and hands over. Ends when libvirt's call ends; where the domain is then, `settle`
+    /// finds out.
+    pub(super) async fn perform(&mut self) -> Result<(), Stop> {
+        let mut told = self.source.events();
+        let (eyes, mut seen) = self.open_eyes();
+        let mut proof = pin!(proof_of_death(self.source.clone(), self.plan.domain));
+        let mut wishes = self.handle.wishes();
+        let seq = self.intend_perform().await?;
+        self.monitor.begin();
+        let mut call = self.begin_call();
+        self.tell_copying().await?;
+        let mut proven = false;
+        let result = loop {
+            tokio::select! {
+                // Told first: what the source tells comes before what it was asked.
+                biased;
+                () = &mut proof, if !proven => {
+                    proven = true;
+                    self.hand_over().await?;
+                }
+                event = told.recv() => {
+                    if self.source_told(event).await? && !proven {
+                        proven = true;
+                        self.hand_over().await?;
+                    }
+                }
+                joined = &mut call => break joined,
+                Ok(()) = wishes.changed() => self.heed().await?,
+                Some(seen) = seen.recv() => self.look_after(seen).await?,
+            }
+        };
+        drop(eyes);
+        let result = result.unwrap_or_else(|error| {
+            let reason = format!("the call was broken off: {error}");
+            Err(HostError::Unreachable { host: self.plan.source.clone(), reason })
+        });
+        self.handle.came_to(PERFORM, seq, &Came::to(&result)).await?;
+        if let Err(error) = &result {
+            self.note_failure(PERFORM, error);
+        }
+        Ok(())
+    }
+
+    fn begin_call(&self) -> JoinHandle<Result<(), HostError>> {
+        let (source, domain, call) = (self.source.clone(), self.plan.domain, self.plan.call());
+        tokio::spawn(async move { source.migrate(domain, &call).await })
+    }
+
+    async fn tell_copying(&mut self) -> Result<(), Stop> {
+        let to = self.plan.destination.clone();
+        self.handle
+            .update(|task| {
+                if task.state == TaskState::Queued {
+                    task.state = TaskState::Running;
+                }
+                task.phase = Phase::Copy;
+                task.message = format!("copying memory to {to} while the guest runs");
+            })
+            .await
+    }
+
+    /// Polls the job and the destination beside the main loop: a poll was seen to block for 0.2 s at the switch-over, and an
+    /// unanswering destination blocks longer.
+    fn open_eyes(&self) -> ([Eyes; 2], mpsc::Receiver<Seen>) {
+        let (tell, seen) = mpsc::channel(4);
+        let (source, destination, domain) = (self.source.clone(), self.destination.clone(), self.plan.domain);
+        let (poll, probe) = (self.timing.poll, self.timing.freeze / 6);
+        let tell_job = tell.clone();
+        let max_downtime_ms = self.plan.max_downtime_ms;
+        let job = tokio::spawn(async move {
+            let mut downtime_to_set = max_downtime_ms;
+            loop {
+                tokio::time::sleep(poll).await;
+                let Ok(figures) = source.job(domain, false).await else { continue };
+                if let Some(downtime_ms) = downtime_to_set.filter(|_| figures.active) {
+                    // Only now: libvirt resets migration parameters when a migration begins.
+                    match source.set_max_downtime(domain, downtime_ms).await {
+                        Ok(()) => downtime_to_set = None,
+                        Err(error) => tracing::warn!(domain.uuid = %domain, %error, "the downtime limit was not set"),
+                    }
+                }
+                if tell_job.send(Seen::Job(figures)).await.is_err() {
+                    return;
+                }
+            }
+        });
+        let there = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(probe).await;
+                if tell.send(Seen::Destination(destination.domain(domain).await)).await.is_err() {
+                    return;
+                }
+            }
+        });
+        ([Eyes(job), Eyes(there)], seen)
+    }
+
+    /// Takes an event of the source's; true when it proves that the source let go.
+    async fn source_told(
+        &mut self,
+        event: Result<(DomainUuid, DomainEvent), broadcast::error::RecvError>,
+    ) -> Result<bool, Stop> {
+        let Ok((domain, event)) = event else { return Ok(false) };
+        if domain != self.plan.domain {
+            return Ok(false);
+        }
+        self.monitor.source_told(event);
+        if event == DomainEvent::Resumed && self.handle.task().phase == Phase::SwitchOver {
+            self.know.source_ran_again = true;
+        }
+        if event == DomainEvent::SuspendedMigrated {
+            let (to, progress) = (self.plan.destination.clone(), self.monitor.progress());
+            self.handle
+                .update(|task| {
+                    task.phase = Phase::SwitchOver;
+                    task.progress = progress.or(task.progress.take());
+                    task.message = format!("switching over to {to}");
+                })
+                .await?;
+        }
+        Ok(event == DomainEvent::StoppedMigrated)
+    }
+
+    /// The source's QEMU is dead. If the destination has complete memory and waits, it runs now: both proofs are needed. In any
+    /// other case `settle` looks when libvirt's call has ended.
+    async fn hand_over(&mut self) -> Result<(), Stop> {
+        let domain = self.destination.domain(self.plan.domain).await;
+        let sight = HostSight { domain, process: ProcessAnswer::Unknown, boot_id: None };
+        if decide(Copy::Dead, Copy::of(&sight), &self.know) == Next::Act(Action::ResumeDestination) {
+            // A failure is noted there, and `settle` tries again.
+            let _ = self.act(Action::ResumeDestination).await?;
+        }
+        Ok(())
+    }
+
+    /// Somebody asked for something.
+    async fn heed(&mut self) -> Result<(), Stop> {
+        let cancelled_before = self.know.cancel;
+        self.know.wish(self.handle.wish());
+        if !self.know.cancel || cancelled_before {
+            return Ok(());
+        }
+        self.handle
+            .update(|task| {
+                task.state = TaskState::Cancelling;
+                task.message = "cancelling: libvirt is asked to stop the copy".to_owned();
+            })
+            .await?;
+        // Beside the loop: an abort was seen to block for seconds.
+        let seq = self.handle.intend(&Action::AbortJob.name(), &serde_json::json!({})).await?;
+        let (source, domain, id) = (self.source.clone(), self.plan.domain, self.handle.id());
+        tokio::spawn(async move {
+            if let Err(error) = source.abort_job(domain).await {
+                tracing::info!(migration.id = %id, error = %error.cause(), "the abort was refused");
+            }
+        });
+        self.handle.came_to(&Action::AbortJob.name(), seq, &Came::Done).await
+    }
+
+    async fn look_after(&mut self, seen: Seen) -> Result<(), Stop> {
+        match seen {
+            Seen::Destination(answer) => self.monitor.destination_told(&answer),
+            Seen::Job(figures) => {
+                let moved = self.monitor.job_told(figures);
+                if moved && self.monitor.report_due(self.timing.report) {
+                    let progress = self.monitor.progress();
+                    self.handle.update(|task| task.progress = progress).await?;
+                }
+            }
+        }
+        let switch_over = std::time::Duration::from_millis(self.plan.max_downtime_ms.unwrap_or(300));
+        if !self.know.stuck && self.monitor.stuck(self.timing.freeze, self.timing.silence, switch_over) {
+            self.know.stuck = true;
+            let message = if self.monitor.frozen() {
+                "the switch-over does not move: it is broken off so that the guest goes on at the source"
+            } else {
+                "the destination does not answer: the copy is broken off"
+            };
+            self.cause.get_or_insert_with(|| format!("{} did not answer during the migration", self.plan.destination));
+            self.handle.update(|task| task.message = message.to_owned()).await?;
+            // A failure is noted there; the call ends by itself in the end.
+            let _ = self.act(Action::CloseSockets).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Ends when the domain's QEMU on the source is proven dead; never, where no such proof is to be had (then libvirt's event is the
+/// proof).
+async fn proof_of_death(source: std::sync::Arc<dyn crate::hypervisor::Hypervisor>, domain: DomainUuid) {
+    match source.watch_death(domain).await {
+        Ok(Some(watch)) => match watch.await {
+            Ok(()) => return,
+            Err(error) => tracing::warn!(domain.uuid = %domain, %error, "the watch on the source's QEMU was lost"),
+        },
+        Ok(None) => {}
+        Err(error) => tracing::warn!(domain.uuid = %domain, %error, "no watch on the source's QEMU"),
+    }
+    std::future::pending().await
+}

@@ -1,0 +1,223 @@
+//! Ask both hosts, decide, act, ask again; until it has ended.
+
+use std::time::Duration;
+
+use api::task::{Outcome, Phase, Side, TaskState};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::Instant;
+
+use super::outcome::{Copy, Ending, Next, Question, Why, decide};
+use super::steps::Work;
+use super::story;
+use crate::model::domain::{DomainEvent, HostSight};
+use crate::store::Debt;
+use crate::task::Stop;
+
+/// First pause between two looks; it doubles up to [`super::steps::Timing::look`].
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long what has been going on.
+#[derive(Debug)]
+struct Waiting {
+    /// Since when an answer has been missing.
+    silent_since: Option<Instant>,
+    /// Since when the answers have been the same.
+    unchanged_since: Instant,
+    pause: Duration,
+    last: Option<(HostSight, HostSight)>,
+}
+
+impl Waiting {
+    fn new() -> Self {
+        Self { silent_since: None, unchanged_since: Instant::now(), pause: FIRST_PAUSE, last: None }
+    }
+
+    fn saw(&mut self, source: &HostSight, destination: &HostSight) {
+        let silent = [source, destination].iter().any(|sight| matches!(Copy::of(sight), Copy::Unknown | Copy::Dead));
+        self.silent_since = silent.then(|| self.silent_since.unwrap_or_else(Instant::now));
+        let same = self.last.as_ref().is_some_and(|(s, d)| s.domain == source.domain && d.domain == destination.domain);
+        if !same {
+            self.unchanged_since = Instant::now();
+            self.pause = FIRST_PAUSE;
+            self.last = Some((source.clone(), destination.clone()));
+        }
+    }
+
+    fn silent_for(&self) -> Duration {
+        self.silent_since.map(|since| since.elapsed()).unwrap_or_default()
+    }
+}
+
+impl Work {
+    /// Brings the migration to its end from wherever it stands. `linger_until`: a call of a controller that died may take effect
+    /// until then, so that before it "nothing happens" is no end.
+    pub(super) async fn settle(&mut self, linger_until: Option<Instant>) -> Result<(), Stop> {
+        let mut waiting = Waiting::new();
+        loop {
+            let (source, destination) =
+                tokio::join!(self.source.look(self.plan.domain), self.destination.look(self.plan.domain));
+            waiting.saw(&source, &destination);
+            self.know.waited = waiting.silent_for() > self.timing.waited
+                || waiting.unchanged_since.elapsed() > self.timing.waited;
+            self.know.patience_over = waiting.silent_for() > self.timing.patience;
+            self.know.wish(self.handle.wish());
+            let (source, destination) = (Copy::of(&source), Copy::of(&destination));
+            let next = decide(source, destination, &self.know);
+            tracing::debug!(migration.id = %self.handle.id(), ?source, ?destination, ?next, "looked");
+            match next {
+                Next::End(ending) => {
+                    if linger_until.is_none_or(|until| Instant::now() >= until) {
+                        return self.end(ending).await;
+                    }
+                    self.rest(&mut waiting).await?;
+                }
+                Next::Act(action) => {
+                    self.tell_settling(Phase::Confirm, story::acting(action, &self.plan)).await?;
+                    if self.act(action).await?.is_err() {
+                        self.rest(&mut waiting).await?;
+                    }
+                }
+                Next::Wait(why) => {
+                    self.tell_waiting(why, &waiting).await?;
+                    self.follow_copy(why).await?;
+                    self.rest(&mut waiting).await?;
+                }
+                Next::Ask(question) => {
+                    self.ask(question, source, destination).await?;
+                    self.rest(&mut waiting).await?;
+                }
+            }
+        }
+    }
+
+    async fn tell_settling(&mut self, phase: Phase, message: String) -> Result<(), Stop> {
+        if self.handle.task().message == message && self.handle.task().state != TaskState::NeedsAttention {
+            return Ok(());
+        }
+        let cancelling = self.know.cancel;
+        self.handle
+            .update(|task| {
+                task.state = if cancelling { TaskState::Cancelling } else { TaskState::Running };
+                task.phase = phase;
+                task.message = message;
+                task.choices.clear();
+            })
+            .await
+    }
+
+    /// Only a wait that lasts is worth a word: the ordinary end of a migration takes a look or two.
+    async fn tell_waiting(&mut self, why: Why, waiting: &Waiting) -> Result<(), Stop> {
+        if waiting.unchanged_since.elapsed() < Duration::from_secs(1) {
+            return Ok(());
+        }
+        let phase = if why == Why::AtWork { Phase::Copy } else { Phase::Recover };
+        self.tell_settling(phase, story::waiting(why, &self.plan)).await
+    }
+
+    /// A copy begun by a controller that died goes on by itself: its figures are shown like those of one's own.
+    async fn follow_copy(&mut self, why: Why) -> Result<(), Stop> {
+        if why != Why::AtWork {
+            return Ok(());
+        }
+        let Ok(figures) = self.source.job(self.plan.domain, false).await else { return Ok(()) };
+        if self.monitor.job_told(figures) && self.monitor.report_due(self.timing.report) {
+            let progress = self.monitor.progress();
+            self.handle.update(|task| task.progress = progress).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until something happens on either host, somebody asks for something, or it is time to look again.
+    async fn rest(&mut self, waiting: &mut Waiting) -> Result<(), Stop> {
+        let pause = waiting.pause;
+        waiting.pause = (waiting.pause * 2).min(self.timing.look);
+        let (mut from_source, mut from_destination) = (self.source.events(), self.destination.events());
+        let mut wishes = self.handle.wishes();
+        let domain = self.plan.domain;
+        let happened = async {
+            loop {
+                let told = tokio::select! {
+                    told = from_source.recv() => told,
+                    told = from_destination.recv() => told,
+                };
+                match told {
+                    Ok((about, event)) if about == domain && !matches!(event, DomainEvent::Iteration(_)) => return,
+                    Ok(_) | Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => std::future::pending().await,
+                }
+            }
+        };
+        tokio::select! {
+            () = happened => {}
+            Ok(()) = wishes.changed() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+        Ok(())
+    }
+
+    async fn ask(&mut self, question: Question, source: Copy, destination: Copy) -> Result<(), Stop> {
+        let (message, choices) = story::question(question, source, destination, &self.plan, self.handle.id());
+        let task = self.handle.task();
+        if task.state == TaskState::NeedsAttention && task.message == message {
+            return Ok(());
+        }
+        tracing::warn!(migration.id = %self.handle.id(), domain.uuid = %self.plan.domain, message, "a person must decide");
+        let cause = self.cause.clone();
+        self.handle
+            .update(|task| {
+                task.state = TaskState::NeedsAttention;
+                task.phase = Phase::Recover;
+                task.message = message;
+                task.cause = cause;
+                task.choices = choices;
+            })
+            .await
+    }
+
+    async fn end(&mut self, ending: Ending) -> Result<(), Stop> {
+        let (state, message) = story::ending(ending, &self.know, self.cause.as_deref(), &self.plan);
+        let now_ms = self.handle.now_ms();
+        let outcome = Outcome {
+            location: ending.location,
+            total_ms: now_ms.saturating_sub(self.handle.task().created_at_ms),
+            downtime_ms: self.monitor.downtime_ms().filter(|_| self.plan.wants_running),
+            transferred_bytes: self.monitor.transferred_bytes(),
+            iterations: self.monitor.iterations(),
+            memory_lost: ending.memory_lost,
+        };
+        let cause = self.cause.clone().filter(|_| state != TaskState::Done);
+        let progress = self.monitor.progress();
+        tracing::info!(migration.id = %self.handle.id(), domain.uuid = %self.plan.domain, ?state, message, "ended");
+        if let Some(side) = ending.owed {
+            self.owe(side).await?;
+        }
+        self.handle
+            .update(|task| {
+                task.state = state;
+                task.phase = Phase::Ended;
+                task.message = message;
+                task.cause = cause;
+                task.progress = progress.or(task.progress.take());
+                task.outcome = Some(outcome);
+                task.ended_at_ms = Some(now_ms);
+                task.choices.clear();
+            })
+            .await
+    }
+
+    async fn owe(&mut self, side: Side) -> Result<(), Stop> {
+        let (host, owner) = match side {
+            Side::Source => (&self.plan.source, &self.plan.destination),
+            Side::Destination => (&self.plan.destination, &self.plan.source),
+        };
+        let debt = Debt {
+            task: self.handle.id(),
+            domain: self.plan.domain,
+            side,
+            host: host.clone(),
+            owner: owner.clone(),
+            at_ms: self.handle.now_ms(),
+        };
+        self.handle.owe(&debt).await
+    }
+}

@@ -1,0 +1,309 @@
+//! The steps of one migration, from the lease of its task to its end.
+//!
+//! ```text
+//!   prepare ──▶ perform ──▶ settle ──▶ end
+//!      │           │  └ hand-over: source's QEMU proven dead ▶ resume the destination
+//!      └───────────┴─────────▲   every failure, cancellation and restart goes here
+//! ```
+//! | step | does | a crash in the middle leaves |
+//! |---|---|---|
+//! | prepare | clears the source's autostart | autostart cleared; `settle` restores it where the domain ends |
+//! | perform | libvirt's migration, the destination arriving paused | whatever libvirt makes of it; `settle` looks |
+//! | hand-over | resumes the destination, once the source's QEMU is proven dead | a paused destination; `settle` resumes it |
+//! | settle | asks both hosts, decides, acts, asks again | the same question again |
+//!
+//! Invariants: intent is logged before each act; the destination is resumed only while the source cannot run; the source is
+//! resumed only while the destination cannot run.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::task::{Phase, TaskState};
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::monitor::Monitor;
+use super::outcome::{Action, Keep, Knowledge};
+use crate::hypervisor::Hypervisor;
+use crate::libvirt::error::HostError;
+use crate::plan::Plan;
+use crate::store::{LogEntry, TaskRecord};
+use crate::task::{Handle, Runner, Stop};
+
+/// Finds a registered host.
+pub type Hosts = Arc<dyn Fn(&str) -> Option<Arc<dyn Hypervisor>> + Send + Sync>;
+
+/// Name of the step that prepares.
+pub const PREPARE: &str = "prepare";
+/// Name of the step that hands the domain to libvirt.
+pub const PERFORM: &str = "perform";
+
+/// Time limits of a migration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// Between two looks at the job's figures.
+    pub poll: Duration,
+    /// Between two stored progress events.
+    pub report: Duration,
+    /// How long a frozen guest waits for a destination that does not answer, or for data that does not move.
+    pub freeze: Duration,
+    /// How long a running guest's migration waits for a destination that does not answer.
+    pub silence: Duration,
+    /// How long an answer may be missing before the task ends without it, where that is safe.
+    pub waited: Duration,
+    /// How long an answer may be missing before a person is asked.
+    pub patience: Duration,
+    /// How long after a restart a call of the controller that died may still take effect.
+    pub linger: Duration,
+    /// Longest pause between two looks.
+    pub look: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            poll: Duration::from_millis(250),
+            report: Duration::from_millis(500),
+            freeze: Duration::from_secs(6),
+            silence: Duration::from_secs(20),
+            waited: Duration::from_secs(10),
+            patience: Duration::from_secs(120),
+            linger: Duration::from_secs(3),
+            look: Duration::from_secs(2),
+        }
+    }
+}
+
+/// Moves domains: the runner of migration tasks.
+pub struct Mover {
+    hosts: Hosts,
+    timing: Timing,
+}
+
+impl std::fmt::Debug for Mover {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Mover").field("timing", &self.timing).finish_non_exhaustive()
+    }
+}
+
+impl Mover {
+    /// A runner that finds its hosts through `hosts`.
+    #[must_use]
+    pub fn new(hosts: Hosts, timing: Timing) -> Self {
+        Self { hosts, timing }
+    }
+}
+
+#[async_trait]
+impl Runner for Mover {
+    async fn run(&self, record: TaskRecord, log: Vec<LogEntry>, handle: Handle) -> Result<(), Stop> {
+        let plan: Plan = serde_json::from_value(record.plan)?;
+        let find = |name: &str| (self.hosts)(name).ok_or_else(|| Stop::HostGone(name.to_owned()));
+        let (source, destination) = (find(&plan.source)?, find(&plan.destination)?);
+        let know = knowledge(&plan, &log, &handle);
+        let monitor = Monitor::new();
+        let work = Work { plan, source, destination, handle, know, timing: self.timing, monitor, cause: None };
+        work.go(&log).await
+    }
+}
+
+/// What the log and the wishes prove.
+fn knowledge(plan: &Plan, log: &[LogEntry], handle: &Handle) -> Knowledge {
+    let mut know = Knowledge {
+        wants_running: plan.wants_running,
+        persistent: plan.persistent,
+        autostart: plan.autostart,
+        ..Knowledge::default()
+    };
+    for entry in log {
+        if let Ok(action) = serde_json::from_value::<Action>(entry.step.clone().into()) {
+            know.intended(action);
+        }
+    }
+    know.wish(handle.wish());
+    know
+}
+
+impl Knowledge {
+    /// Notes that an action is (or was once) about to be done.
+    pub(super) fn intended(&mut self, action: Action) {
+        match action {
+            Action::ResumeDestination => self.resume_intended = true,
+            Action::DestroySource => self.destroy_source_intended = true,
+            Action::ResumeSource => self.source_ran_again = true,
+            Action::SuspendBoth => self.suspended_both = true,
+            Action::DefineSource => self.source_redefined = true,
+            _ => {}
+        }
+    }
+
+    pub(super) fn wish(&mut self, wish: crate::task::Wish) {
+        self.cancel = wish.cancel;
+        self.keep = wish.resolve.map(|resolve| Keep { side: resolve.keep, fenced: resolve.fenced });
+    }
+}
+
+/// One migration at work.
+pub(super) struct Work {
+    pub(super) plan: Plan,
+    pub(super) source: Arc<dyn Hypervisor>,
+    pub(super) destination: Arc<dyn Hypervisor>,
+    pub(super) handle: Handle,
+    pub(super) know: Knowledge,
+    pub(super) timing: Timing,
+    pub(super) monitor: Monitor,
+    /// The first thing that went wrong, in libvirt's or the system's words.
+    pub(super) cause: Option<String>,
+}
+
+/// What is stored of an act that came to nothing or to something.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Came {
+    /// The host did it.
+    Done,
+    /// The host answered with an error, or not at all.
+    Failed(String),
+}
+
+impl Came {
+    pub(super) fn to(result: &Result<(), HostError>) -> Self {
+        match result {
+            Ok(()) => Self::Done,
+            Err(error) => Self::Failed(error.cause()),
+        }
+    }
+}
+
+/// The manifest of what the migration is about to create, by identity.
+#[derive(Debug, Serialize)]
+struct Manifest<'a> {
+    /// The domain (and, where persistent, its definition) that appears on the destination. The checks have seen that there
+    /// was none of this UUID before.
+    domain: crate::model::DomainUuid,
+    destination: &'a str,
+    definition: bool,
+}
+
+impl Work {
+    async fn go(mut self, log: &[LogEntry]) -> Result<(), Stop> {
+        let begun = log.iter().any(|entry| entry.step == PERFORM);
+        let mut linger_until = None;
+        if begun {
+            tracing::info!(migration.id = %self.handle.id(), "taken up again where its log ends");
+            linger_until = Some(Instant::now() + self.timing.linger);
+        } else if !self.know.cancel {
+            match self.prepare().await? {
+                Ok(()) => self.perform().await?,
+                Err(error) => self.note_failure("prepare", &error),
+            }
+        }
+        self.settle(linger_until).await
+    }
+
+    /// A host that was powered off boots with its autostart: the source's is cleared before the start, so that it cannot bring
+    /// up a second copy.
+    async fn prepare(&mut self) -> Result<Result<(), HostError>, Stop> {
+        let (from, to) = (self.plan.source.clone(), self.plan.destination.clone());
+        self.handle
+            .update(|task| {
+                task.state = TaskState::Running;
+                task.phase = Phase::Prepare;
+                task.message = format!("preparing {from} and {to}");
+            })
+            .await?;
+        if !self.plan.autostart {
+            return Ok(Ok(()));
+        }
+        let seq = self.handle.intend(PREPARE, &serde_json::json!({ "clear_autostart_on": from })).await?;
+        let result = self.source.set_autostart(self.plan.domain, false).await;
+        self.handle.came_to(PREPARE, seq, &Came::to(&result)).await?;
+        Ok(result)
+    }
+
+    /// Stores the intent to hand the domain to libvirt.
+    pub(super) async fn intend_perform(&mut self) -> Result<i64, Stop> {
+        let manifest = Manifest {
+            domain: self.plan.domain,
+            destination: &self.plan.destination,
+            definition: self.plan.persistent,
+        };
+        self.handle.intend(PERFORM, &manifest).await
+    }
+
+    /// Does one action: intent, act, result. An error of the host's is kept, not returned: what counts is what both hosts say
+    /// afterwards.
+    pub(super) async fn act(&mut self, action: Action) -> Result<Result<(), HostError>, Stop> {
+        let name = action.name();
+        let seq = self.handle.intend(&name, &serde_json::json!({ "domain": self.plan.domain })).await?;
+        self.know.intended(action);
+        tracing::info!(migration.id = %self.handle.id(), domain.uuid = %self.plan.domain, step = name, "acting");
+        let result = self.carry_out(action).await;
+        if result.is_ok() && matches!(action, Action::ResumeDestination | Action::ResumeSource) {
+            self.monitor.resumed();
+        }
+        self.handle.came_to(&name, seq, &Came::to(&result)).await?;
+        if let Err(error) = &result {
+            self.note_failure(&name, error);
+        }
+        Ok(result)
+    }
+
+    async fn carry_out(&self, action: Action) -> Result<(), HostError> {
+        let domain = self.plan.domain;
+        let (source, destination) = (&self.source, &self.destination);
+        match action {
+            Action::AbortJob => source.abort_job(domain).await,
+            Action::CloseSockets => self.break_off().await,
+            Action::ResumeSource => source.resume(domain).await,
+            Action::ResumeDestination => destination.resume(domain).await,
+            Action::DestroySource => source.destroy(domain).await,
+            Action::DestroyDestination => destination.destroy(domain).await,
+            Action::UndefineSource => source.undefine(domain).await,
+            Action::UndefineDestination => destination.undefine(domain).await,
+            Action::DefineSource => match &self.plan.definition {
+                Some(xml) => source.define(xml).await,
+                None => Ok(()),
+            },
+            Action::SuspendBoth => {
+                let (first, second) = tokio::join!(source.suspend(domain), destination.suspend(domain));
+                first.and(second)
+            }
+            Action::AutostartSource => source.set_autostart(domain, self.plan.autostart).await,
+            Action::AutostartDestination => destination.set_autostart(domain, self.plan.autostart).await,
+        }
+    }
+
+    /// Makes the source give up a migration whose other end is gone: its connections are closed where the host offers a shell;
+    /// without one, libvirt is asked to abort, which it does when its own waiting ends.
+    async fn break_off(&self) -> Result<(), HostError> {
+        match self.source.close_migration_sockets(self.plan.domain, &self.plan.peer_uri).await {
+            Ok(Some(count)) => {
+                tracing::warn!(migration.id = %self.handle.id(), count, "closed the migration's connections on the source");
+                Ok(())
+            }
+            Ok(None) => self.source.abort_job(self.plan.domain).await,
+            Err(error) => {
+                tracing::warn!(migration.id = %self.handle.id(), %error, "the connections could not be closed");
+                self.source.abort_job(self.plan.domain).await
+            }
+        }
+    }
+
+    /// Keeps the first cause: what follows from it explains less.
+    pub(super) fn note_failure(&mut self, step: &str, error: &HostError) {
+        tracing::warn!(migration.id = %self.handle.id(), domain.uuid = %self.plan.domain, step, error = %error.cause(), "failed");
+        self.cause.get_or_insert_with(|| error.cause());
+    }
+}
+
+impl Action {
+    /// The action's name in the log: as it is serialised.
+    pub(super) fn name(self) -> String {
+        match serde_json::to_value(self) {
+            Ok(serde_json::Value::String(name)) => name,
+            _ => format!("{self:?}"),
+        }
+    }
+}

@@ -1,0 +1,4 @@
+# Goes home, also where a service runs without HOME.
+if [ -z "$HOME" ]; then HOME=$(getent passwd "$(id -u)" | cut -d: -f6); export HOME; fi
+umask 077
+cd "$HOME" || exit 1

@@ -1,0 +1,174 @@
+//! The scripts that Ferry runs on hosts, as text, and what they print, as values.
+//!
+//! Whatever is put into a script is a number, a UUID, an address or a checked key: nothing that a shell could read as
+//! anything else. Each is set as a variable in front of a fixed text.
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+
+use uuid::Uuid;
+
+use super::keys::PublicLine;
+
+/// How often a watched process is looked at, in seconds.
+const WATCH_PAUSE_S: f64 = 0.003;
+/// The same where every look costs a process.
+const SLOW_WATCH_PAUSE_S: f64 = 0.02;
+
+/// A process that cannot be mistaken for a later one with the same number, within one boot of its host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ProcessId {
+    /// The process number.
+    pub pid: u32,
+    /// When it was started, in clock ticks after the boot (field 22 of `/proc/PID/stat`).
+    pub start_time: u64,
+}
+
+/// The QEMU processes of one domain that a host had at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QemuSighting {
+    /// The boot of the host, by which a restart in between is noticed.
+    pub boot_id: Uuid,
+    /// The processes: one where the domain runs, none where it does not.
+    pub processes: Vec<ProcessId>,
+}
+
+/// A script that looks for the QEMU process of a domain. Its output is read by [`parse_qemu`].
+///
+/// Looked at is every process's command line, and not libvirt's own files: those are removed by a daemon that merely
+/// believes its guest to be gone.
+pub fn find_qemu(domain: Uuid) -> String {
+    format!("UUID={domain}\n{}", include_str!("find_qemu.sh"))
+}
+
+/// What [`find_qemu`] printed; none if it is not whole, which must not be taken for "no process".
+pub fn parse_qemu(output: &str) -> Option<QemuSighting> {
+    let mut lines = output.lines();
+    let boot_id = lines.next()?.strip_prefix("boot ")?.parse().ok()?;
+    let mut processes = Vec::new();
+    for line in lines.by_ref() {
+        if line == "end" {
+            return Some(QemuSighting { boot_id, processes });
+        }
+        let (pid, start_time) = line.strip_prefix("qemu ")?.split_once(' ')?;
+        processes.push(ProcessId { pid: pid.parse().ok()?, start_time: start_time.parse().ok()? });
+    }
+    None
+}
+
+/// What a [`watch_death`] script prints, a line each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watch {
+    /// The process was seen and is watched from now on.
+    Watching,
+    /// The process that was seen can run nothing any more.
+    Gone,
+    /// There was no such process when the script began. It may have ended before; look for it anew.
+    Absent,
+}
+
+impl Watch {
+    /// Reads a line; none for one that the script does not print.
+    pub fn parse(line: &str) -> Option<Self> {
+        match line {
+            "WATCHING" => Some(Self::Watching),
+            "GONE" => Some(Self::Gone),
+            "ABSENT" => Some(Self::Absent),
+            _ => None,
+        }
+    }
+}
+
+/// A script for [`Shell::spawn_lines`](super::Shell::spawn_lines) that tells when a process has ended, within a few
+/// milliseconds; see [`Watch`] for its lines. A zombie has ended. A process whose threads have all begun to exit has
+/// ended too, though the kernel may still be giving back its memory. Only [`Watch::Gone`] after [`Watch::Watching`]
+/// proves anything; a lost connection does not.
+pub fn watch_death(process: ProcessId) -> String {
+    let ProcessId { pid, start_time } = process;
+    let (pearl, snake, slow) = (include_str!("watch.pl"), include_str!("watch.py"), include_str!("watch.sh"));
+    debug_assert!(!pearl.contains('\'') && !snake.contains('\''));
+    let slow =
+        until_end_of_input(&format!("PID={pid} START={start_time} PAUSE={SLOW_WATCH_PAUSE_S}\n{slow}"));
+    format!(
+        "if command -v perl >/dev/null; then exec perl -e '{pearl}' {pid} {start_time} {WATCH_PAUSE_S}; fi\n\
+         for python in python3 /usr/libexec/platform-python; do\n\
+         if command -v $python >/dev/null; then exec $python -c '{snake}' {pid} {start_time} {WATCH_PAUSE_S}; fi\n\
+         done\n{slow}"
+    )
+}
+
+/// What became of the connections that [`close_migration_socket`] was to close.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClosedSockets {
+    /// So many were closed.
+    pub closed: usize,
+    /// So many were found and could not be closed: the kernel is not able to, or the user not allowed.
+    pub kept: usize,
+}
+
+/// A script that closes the TCP connections of a process to these addresses and ports, as a broken network would, so
+/// that a QEMU that waits for a vanished destination goes on. Needs root and `ss`. Its output is read by
+/// [`parse_closed`]. Other connections of the process (its disks) are left alone by the range of ports.
+pub fn close_migration_socket(pid: u32, peers: &[IpAddr], ports: RangeInclusive<u16>) -> String {
+    let peers: Vec<String> = peers.iter().map(ToString::to_string).collect();
+    let (low, high) = (ports.start(), ports.end());
+    format!(
+        "PID={pid} LOW={low} HIGH={high} PEERS='{}'\n{}",
+        peers.join(" "),
+        include_str!("close_sockets.sh")
+    )
+}
+
+/// A script that closes the TCP connections that a migration to the machine `peer` hangs on: those of the QEMU to these ports, and
+/// those of libvirt's daemon (or its ssh) to the same machine, over which it would wait for an answer that does not come. Needs
+/// root and `ss`. Its output is read by [`parse_closed`]. `peer` is a host of a checked URI.
+pub fn break_off(pid: u32, peer: &str, ports: RangeInclusive<u16>) -> String {
+    let (low, high) = (ports.start(), ports.end());
+    format!("PID={pid} LOW={low} HIGH={high} PEER='{peer}'\n{}", include_str!("break_off.sh"))
+}
+
+/// What [`close_migration_socket`] printed; none if it is not whole.
+pub fn parse_closed(output: &str) -> Option<ClosedSockets> {
+    let mut sockets = ClosedSockets::default();
+    for line in output.lines() {
+        match line.split(' ').next()? {
+            "closed" => sockets.closed += 1,
+            "kept" => sockets.kept += 1,
+            "end" => return Some(sockets),
+            _ => return None,
+        }
+    }
+    None
+}
+
+/// A script that prints the public key with which the user logs in elsewhere, making a key pair if there is none. Its
+/// output is a [`PublicLine`].
+pub fn public_key() -> String {
+    [include_str!("home.sh"), include_str!("public_key.sh")].concat()
+}
+
+/// A script that lets a key log in as the user. Doing it again changes nothing.
+pub fn authorize(key: &PublicLine) -> String {
+    let (home, rest) = (include_str!("home.sh"), include_str!("authorize.sh"));
+    format!("{home}LINE='{key}' BLOB='{}'\n{rest}", key.blob())
+}
+
+/// A script that takes such a key out again. One that is not there is no error.
+pub fn unauthorize(key: &PublicLine) -> String {
+    let (home, rest) = (include_str!("home.sh"), include_str!("unauthorize.sh"));
+    format!("{home}BLOB='{}'\n{rest}", key.blob())
+}
+
+/// Makes a script end when its input does, for [`Shell::spawn_lines`](super::Shell::spawn_lines). The script itself gets
+/// no input; of what it has started at that moment only the shell is ended, so it should hand over with `exec` or have
+/// short children.
+pub fn until_end_of_input(script: &str) -> String {
+    format!(
+        "exec 3<&0\n( :\n{script}\n) </dev/null 3<&- &\njob=$!\n\
+         {{ while read -r _; do :; done <&3; kill \"$job\"; }} >/dev/null 2>&1 &\nguard=$!\n\
+         exec 3<&-\nwait \"$job\"\nstatus=$?\nkill \"$guard\" 2>/dev/null\nexit \"$status\""
+    )
+}
+
+#[cfg(test)]
+mod tests;

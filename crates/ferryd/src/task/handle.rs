@@ -1,0 +1,172 @@
+//! What a runner writes through: every write fenced, every change of the task an event.
+
+use std::sync::Arc;
+
+use api::task::Task;
+use serde::Serialize;
+use tokio::sync::watch;
+
+use super::{Engine, Wish};
+use crate::model::TaskId;
+use crate::store::{Debt, Lease, Store, StoreError};
+
+/// Why a runner stops before its task is settled.
+#[derive(Debug, thiserror::Error)]
+pub enum Stop {
+    /// The lease is lost: another controller works on the task.
+    #[error("another controller took the task over")]
+    Fenced,
+    /// The store failed.
+    #[error("the database failed: {0}")]
+    Store(#[source] StoreError),
+    /// A host of the task's is not registered any more.
+    #[error("{0} is not registered any more; register it again")]
+    HostGone(String),
+    /// What the store holds of the task makes no sense.
+    #[error("the stored task cannot be read: {0}")]
+    Unreadable(#[from] serde_json::Error),
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Fenced => Self::Fenced,
+            other => Self::Store(other),
+        }
+    }
+}
+
+/// A runner's hold on its task.
+pub struct Handle {
+    engine: Arc<Engine>,
+    store: Arc<dyn Store>,
+    lease: Lease,
+    task: Task,
+    wishes: watch::Receiver<Wish>,
+}
+
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handle").field("lease", &self.lease).finish_non_exhaustive()
+    }
+}
+
+impl Handle {
+    pub(super) fn new(
+        engine: Arc<Engine>,
+        store: Arc<dyn Store>,
+        lease: Lease,
+        task: Task,
+        wishes: watch::Receiver<Wish>,
+    ) -> Self {
+        Self { engine, store, lease, task, wishes }
+    }
+
+    /// The task's id.
+    #[must_use]
+    pub fn id(&self) -> TaskId {
+        self.lease.task
+    }
+
+    /// The task as it was last stored.
+    #[must_use]
+    pub fn task(&self) -> &Task {
+        &self.task
+    }
+
+    /// Milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        self.engine.clock().now_ms()
+    }
+
+    /// Follows what is asked of the task.
+    #[must_use]
+    pub fn wishes(&self) -> watch::Receiver<Wish> {
+        self.wishes.clone()
+    }
+
+    /// What is asked of the task now.
+    #[must_use]
+    pub fn wish(&self) -> Wish {
+        *self.wishes.borrow()
+    }
+
+    /// Writes what is about to be done; only when this has returned may it be done.
+    ///
+    /// # Errors
+    /// Fenced, or the store failed: then it must not be done.
+    pub async fn intend(&self, step: &str, intent: &impl Serialize) -> Result<i64, Stop> {
+        let intent = serde_json::to_value(intent)?;
+        hook::at(step, hook::Point::BeforeIntent);
+        let seq = self.store.log_intent(&self.lease, step, &intent, self.now_ms()).await?;
+        hook::at(step, hook::Point::AfterIntent);
+        Ok(seq)
+    }
+
+    /// Writes what came of it.
+    ///
+    /// # Errors
+    /// Fenced, or the store failed.
+    pub async fn came_to(&self, step: &str, seq: i64, result: &impl Serialize) -> Result<(), Stop> {
+        let result = serde_json::to_value(result)?;
+        hook::at(step, hook::Point::BeforeResult);
+        self.store.log_result(&self.lease, seq, &result).await?;
+        hook::at(step, hook::Point::AfterResult);
+        Ok(())
+    }
+
+    /// Changes the task and tells everyone who follows it.
+    ///
+    /// # Errors
+    /// Fenced, or the store failed.
+    pub async fn update(&mut self, change: impl FnOnce(&mut Task)) -> Result<(), Stop> {
+        let mut task = self.task.clone();
+        change(&mut task);
+        task.updated_at_ms = self.now_ms();
+        let event = self.store.update(&self.lease, &task).await?;
+        self.task = task;
+        self.engine.announce(event.id);
+        Ok(())
+    }
+
+    /// Notes that something may be left on a host that does not answer.
+    ///
+    /// # Errors
+    /// Fenced, or the store failed.
+    pub async fn owe(&self, debt: &Debt) -> Result<(), Stop> {
+        Ok(self.store.owe(&self.lease, debt).await?)
+    }
+
+    /// Forgets a person's decision once it was carried out.
+    ///
+    /// # Errors
+    /// Fenced, or the store failed.
+    pub async fn decision_done(&self) -> Result<(), Stop> {
+        Ok(self.store.clear_resolve(&self.lease).await?)
+    }
+}
+
+/// The points at which a test may have the controller die: right before and after each write of the log.
+mod hook {
+    /// Where.
+    #[derive(Clone, Copy, Debug)]
+    pub(super) enum Point {
+        BeforeIntent,
+        AfterIntent,
+        BeforeResult,
+        AfterResult,
+    }
+
+    #[cfg(not(feature = "fault-hooks"))]
+    pub(super) fn at(_step: &str, _point: Point) {}
+
+    /// Dies as by SIGKILL when `FERRYD_DIE_AT` names this point (`hand-over:AfterIntent`).
+    #[cfg(feature = "fault-hooks")]
+    pub(super) fn at(step: &str, point: Point) {
+        let here = format!("{step}:{point:?}");
+        if std::env::var("FERRYD_DIE_AT").is_ok_and(|wanted| wanted == here) {
+            let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+        }
+    }
+}
