@@ -123,7 +123,7 @@ struct GuestOptions {
     #[arg(long, default_value_t = 1)]
     vcpus: u32,
     /// Patterned memory that is checked for ever.
-    #[arg(long, default_value_t = 16)]
+    #[arg(long, default_value_t = 8)]
     region_mib: u32,
     /// Memory that is rewritten all the time.
     #[arg(long, default_value_t = 0)]

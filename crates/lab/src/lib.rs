@@ -8,7 +8,8 @@
 //! |---|---|
 //! | [`Lab`], [`LabBuilder`] (`lab`) | bringing up, taking down, the keeper that outlives a killed owner |
 //! | [`Host`] (`host`, `faults`) | running programs on a host, its files; power, cable, bandwidth, daemons |
-//! | `guest`, `serial` | test guests and what they say on their serial lines |
+//! | [`GuestSpec`] (`guest`), [`GuestLog`] (`serial`) | test guests and what they say on their serial lines |
+//! | [`Oracle`] (`oracle`) | whether exactly one copy runs, unharmed, and nothing is left over |
 //! | `roots`, `mirror` | the cached Debian roots |
 //! | `boot_files`, `cpio` | kernel and initramfs of the guests |
 //! | `furnish` | the files that make a machine out of a root |
@@ -27,6 +28,7 @@ mod host;
 mod lab;
 mod mirror;
 mod net;
+mod oracle;
 mod process;
 mod release;
 mod roots;
@@ -41,7 +43,9 @@ pub use faults::{Daemon, Target};
 pub use guest::{DiskSpec, GuestSpec};
 pub use host::Host;
 pub use lab::{Lab, LabBuilder, NotRoot, require_root};
+pub use oracle::{Expect, Oracle, Verdict};
 pub use process::{ProcessId, ProcessInfo};
 pub use release::Release;
 pub use roots::ROOT_PASSWORD;
+pub use serial::{GuestLog, Line, Tick};
 pub use state::{CONTROLLER, LabState, Machine, Role, lab_names, random_uuid};
