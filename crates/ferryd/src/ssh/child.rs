@@ -67,7 +67,6 @@ impl Drop for OwnedChild {
     }
 }
 
-#[expect(dead_code, reason = "used by the host key scan, which follows")]
 /// Runs a program to its end with this standard input, and returns its status, output and standard error (bounded).
 /// Dropping the future kills the program.
 pub(super) async fn finished(

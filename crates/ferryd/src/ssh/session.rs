@@ -114,9 +114,7 @@ mod tests {
         let session = Session::new(Shell::local());
         let one = pid(&session).await;
         // A zombie has closed its files: nothing can be sent to it any more.
-        let kill = format!(
-            "kill -9 {one}; while grep -sq '^State:.[^ZX]' /proc/{one}/status; do :; done"
-        );
+        let kill = format!("kill -9 {one}; while grep -sq '^State:.[^ZX]' /proc/{one}/status; do :; done");
         assert!(Shell::local().run(&kill, LIMIT).await.expect("kill").success());
         assert_ne!(one, pid(&session).await);
     }

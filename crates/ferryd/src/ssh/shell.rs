@@ -130,7 +130,7 @@ impl Shell {
 
     /// Starts a script whose output is read line by line while it runs. Returns when the host has let us in and the
     /// script was sent, which must be within `limit`. The script's standard input ends when the [`LineStream`] is
-    /// dropped: the script must end then, by itself or by means of a helper.
+    /// dropped: the script must end then, by itself or by means of [`super::scripts::until_end_of_input`].
     ///
     /// # Errors
     /// Any [`ShellError`].

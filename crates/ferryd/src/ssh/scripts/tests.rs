@@ -78,8 +78,10 @@ async fn a_process_that_is_not_there_is_absent() {
         let right = victim.id();
         let later = ProcessId { start_time: right.start_time + 1, ..right };
         for process in [later, ProcessId { pid: 4_194_305, start_time: 1 }] {
-            let output = run(&watch_with(interpreters, process)).await;
-            assert_eq!(output.stdout, "ABSENT\n", "{interpreters:?} {}", output.stderr);
+            let script = watch_with(interpreters, process);
+            let mut lines = Shell::local().spawn_lines(&script, LIMIT).await.expect("spawn");
+            let line = lines.next(LIMIT).await.expect("line").expect("not the end");
+            assert_eq!(Watch::parse(&line), Some(Watch::Absent), "{interpreters:?}");
         }
     }
 }
@@ -114,7 +116,7 @@ async fn qemu_is_found_by_its_uuid() {
     let program = dir.path().join("qemu-system-test");
     std::fs::copy("/bin/bash", &program).expect("copy");
     let program = program.to_str().expect("path");
-    let wait = "read -r _ < <(sleep 1000)";
+    let wait = "kill -STOP $$";
     let uuid = domain.to_string();
     let qemu = Victim::start(&[program, "-c", wait, "-name", "guest=a b", "-uuid", &uuid]);
     let _other = Victim::start(&[program, "-c", wait, "-name", &uuid]);
