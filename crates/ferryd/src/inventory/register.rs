@@ -1,6 +1,7 @@
 //! How a host becomes a registered one: its key is trusted, a login exists, libvirt answers, and it is a machine of its own.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use api::host::{Host, HostRequest};
 use api::problem::{Code, Problem};
@@ -11,8 +12,14 @@ use super::member::Member;
 use super::{Fleet, database};
 use crate::libvirt::error::HostError;
 use crate::libvirt::host::failure_of;
-use crate::ssh::{ConnectFailure, LibvirtUri, Transport};
+use crate::ssh::{
+    ConnectFailure, Endpoint, HostKey, HostName, LibvirtUri, LoginError, ReachError, Secret, Transport, Trust,
+    install_key,
+};
 use crate::store::{HostRecord, StoreError};
+
+/// How long a login by password may take: sshd takes its time over a wrong one.
+const PASSWORD_LIMIT: Duration = Duration::from_secs(15);
 
 /// Why a host was not registered.
 #[derive(Debug)]
@@ -110,9 +117,113 @@ impl Fleet {
 
     /// Sees to it that Ferry can log in: the host's key is known or vouched for, and, where a password was given, Ferry's own key
     /// is put on the host.
-    async fn let_in(&self, _request: &HostRequest) -> Result<(), Problem> {
-        Ok(())
+    async fn let_in(&self, request: &HostRequest) -> Result<(), Problem> {
+        let bad = |field: &str, error: &dyn std::fmt::Display| {
+            Problem::new(Code::BadValue, format!("{field}: {error}.")).field(field)
+        };
+        let name: HostName = request.name.parse().map_err(|error| bad("name", &error))?;
+        let uri: LibvirtUri = request.uri.parse().map_err(|error| bad("uri", &error))?;
+        let Some(target) = uri.ssh() else {
+            return match request.password {
+                Some(_) => Err(bad("password", &"it is of use only for a host that is reached by ssh")),
+                None => Ok(()),
+            };
+        };
+        let limit = self.limits.connect;
+        let endpoint = Endpoint::resolve(target, limit).await.map_err(|error| not_reached(&request.name, &error))?;
+        let key = match self.ssh.examine(&name, &endpoint, limit).await {
+            Ok((key, trust)) => {
+                self.trust(request, &name, &endpoint, &key, trust)?;
+                key
+            }
+            // Keys that OpenSSH understands and we do not: libvirt's own login will tell.
+            Err(ReachError::Protocol(text)) if request.password.is_none() => {
+                tracing::info!(host = request.name, text, "the host's key could not be examined");
+                return Ok(());
+            }
+            Err(error) => return Err(not_reached(&request.name, &error)),
+        };
+        let Some(password) = &request.password else { return Ok(()) };
+        let password = Secret::new(password.clone());
+        let ours = self.ssh.public_line();
+        install_key(&endpoint, &password, key.fingerprint(), ours, PASSWORD_LIMIT)
+            .await
+            .map_err(|error| not_let_in(&request.name, &error))
     }
+
+    /// Trusts the host's key if a person has: it is known, or its fingerprint was given.
+    fn trust(
+        &self,
+        request: &HostRequest,
+        name: &HostName,
+        endpoint: &Endpoint,
+        key: &HostKey,
+        trust: Trust,
+    ) -> Result<(), Problem> {
+        let vouched = request.fingerprint.as_ref().map(|given| key.has_fingerprint(given));
+        let (code, detail) = match (trust, vouched) {
+            (Trust::Known, None | Some(true)) => return Ok(()),
+            (Trust::Unknown | Trust::Changed { .. }, Some(true)) => {
+                return self.ssh.trust(name, endpoint, key).map_err(|error| {
+                    tracing::error!(host = request.name, %error, "the host's key could not be kept");
+                    Problem::new(Code::Internal, "The host's key could not be kept; the log tells more.")
+                });
+            }
+            (Trust::Revoked, _) => (
+                Code::HostKeyChanged,
+                format!("{} shows a key that is marked as revoked in the known hosts.", request.name),
+            ),
+            (_, Some(false)) => (
+                Code::HostKeyChanged,
+                format!(
+                    "{} shows the {} key {}, not the one whose fingerprint was given. Nothing was sent to it.",
+                    request.name,
+                    key.algorithm(),
+                    key.fingerprint()
+                ),
+            ),
+            (Trust::Changed { trusted }, None) => (
+                Code::HostKeyChanged,
+                format!(
+                    "{} shows the {} key {}, but {} is the one that is known. If the machine was installed anew, give the new \
+                     fingerprint; otherwise somebody else is answering.",
+                    request.name,
+                    key.algorithm(),
+                    key.fingerprint(),
+                    trusted.join(" or ")
+                ),
+            ),
+            (Trust::Unknown, None) => (
+                Code::HostKeyUnknown,
+                format!(
+                    "{} shows the {} key {}, which is not known here. Compare it with what the machine says \
+                     (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub) and give the fingerprint to trust it.",
+                    request.name,
+                    key.algorithm(),
+                    key.fingerprint()
+                ),
+            ),
+        };
+        let mut problem = Problem::new(code, detail);
+        problem.fingerprint = Some(key.fingerprint().to_owned());
+        Err(problem)
+    }
+}
+
+/// A host whose ssh server could not be spoken to.
+fn not_reached(name: &str, error: &ReachError) -> Problem {
+    connect_problem(name, error.failure(), error.to_string())
+}
+
+/// A host that did not take the password.
+fn not_let_in(name: &str, error: &LoginError) -> Problem {
+    let code = match error {
+        LoginError::Unreachable(error) => return not_reached(name, error),
+        LoginError::HostKeyMismatch { .. } => Code::HostKeyChanged,
+        LoginError::WrongPassword | LoginError::PasswordLoginNotAllowed { .. } => Code::AccessDenied,
+        LoginError::Remote { .. } => Code::Libvirt,
+    };
+    Problem::new(code, format!("{name}: {error}. Nothing was registered."))
 }
 
 fn valid(request: &HostRequest) -> Result<HostRecord, Problem> {
@@ -138,9 +249,13 @@ fn exists(name: &str) -> Problem {
     Problem::new(Code::HostExists, format!("A host is registered as {name} already. `ferry host show {name}` shows it."))
 }
 
-/// A host that could not be connected: each way of failing with its own code.
-pub(super) fn no_connection(name: &str, error: &HostError) -> Problem {
-    let failure = failure_of(error);
+/// A host whose libvirt could not be connected.
+fn no_connection(name: &str, error: &HostError) -> Problem {
+    connect_problem(name, failure_of(error), error.cause())
+}
+
+/// Each way of not getting there with its own code.
+fn connect_problem(name: &str, failure: ConnectFailure, cause: String) -> Problem {
     let code = match failure {
         ConnectFailure::Denied => Code::AccessDenied,
         ConnectFailure::HostKeyUnknown => Code::HostKeyUnknown,
@@ -148,6 +263,6 @@ pub(super) fn no_connection(name: &str, error: &HostError) -> Problem {
         _ => Code::HostUnreachable,
     };
     let detail =
-        format!("{name}: {} ({}) {}", failure.explanation(), failure_code(failure), failure.remedy());
-    Problem::new(code, detail).cause(error.cause())
+        format!("{name}: {} {} ({})", failure.explanation(), failure.remedy(), failure_code(failure));
+    Problem::new(code, detail).cause(cause)
 }

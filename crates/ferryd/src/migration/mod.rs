@@ -11,6 +11,8 @@ pub mod debts;
 mod inherited;
 mod monitor;
 pub mod outcome;
+#[cfg(test)]
+mod outcome_tests;
 mod perform;
 mod settle;
 pub mod steps;

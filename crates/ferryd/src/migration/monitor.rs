@@ -20,6 +20,7 @@ pub(super) struct Monitor {
     /// When the destination last answered.
     answered_at: Instant,
     reported_at: Option<Instant>,
+    broke_off_at: Option<Instant>,
 }
 
 impl Monitor {
@@ -34,6 +35,7 @@ impl Monitor {
             moved_at: now,
             answered_at: now,
             reported_at: None,
+            broke_off_at: None,
         }
     }
 
@@ -102,6 +104,15 @@ impl Monitor {
         frozen_for > freeze && (silent || (still && frozen_for > freeze + switch_over))
     }
 
+    /// Whether it is time to break off (again): closing connections may miss one that is just being made.
+    pub(super) fn break_off_due(&mut self, every: Duration) -> bool {
+        let due = self.broke_off_at.is_none_or(|at| at.elapsed() >= every);
+        if due {
+            self.broke_off_at = Some(Instant::now());
+        }
+        due
+    }
+
     /// Whether it is time for another progress event.
     pub(super) fn report_due(&mut self, every: Duration) -> bool {
         let due = self.reported_at.is_none_or(|at| at.elapsed() >= every);
@@ -137,7 +148,9 @@ impl Monitor {
 
     /// Data sent.
     pub(super) fn transferred_bytes(&self) -> Option<u64> {
-        self.completed.or(self.figures).map(|figures| figures.data_processed_bytes)
+        // Of some completed jobs libvirt tells times only.
+        let told = |figures: &JobFigures| figures.data_processed_bytes > 0;
+        self.completed.filter(told).or(self.figures).map(|figures| figures.data_processed_bytes)
     }
 
     /// Passes over the memory.

@@ -1,6 +1,7 @@
 //! The step that moves the memory, and the hand-over.
 
 use std::pin::pin;
+use std::time::Duration;
 
 use api::task::{Phase, TaskState};
 use tokio::sync::{broadcast, mpsc};
@@ -12,6 +13,9 @@ use crate::libvirt::error::HostError;
 use crate::model::DomainUuid;
 use crate::model::domain::{Answer, DomainEvent, HostSight, JobFigures, ProcessAnswer};
 use crate::task::Stop;
+
+/// How long after breaking off a migration that still does not end it is broken off again.
+const BREAK_OFF_AGAIN: Duration = Duration::from_secs(3);
 
 /// What the eyes on a migration report.
 enum Seen {
@@ -199,19 +203,25 @@ impl Work {
                 }
             }
         }
-        let switch_over = std::time::Duration::from_millis(self.plan.max_downtime_ms.unwrap_or(300));
-        if !self.know.stuck && self.monitor.stuck(self.timing.freeze, self.timing.silence, switch_over) {
-            self.know.stuck = true;
-            let message = if self.monitor.frozen() {
-                "the switch-over does not move: it is broken off so that the guest goes on at the source"
-            } else {
-                "the destination does not answer: the copy is broken off"
-            };
-            self.cause.get_or_insert_with(|| format!("{} did not answer during the migration", self.plan.destination));
-            self.handle.update(|task| task.message = message.to_owned()).await?;
-            // A failure is noted there; the call ends by itself in the end.
-            let _ = self.act(Action::CloseSockets).await?;
-        }
+        self.know.stuck = {
+            let switch_over = Duration::from_millis(self.plan.max_downtime_ms.unwrap_or(300));
+            self.monitor.stuck(self.timing.freeze, self.timing.silence, switch_over)
+        };
+        if self.know.stuck && self.monitor.break_off_due(BREAK_OFF_AGAIN) { self.give_up().await } else { Ok(()) }
+    }
+
+    /// Breaks off a migration that waits for something that does not come.
+    async fn give_up(&mut self) -> Result<(), Stop> {
+        let message = if self.monitor.frozen() {
+            "the switch-over does not move: it is broken off so that the guest goes on at the source"
+        } else {
+            "the destination does not answer: the copy is broken off"
+        };
+        let reason = format!("{} did not answer during the migration", self.plan.destination);
+        self.cause.get_or_insert(reason);
+        self.handle.update(|task| task.message = message.to_owned()).await?;
+        // A failure is noted there; it is tried again, and the call ends by itself in the end.
+        let _ = self.act(Action::CloseSockets).await?;
         Ok(())
     }
 }

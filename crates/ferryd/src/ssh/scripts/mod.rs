@@ -119,6 +119,14 @@ pub fn close_migration_socket(pid: u32, peers: &[IpAddr], ports: RangeInclusive<
     )
 }
 
+/// A script that closes the TCP connections that a migration to the machine `peer` hangs on: those of the QEMU to these ports, and
+/// those of libvirt's daemon (or its ssh) to the same machine, over which it would wait for an answer that does not come. Needs
+/// root and `ss`. Its output is read by [`parse_closed`]. `peer` is a host of a checked URI.
+pub fn break_off(pid: u32, peer: &str, ports: RangeInclusive<u16>) -> String {
+    let (low, high) = (ports.start(), ports.end());
+    format!("PID={pid} LOW={low} HIGH={high} PEER='{peer}'\n{}", include_str!("break_off.sh"))
+}
+
 /// What [`close_migration_socket`] printed; none if it is not whole.
 pub fn parse_closed(output: &str) -> Option<ClosedSockets> {
     let mut sockets = ClosedSockets::default();

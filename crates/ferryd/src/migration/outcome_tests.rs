@@ -1,0 +1,332 @@
+//! The decision, over all combinations: what it must never do, and that it always comes to an end.
+
+use api::task::{Location, Side};
+use api::vm::VmState;
+
+use super::outcome::*;
+use crate::model::domain::{Answer, DomainSight, HostSight, Process, ProcessAnswer, Reason};
+
+fn sight(state: VmState, reason: Reason, job: bool, autostart: bool) -> DomainSight {
+    DomainSight { state, reason, persistent: true, autostart, job }
+}
+
+/// Every copy that a host can have, as far as the decision can tell them apart.
+fn copies() -> Vec<Copy> {
+    let mut copies = vec![Copy::Unknown, Copy::Dead, Copy::Absent];
+    for autostart in [false, true] {
+        for reason in [Reason::Migrated, Reason::Crashed, Reason::Ended, Reason::Other] {
+            copies.push(Copy::Off(sight(VmState::Shutoff, reason, false, autostart)));
+        }
+        for job in [false, true] {
+            for reason in [Reason::Migrated, Reason::MigrationCanceled, Reason::Other] {
+                copies.push(Copy::Running(sight(VmState::Running, reason, job, autostart)));
+            }
+            for reason in [Reason::User, Reason::Other] {
+                copies.push(Copy::Paused(sight(VmState::Paused, reason, job, autostart)));
+            }
+            copies.push(Copy::PausedMigrating(sight(VmState::Paused, Reason::Migrating, job, autostart)));
+        }
+        copies.push(Copy::PostCopy(sight(VmState::Paused, Reason::PostCopyFailed, true, autostart)));
+    }
+    copies
+}
+
+const FLAGS: u32 = 11;
+
+/// Knowledge from a number: one bit a flag.
+fn knowledge(bits: u32, keep: Option<Keep>) -> Knowledge {
+    let bit = |number: u32| bits >> number & 1 == 1;
+    Knowledge {
+        wants_running: bit(0),
+        persistent: bit(1),
+        autostart: bit(2),
+        resume_intended: bit(3),
+        destroy_source_intended: bit(4),
+        source_ran_again: bit(5),
+        suspended_both: bit(6),
+        source_redefined: bit(7),
+        cancel: bit(8),
+        stuck: bit(9),
+        waited: bit(10),
+        // Patience ends after the ordinary limit.
+        patience_over: bit(10) && bit(9),
+        keep,
+    }
+}
+
+fn keeps() -> Vec<Option<Keep>> {
+    let mut keeps = vec![None];
+    for side in [Side::Source, Side::Destination] {
+        for fenced in [false, true] {
+            keeps.push(Some(Keep { side, fenced }));
+        }
+    }
+    keeps
+}
+
+/// Calls `look` with every combination.
+fn for_all(mut look: impl FnMut(Copy, Copy, &Knowledge, Next)) {
+    let (copies, keeps) = (copies(), keeps());
+    for bits in 0..1 << FLAGS {
+        for keep in &keeps {
+            let know = knowledge(bits, *keep);
+            for source in &copies {
+                for destination in &copies {
+                    look(*source, *destination, &know, decide(*source, *destination, &know));
+                }
+            }
+        }
+    }
+}
+
+fn kept(know: &Knowledge, side: Side) -> bool {
+    know.keep.is_some_and(|keep| keep.side == side)
+}
+
+fn fenced(know: &Knowledge) -> bool {
+    know.keep.is_some_and(|keep| keep.fenced)
+}
+
+#[test]
+fn it_never_does_what_could_make_two_run_or_lose_one() {
+    for_all(|source, destination, know, next| {
+        let case = || format!("{source:?} / {destination:?} / {know:?} → {next:?}");
+        let Next::Act(action) = next else { return };
+        match action {
+            Action::ResumeDestination => {
+                let vouched = kept(know, Side::Destination) && fenced(know);
+                assert!(source.is_lifeless() || (vouched && source == Copy::Unknown), "{}", case());
+                assert!(matches!(destination, Copy::Paused(_)), "{}", case());
+                assert!(!know.source_ran_again || know.keep.is_some(), "old memory: {}", case());
+            }
+            Action::ResumeSource => {
+                let vouched = kept(know, Side::Source) && fenced(know);
+                let cannot_run = matches!(destination, Copy::Unknown) && (!know.resume_intended || vouched);
+                assert!(destination.is_lifeless() || cannot_run, "{}", case());
+                assert!(matches!(source, Copy::Paused(_) | Copy::PausedMigrating(_)), "{}", case());
+                assert!(know.wants_running, "{}", case());
+            }
+            Action::DestroySource => {
+                let survives = matches!(destination, Copy::Running(_) | Copy::Paused(_));
+                assert!(survives || kept(know, Side::Destination), "{}", case());
+            }
+            Action::DestroyDestination => {
+                assert!(!matches!(destination, Copy::Running(_)) || kept(know, Side::Source), "{}", case());
+                let source_has_it = matches!(source, Copy::Running(_) | Copy::Paused(_) | Copy::PausedMigrating(_));
+                // An incomplete copy, or one that is out of date, is nobody's memory.
+                let worthless = matches!(destination, Copy::PausedMigrating(_)) || know.source_ran_again;
+                assert!(source_has_it || worthless || kept(know, Side::Source), "{}", case());
+            }
+            Action::UndefineSource => {
+                assert!(matches!(source, Copy::Off(_)), "{}", case());
+                let elsewhere = matches!(destination, Copy::Off(_) | Copy::Running(_) | Copy::Paused(_));
+                assert!(elsewhere || kept(know, Side::Destination), "{}", case());
+            }
+            Action::UndefineDestination => {
+                assert!(matches!(destination, Copy::Off(_)), "{}", case());
+                let elsewhere = !matches!(source, Copy::Unknown | Copy::Dead | Copy::Absent);
+                assert!(elsewhere || kept(know, Side::Source), "{}", case());
+            }
+            Action::DefineSource => assert!(source == Copy::Absent && know.persistent, "{}", case()),
+            Action::SuspendBoth => {
+                let both = matches!((source, destination), (Copy::Running(_), Copy::Running(_)));
+                assert!(both && know.keep.is_none(), "{}", case());
+            }
+            Action::AbortJob | Action::CloseSockets => assert!(know.keep.is_none(), "{}", case()),
+            Action::AutostartSource | Action::AutostartDestination => {}
+        }
+    });
+}
+
+#[test]
+fn two_running_copies_are_always_stopped() {
+    for_all(|source, destination, know, next| {
+        if matches!((source, destination), (Copy::Running(_), Copy::Running(_))) && know.keep.is_none() {
+            let expected =
+                if know.suspended_both { Next::Ask(Question::TwoCopies) } else { Next::Act(Action::SuspendBoth) };
+            assert_eq!(next, expected);
+        }
+    });
+}
+
+#[test]
+fn an_end_says_what_is_so() {
+    for_all(|source, destination, know, next| {
+        let case = || format!("{source:?} / {destination:?} / {know:?} → {next:?}");
+        let Next::End(ending) = next else { return };
+        let present = |copy: Copy| !matches!(copy, Copy::Unknown | Copy::Dead | Copy::Absent);
+        match ending.location {
+            Location::Source => assert!(present(source) && !matches!(destination, Copy::Running(_)), "{}", case()),
+            Location::Destination => assert!(present(destination) && !present(source), "{}", case()),
+            Location::Neither => assert!(source == Copy::Absent && destination == Copy::Absent, "{}", case()),
+            Location::Both | Location::Unknown => panic!("no end: {}", case()),
+        }
+        let silent = |copy: Copy| matches!(copy, Copy::Unknown | Copy::Dead);
+        match ending.owed {
+            Some(Side::Source) => assert!(silent(source), "{}", case()),
+            Some(Side::Destination) => assert!(silent(destination), "{}", case()),
+            None => assert!(!silent(source) && !silent(destination), "{}", case()),
+        }
+    });
+}
+
+#[test]
+fn no_answer_never_means_absent() {
+    // With nobody vouching, a silent host ends nothing but this: the source has the guest and the destination's copy cannot
+    // run; or the destination runs and the source was proven gone.
+    for_all(|source, destination, know, next| {
+        if know.keep.is_some() || source != Copy::Unknown {
+            return;
+        }
+        match next {
+            Next::Wait(_) | Next::Ask(_) => {}
+            Next::End(ending) => {
+                assert!(know.resume_intended && matches!(destination, Copy::Running(_)), "{know:?}");
+                assert_eq!(ending.owed, Some(Side::Source));
+            }
+            Next::Act(action) => {
+                assert!(know.resume_intended && action == Action::AutostartDestination, "{know:?} {action:?}");
+            }
+        }
+    });
+}
+
+/// What an action does to two hosts that do as they are told.
+fn apply(action: Action, source: &mut Copy, destination: &mut Copy, know: &mut Knowledge) {
+    know.intended(action);
+    let off = |copy: &Copy, persistent: bool| match copy {
+        Copy::Paused(s) | Copy::Running(s) | Copy::PausedMigrating(s) | Copy::PostCopy(s) if persistent => {
+            Copy::Off(DomainSight { state: VmState::Shutoff, reason: Reason::Ended, job: false, ..*s })
+        }
+        _ => Copy::Absent,
+    };
+    let running = |copy: &Copy| match copy {
+        Copy::Paused(s) | Copy::PausedMigrating(s) => {
+            Copy::Running(DomainSight { state: VmState::Running, reason: Reason::Other, job: false, ..*s })
+        }
+        other => *other,
+    };
+    let started = |copy: &Copy, autostart| match copy {
+        Copy::Running(s) => Copy::Running(DomainSight { autostart, ..*s }),
+        Copy::Paused(s) => Copy::Paused(DomainSight { autostart, ..*s }),
+        Copy::PausedMigrating(s) => Copy::PausedMigrating(DomainSight { autostart, ..*s }),
+        Copy::Off(s) => Copy::Off(DomainSight { autostart, ..*s }),
+        other => *other,
+    };
+    let idle = |copy: &Copy| match copy {
+        Copy::Running(s) => Copy::Running(DomainSight { job: false, ..*s }),
+        Copy::Paused(s) => Copy::Paused(DomainSight { job: false, ..*s }),
+        Copy::PausedMigrating(s) => {
+            Copy::Running(DomainSight { state: VmState::Running, reason: Reason::MigrationCanceled, job: false, ..*s })
+        }
+        other => *other,
+    };
+    match action {
+        Action::AbortJob | Action::CloseSockets => *source = idle(source),
+        Action::ResumeSource => *source = running(source),
+        Action::ResumeDestination => *destination = running(destination),
+        Action::DestroySource => *source = off(source, know.persistent),
+        Action::DestroyDestination => *destination = off(destination, know.persistent),
+        Action::UndefineSource => *source = Copy::Absent,
+        Action::UndefineDestination => *destination = Copy::Absent,
+        Action::DefineSource => {
+            *source = Copy::Off(sight(VmState::Shutoff, Reason::Other, false, false));
+        }
+        Action::SuspendBoth => {
+            *source = Copy::Paused(sight(VmState::Paused, Reason::User, false, false));
+            *destination = Copy::Paused(sight(VmState::Paused, Reason::User, false, false));
+        }
+        Action::AutostartSource => *source = started(source, know.autostart),
+        Action::AutostartDestination => *destination = started(destination, know.autostart),
+    }
+}
+
+#[test]
+fn acting_always_comes_to_an_end() {
+    for_all(|first_source, first_destination, know, _| {
+        let (mut source, mut destination, mut know) = (first_source, first_destination, *know);
+        let mut acted = Vec::new();
+        while let Next::Act(action) = decide(source, destination, &know) {
+            acted.push(action);
+            assert!(acted.len() < 10, "{first_source:?} / {first_destination:?} / {know:?}: {acted:?}");
+            apply(action, &mut source, &mut destination, &mut know);
+            let both = matches!((source, destination), (Copy::Running(_), Copy::Running(_)));
+            let from_the_start = matches!((first_source, first_destination), (Copy::Running(_), Copy::Running(_)));
+            assert!(!both || from_the_start, "{first_source:?} / {first_destination:?} / {know:?}: {acted:?}");
+        }
+    });
+}
+
+fn running(reason: Reason) -> Copy {
+    Copy::Running(sight(VmState::Running, reason, false, false))
+}
+
+fn arrived() -> Copy {
+    Copy::Paused(sight(VmState::Paused, Reason::User, false, false))
+}
+
+fn frozen(job: bool) -> Copy {
+    Copy::PausedMigrating(sight(VmState::Paused, Reason::Migrating, job, false))
+}
+
+fn off(reason: Reason) -> Copy {
+    Copy::Off(sight(VmState::Shutoff, reason, false, false))
+}
+
+/// The situations that were measured on real hosts, and what follows from each.
+#[test]
+fn the_measured_situations() {
+    let know = Knowledge { wants_running: true, persistent: true, ..Knowledge::default() };
+    let resumed = Knowledge { resume_intended: true, ..know };
+    let at = |location, owed| Next::End(Ending { location, memory_lost: false, owed });
+    for (source, destination, know, expected) in [
+        (running(Reason::Other), Copy::Absent, know, at(Location::Source, None)),
+        (frozen(false), Copy::Absent, know, Next::Act(Action::ResumeSource)),
+        (frozen(false), Copy::Unknown, know, Next::Act(Action::ResumeSource)),
+        (frozen(false), Copy::Unknown, resumed, Next::Wait(Why::DestinationSilent)),
+        (frozen(false), running(Reason::Migrated), resumed, Next::Act(Action::DestroySource)),
+        (frozen(false), arrived(), know, Next::Act(Action::DestroySource)),
+        (frozen(true), Copy::Unknown, Knowledge { stuck: true, ..know }, Next::Act(Action::CloseSockets)),
+        (running(Reason::MigrationCanceled), arrived(), know, Next::Act(Action::DestroyDestination)),
+        (Copy::Absent, arrived(), know, Next::Act(Action::ResumeDestination)),
+        (off(Reason::Migrated), arrived(), know, Next::Act(Action::ResumeDestination)),
+        (Copy::Dead, arrived(), know, Next::Act(Action::ResumeDestination)),
+        (Copy::Unknown, arrived(), know, Next::Wait(Why::SourceSilent)),
+        (off(Reason::Other), running(Reason::Migrated), resumed, Next::Act(Action::UndefineSource)),
+        (running(Reason::Other), running(Reason::Migrated), resumed, Next::Act(Action::SuspendBoth)),
+        (Copy::Absent, running(Reason::Other), resumed, at(Location::Destination, None)),
+        (
+            Copy::Absent,
+            off(Reason::Crashed),
+            resumed,
+            Next::End(Ending { location: Location::Destination, memory_lost: true, owed: None }),
+        ),
+        (
+            off(Reason::Crashed),
+            Copy::Absent,
+            know,
+            Next::End(Ending { location: Location::Source, memory_lost: true, owed: None }),
+        ),
+        (Copy::Absent, Copy::Absent, know, Next::Act(Action::DefineSource)),
+    ] {
+        assert_eq!(decide(source, destination, &know), expected, "{source:?} / {destination:?}");
+    }
+}
+
+#[test]
+fn what_a_host_says_is_taken_for_no_more_than_it_is() {
+    let process = ProcessAnswer::Running(Process { pid: 7, start_ticks: 7 });
+    let copy = |domain: Answer, process| Copy::of(&HostSight { domain, process, boot_id: None });
+    let silent = || Answer::Unknown("no answer".to_owned());
+    assert_eq!(copy(silent(), ProcessAnswer::Unknown), Copy::Unknown);
+    assert_eq!(copy(silent(), process), Copy::Unknown);
+    assert_eq!(copy(silent(), ProcessAnswer::None), Copy::Dead);
+    assert_eq!(copy(Answer::Absent, ProcessAnswer::Unknown), Copy::Absent);
+    assert_eq!(copy(Answer::Absent, process), Copy::Unknown, "a QEMU that libvirt does not know of");
+    let off = sight(VmState::Shutoff, Reason::Other, false, false);
+    assert_eq!(copy(Answer::Present(off), process), Copy::Unknown);
+    assert_eq!(copy(Answer::Present(off), ProcessAnswer::None), Copy::Off(off));
+    // A process table that hides other users' processes must not stop anything.
+    let runs = sight(VmState::Running, Reason::Other, false, false);
+    assert_eq!(copy(Answer::Present(runs), ProcessAnswer::None), Copy::Running(runs));
+}
