@@ -11,7 +11,6 @@
 //! | `S poweroff` | the power button was pressed, the machine stops |
 //! | `T 1234 b1f2e3d4c e0 p17 w3 d88` | tick number, boot (first half of its id), errors so far, passes over the region, over the working set, disk blocks written |
 //! | `E …` | one damaged page or block, or something that could not be set up |
-#![allow(clippy::print_stderr)]
 
 mod disk;
 mod memory;

@@ -13,7 +13,7 @@ use crate::platform;
 use crate::report::Report;
 use crate::settings::MemoryPlan;
 
-const SLICE: Duration = Duration::from_millis(10);
+const SLICE: Duration = Duration::from_millis(20);
 /// Work that a stopped or starved guest missed is not made up for beyond this.
 const CATCH_UP_MAX: Duration = Duration::from_millis(100);
 const REGION_SALT: u64 = 0x7265_6769_6f6e;

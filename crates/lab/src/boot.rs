@@ -84,7 +84,13 @@ fn build_root(places: &Places, machine: &Machine, bin_dir: &Path) -> Result<()> 
     bind_read_only(&places.guest(), &root.join("opt/ferry/guest"))?;
     let nosuid = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
     mount(Some("proc"), &root.join("proc"), Some("proc"), nosuid, NOTHING).context("proc")?;
-    mount(Some("sysfs"), &root.join("sys"), Some("sysfs"), nosuid, NOTHING).context("sysfs")?;
+    // The devices and the panic button in these two are the real machine's.
+    let read_only = nosuid | MsFlags::MS_RDONLY;
+    mount(Some("sysfs"), &root.join("sys"), Some("sysfs"), read_only, NOTHING).context("sysfs")?;
+    let trigger = root.join("proc/sysrq-trigger");
+    if trigger.exists() {
+        bind(Path::new("/dev/null"), &trigger)?;
+    }
     mount(Some("tmpfs"), &root.join("run"), Some("tmpfs"), nosuid, Some("mode=755")).context("run")?;
     fs::create_dir_all(root.join("run/sshd"))?;
     devices(&root.join("dev"))?;
@@ -95,12 +101,16 @@ fn build_root(places: &Places, machine: &Machine, bin_dir: &Path) -> Result<()> 
     chdir("/").context("chdir")
 }
 
+fn bind(from: &Path, to: &Path) -> Result<()> {
+    mount(Some(from), to, NOTHING, MsFlags::MS_BIND, NOTHING)
+        .with_context(|| format!("{} at {}", from.display(), to.display()))
+}
+
 fn bind_read_only(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to)?;
-    let what = || format!("{} at {}", from.display(), to.display());
-    mount(Some(from), to, NOTHING, MsFlags::MS_BIND, NOTHING).with_context(what)?;
+    bind(from, to)?;
     let again = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
-    mount(NOTHING, to, NOTHING, again, NOTHING).with_context(what)
+    mount(NOTHING, to, NOTHING, again, NOTHING).with_context(|| to.display().to_string())
 }
 
 /// A `/dev` of the machine's own, without KVM: guests run under TCG, the same everywhere.

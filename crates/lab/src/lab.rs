@@ -161,10 +161,7 @@ impl Lab {
         self.places.require()
     }
 
-    /// A host (or the controller) by its name.
-    ///
-    /// # Panics
-    /// Does not: a name that the lab does not have shows at the first use.
+    /// A host (or the controller) by its name. A name that the lab does not have shows at the first use.
     pub fn host(&self, name: &str) -> Host {
         Host::new(self.places.clone(), name)
     }
