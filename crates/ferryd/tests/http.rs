@@ -3,13 +3,21 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use api::problem::{Code, MEDIA_TYPE, Problem};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode, header};
+use ferryd::config::Config;
 use ferryd::http::{AppState, Door, router};
+use ferryd::inventory::Fleet;
+use ferryd::migration::Migrations;
+use ferryd::migration::debts::Sweeper;
+use ferryd::ssh::SshDir;
+use ferryd::store::Store;
 use ferryd::store::sqlite::SqliteStore;
+use ferryd::task::{Clock, Engine};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -38,14 +46,17 @@ struct Served {
 impl Served {
     async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let store = Arc::new(SqliteStore::open(&dir.path().join("ferry.db")).await.unwrap());
-        let app = AppState {
-            fleet: Arc::default(),
-            migrations: Arc::default(),
-            engine: Arc::default(),
-            store,
-            shutdown: CancellationToken::new(),
-        };
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&dir.path().join("ferry.db")).await.unwrap());
+        let clock = Clock::system();
+        let ssh = Arc::new(SshDir::open(&dir.path().join("ssh")).unwrap());
+        let limits = Config::default().link_limits();
+        let fleet = Fleet::open(store.clone(), clock.clone(), ssh, limits).await.unwrap();
+        let engine = Engine::new(store.clone(), clock, "test".to_owned());
+        let sweeper = Sweeper::new(store.clone(), Arc::new(|_| None));
+        let limit = Duration::from_secs(1);
+        let migrations = Migrations::new(fleet.clone(), engine.clone(), store.clone(), sweeper, limit);
+        let shutdown = CancellationToken::new();
+        let app = AppState { fleet, migrations: Arc::new(migrations), engine, store, shutdown };
         Self { app, _dir: dir }
     }
 

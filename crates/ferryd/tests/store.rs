@@ -149,6 +149,7 @@ mod sqlite {
         events_are_in_order_and_resumable,
         events_written_at_once_are_all_numbered,
         only_old_events_of_ended_tasks_are_pruned,
+        debts_are_kept_until_they_are_settled,
     }
 }
 

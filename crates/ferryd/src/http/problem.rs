@@ -15,8 +15,11 @@ use crate::store::StoreError;
 pub struct Failure(pub Box<Problem>);
 
 impl From<Problem> for Failure {
+    /// An account that quotes what the request said is cut: an answer is not as long as what it refuses.
     fn from(problem: Problem) -> Self {
-        Self(Box::new(problem))
+        const LONGEST: usize = 1000;
+        let detail = cut(&problem.detail, LONGEST);
+        Self(Box::new(Problem { detail, ..problem }))
     }
 }
 

@@ -31,7 +31,8 @@ pub(super) const RENEW: &str = "UPDATE tasks SET lease_until_ms = $4 \
      WHERE id = $1 AND generation = $2 AND lease_owner = $3";
 pub(super) const RELEASE: &str = "UPDATE tasks SET lease_owner = NULL, lease_until_ms = NULL \
      WHERE id = $1 AND generation = $2 AND lease_owner = $3";
-pub(super) const DROP_LEASES: &str = "UPDATE tasks SET lease_owner = NULL, lease_until_ms = NULL WHERE active = 1";
+pub(super) const DROP_LEASES: &str =
+    "UPDATE tasks SET lease_owner = NULL, lease_until_ms = NULL WHERE active = 1";
 pub(super) const CLEAR_RESOLVE: &str = "UPDATE tasks SET resolve = NULL \
      WHERE id = $1 AND generation = $2 AND lease_owner = $3";
 pub(super) const UPDATE_TASK: &str = "UPDATE tasks \

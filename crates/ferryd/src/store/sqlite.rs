@@ -17,9 +17,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions, Row, SqlSafeStr, Sqlite, Transaction};
 
-use super::{
-    Debt, HostRecord, Lease, LogEntry, NewTask, Result, Store, StoreError, TaskRecord, codec, sql,
-};
+use super::{Debt, HostRecord, Lease, LogEntry, NewTask, Result, Store, StoreError, TaskRecord, codec, sql};
 use crate::model::{DomainUuid, TaskId};
 
 /// How long a statement waits for another process that has the file locked (a person with the `sqlite3` shell).

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use api::task::{Phase, ResolveRequest, Side, Task, TaskKind, TaskQuery, TaskState};
 use ferryd::model::{DomainUuid, TaskId};
-use ferryd::store::{HostRecord, Lease, NewTask, Store, StoreError};
+use ferryd::store::{Debt, HostRecord, Lease, NewTask, Store, StoreError};
 use serde_json::json;
 use uuid::Uuid;
 

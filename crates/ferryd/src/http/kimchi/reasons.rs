@@ -133,7 +133,7 @@ impl Obstacle {
     fn of_finding(finding: &Finding) -> Self {
         match finding.code.as_str() {
             "same-host" => Self::SameHost,
-            "access-denied" | "host-denied" => Self::Login,
+            "host-access-denied" => Self::Login,
             "host-key-unknown" | "host-key-changed" => Self::HostKey,
             "vm-stopped" | "vm-state" => Self::State,
             "architecture-differs" => Self::Architecture,
@@ -229,6 +229,10 @@ mod tests {
     fn findings_have_the_inherited_ids() {
         for (code, id) in [
             ("same-host", "KCHVM0055E: Migrate to localhost kvm2 is not allowed."),
+            (
+                "host-access-denied",
+                "KCHVM0056E: To migrate a virtual machine to the remote host kvm2 the user root must have password-less login to the remote host.",
+            ),
             (
                 "host-key-changed",
                 "KCHVM0056E: To migrate a virtual machine to the remote host kvm2 the user root must have password-less login to the remote host.",
