@@ -108,7 +108,7 @@ keys! {
     call_timeout_s: Seconds = Seconds::new_const(5), "FERRYD_CALL_TIMEOUT_S";
     /// Seconds that the checks before a migration may take in all (1 to 3600).
     preflight_timeout_s: Seconds = Seconds::new_const(3), "FERRYD_PREFLIGHT_TIMEOUT_S";
-    /// Seconds until a host that does not answer is asked again where a virtual machine is (1 to 3600).
+    /// Seconds that a guest may stay frozen when its migration's other end is gone: then it goes on at the source (1 to 3600).
     recovery_timeout_s: Seconds = Seconds::new_const(15), "FERRYD_RECOVERY_TIMEOUT_S";
     /// Days that the events of ended tasks are kept; 0 keeps them for ever.
     event_retention_days: Days = Days(30), "FERRYD_EVENT_RETENTION_DAYS";

@@ -150,7 +150,8 @@ async fn build(
         Arc::new(Migrations::new(fleet.clone(), engine.clone(), store.clone(), sweeper.clone(), limit));
     // The lock on the data directory says that every controller that held a lease here is gone.
     store.drop_leases().await?;
-    tokio::spawn(engine.clone().serve(Arc::new(Mover::new(hosts, Timing::default()))));
+    let timing = Timing::with_bound(config.recovery_timeout_s.duration());
+    tokio::spawn(engine.clone().serve(Arc::new(Mover::new(hosts, timing))));
     tokio::spawn(sweeper.serve());
     if config.local_host == LocalHost::Auto {
         tokio::spawn(register_local(fleet.clone()));

@@ -271,12 +271,10 @@ fn source_paused(source: Copy, destination: Copy, know: &Knowledge) -> Next {
 
 /// The source is `paused (migrating)`.
 fn source_frozen(source: Copy, destination: Copy, know: &Knowledge) -> Next {
-    if source.job() {
-        return job_at_work(know);
-    }
     match destination {
-        // Its memory has moved on: the frozen copy must never run again.
+        // Its memory has moved on: the frozen copy must never run again, so its job is not stopped but ended with it.
         Copy::Running(_) => Act(A::DestroySource),
+        _ if source.job() => job_at_work(know),
         // Complete on both sides: forwards, unless it was called off.
         Copy::Paused(_) if know.cancel || know.source_ran_again => Act(A::DestroyDestination),
         Copy::Paused(_) => Act(A::DestroySource),
@@ -438,7 +436,9 @@ fn keep_source(source: Copy, destination: Copy, know: &Knowledge) -> Next {
             owner_is_source(source, destination, know, false)
         }
         Copy::Off(_) => owner_is_source(source, destination, know, know.wants_running),
-        Copy::Absent => nowhere(source, destination, know),
+        Copy::Absent if know.persistent => Act(A::DefineSource),
+        Copy::Absent if destination == Copy::Absent => nowhere(source, destination, know),
+        Copy::Absent => Ask(Question::DestinationSilent),
         Copy::PostCopy(_) => Ask(Question::Unexpected),
         Copy::Unknown | Copy::Dead => Ask(Question::SourceSilent),
     }

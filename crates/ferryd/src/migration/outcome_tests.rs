@@ -13,21 +13,19 @@ fn sight(state: VmState, reason: Reason, job: bool, autostart: bool) -> DomainSi
 /// Every copy that a host can have, as far as the decision can tell them apart.
 fn copies() -> Vec<Copy> {
     let mut copies = vec![Copy::Unknown, Copy::Dead, Copy::Absent];
-    for autostart in [false, true] {
-        for reason in [Reason::Migrated, Reason::Crashed, Reason::Ended, Reason::Other] {
-            copies.push(Copy::Off(sight(VmState::Shutoff, reason, false, autostart)));
-        }
-        for job in [false, true] {
-            for reason in [Reason::Migrated, Reason::MigrationCanceled, Reason::Other] {
-                copies.push(Copy::Running(sight(VmState::Running, reason, job, autostart)));
-            }
-            for reason in [Reason::User, Reason::Other] {
-                copies.push(Copy::Paused(sight(VmState::Paused, reason, job, autostart)));
-            }
-            copies.push(Copy::PausedMigrating(sight(VmState::Paused, Reason::Migrating, job, autostart)));
-        }
-        copies.push(Copy::PostCopy(sight(VmState::Paused, Reason::PostCopyFailed, true, autostart)));
+    for reason in [Reason::Migrated, Reason::Crashed, Reason::Ended, Reason::Other] {
+        copies.push(Copy::Off(sight(VmState::Shutoff, reason, false, false)));
     }
+    for job in [false, true] {
+        copies.push(Copy::Running(sight(VmState::Running, Reason::Other, job, false)));
+        copies.push(Copy::Paused(sight(VmState::Paused, Reason::User, job, false)));
+        copies.push(Copy::PausedMigrating(sight(VmState::Paused, Reason::Migrating, job, false)));
+    }
+    // One of each with the other autostart, which only the end looks at.
+    copies.push(Copy::Off(sight(VmState::Shutoff, Reason::Other, false, true)));
+    copies.push(Copy::Running(sight(VmState::Running, Reason::Other, false, true)));
+    copies.push(Copy::Paused(sight(VmState::Paused, Reason::Other, false, true)));
+    copies.push(Copy::PostCopy(sight(VmState::Paused, Reason::PostCopyFailed, true, false)));
     copies
 }
 

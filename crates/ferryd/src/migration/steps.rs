@@ -60,13 +60,16 @@ pub struct Timing {
     pub look: Duration,
 }
 
-impl Default for Timing {
-    fn default() -> Self {
+impl Timing {
+    /// The limits that keep a guest from being frozen for longer than `bound` when its destination is gone: two fifths of it to
+    /// notice, the rest to break off, to be believed by libvirt, and to resume.
+    #[must_use]
+    pub fn with_bound(bound: Duration) -> Self {
         Self {
             poll: Duration::from_millis(250),
             report: Duration::from_millis(500),
-            freeze: Duration::from_secs(6),
-            silence: Duration::from_secs(20),
+            freeze: bound * 2 / 5,
+            silence: bound * 4 / 3,
             waited: Duration::from_secs(10),
             patience: Duration::from_secs(120),
             linger: Duration::from_secs(3),

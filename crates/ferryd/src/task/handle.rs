@@ -147,7 +147,8 @@ impl Handle {
     }
 }
 
-/// The points at which a test may have the controller die: right before and after each write of the log.
+/// The points at which a test may have the controller die: right before and after each write of the log. Only development
+/// builds have them.
 mod hook {
     /// Where.
     #[derive(Clone, Copy, Debug)]
@@ -158,11 +159,11 @@ mod hook {
         AfterResult,
     }
 
-    #[cfg(not(feature = "fault-hooks"))]
+    #[cfg(not(debug_assertions))]
     pub(super) fn at(_step: &str, _point: Point) {}
 
     /// Dies as by SIGKILL when `FERRYD_DIE_AT` names this point (`hand-over:AfterIntent`).
-    #[cfg(feature = "fault-hooks")]
+    #[cfg(debug_assertions)]
     pub(super) fn at(step: &str, point: Point) {
         let here = format!("{step}:{point:?}");
         if std::env::var("FERRYD_DIE_AT").is_ok_and(|wanted| wanted == here) {
