@@ -225,6 +225,9 @@ pub fn decide(source: Copy, destination: Copy, know: &Knowledge) -> Next {
     if let Some(keep) = know.keep {
         return resolve(source, destination, know, keep);
     }
+    if matches!((source, destination), (Copy::Running(_), Copy::Running(_))) {
+        return Act(A::SuspendBoth);
+    }
     if know.suspended_both {
         return Ask(Question::TwoCopies);
     }
@@ -254,11 +257,7 @@ fn job_at_work(know: &Knowledge) -> Next {
 }
 
 fn source_running(source: Copy, destination: Copy, know: &Knowledge) -> Next {
-    match destination {
-        Copy::Running(_) => Act(A::SuspendBoth),
-        _ if source.job() => job_at_work(know),
-        _ => rolled_back(source, destination, know),
-    }
+    if source.job() { job_at_work(know) } else { rolled_back(source, destination, know) }
 }
 
 fn source_paused(source: Copy, destination: Copy, know: &Knowledge) -> Next {
@@ -297,8 +296,7 @@ fn source_gone(source: Copy, destination: Copy, know: &Knowledge) -> Next {
     match destination {
         Copy::Running(_) => moved(source, destination, know, false),
         Copy::Paused(_) if know.source_ran_again => Ask(Question::Unexpected),
-        Copy::Paused(_) if know.wants_running && !know.resume_intended => Act(A::ResumeDestination),
-        Copy::Paused(_) if know.wants_running => paused_after_resume(source, destination, know),
+        Copy::Paused(sight) if know.wants_running => arrived(source, sight, destination, know),
         Copy::Paused(_) => moved(source, destination, know, false),
         Copy::PausedMigrating(_) if !know.waited => Wait(Why::Settling),
         Copy::PausedMigrating(_) => Act(A::DestroyDestination),
@@ -310,12 +308,14 @@ fn source_gone(source: Copy, destination: Copy, know: &Knowledge) -> Next {
     }
 }
 
-/// The resume was intended and may have failed or not been sent: try again; resuming what runs is refused, harmlessly.
-fn paused_after_resume(source: Copy, destination: Copy, know: &Knowledge) -> Next {
-    match destination {
-        Copy::Paused(sight) if sight.reason == Reason::User => Act(A::ResumeDestination),
-        // It ran and was paused by something else (a disk error, say): that is its state there.
-        _ => moved(source, destination, know, false),
+/// `paused (user)` is how a complete domain arrives: it runs now, also when an earlier try to resume it failed or was not sent.
+/// Paused for another reason it either ran and was stopped by something (a disk error, say), which is its state there; or it
+/// never ran, and nobody knows what it is.
+fn arrived(source: Copy, sight: DomainSight, destination: Copy, know: &Knowledge) -> Next {
+    match (sight.reason, know.resume_intended) {
+        (Reason::User, _) => Act(A::ResumeDestination),
+        (_, true) => moved(source, destination, know, false),
+        (_, false) => Ask(Question::Unexpected),
     }
 }
 

@@ -146,7 +146,7 @@ impl Engine {
         let (wish, wishes) = watch::channel(Wish::default());
         self.running().insert(id, wish.clone());
         let ended = tokio::select! {
-            ended = self.run(&lease, runner, wishes) => ended,
+            ended = self.run(&lease, runner, &wish, wishes) => ended,
             lost = self.keep_lease(&lease, &wish) => Err(lost),
         };
         self.running().remove(&id);
@@ -168,9 +168,11 @@ impl Engine {
         self: &Arc<Self>,
         lease: &Lease,
         runner: Arc<dyn Runner>,
+        wish: &watch::Sender<Wish>,
         wishes: watch::Receiver<Wish>,
     ) -> Result<(), Stop> {
         let record = self.store.task(lease.task).await?.ok_or(StoreError::NoSuchTask(lease.task))?;
+        heed(wish, &record);
         let log = self.store.log(lease.task).await?;
         let handle = Handle::new(self.clone(), self.store.clone(), lease.clone(), record.task.clone(), wishes);
         runner.run(record, log, handle).await
@@ -180,10 +182,7 @@ impl Engine {
     async fn keep_lease(&self, lease: &Lease, wish: &watch::Sender<Wish>) -> Stop {
         loop {
             match self.store.task(lease.task).await {
-                Ok(Some(record)) => {
-                    let asked = Wish { cancel: record.cancel_requested, resolve: record.resolve };
-                    wish.send_if_modified(|known| std::mem::replace(known, asked) != asked);
-                }
+                Ok(Some(record)) => heed(wish, &record),
                 Ok(None) => return Stop::Fenced,
                 Err(error) => tracing::warn!(task.id = %lease.task, %error, "the task could not be read"),
             }
@@ -233,6 +232,17 @@ impl Engine {
         let record = self.store.task(id).await.map_err(|error| refusal(id, error))?;
         record.map(|record| record.task).ok_or_else(|| refusal(id, StoreError::NoSuchTask(id)))
     }
+}
+
+/// Passes on what is stored of the wishes. A wish is never taken back: the record may have been read before it was stored.
+fn heed(wish: &watch::Sender<Wish>, record: &TaskRecord) {
+    wish.send_if_modified(|known| {
+        let asked = Wish {
+            cancel: known.cancel || record.cancel_requested,
+            resolve: record.resolve.or(known.resolve),
+        };
+        std::mem::replace(known, asked) != asked
+    });
 }
 
 fn refusal(id: TaskId, error: StoreError) -> Problem {
