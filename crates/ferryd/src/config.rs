@@ -33,6 +33,15 @@ pub enum ConfigError {
         #[source]
         source: std::io::Error,
     },
+    /// A path is none.
+    #[error("{path:?} is not a path")]
+    Path {
+        /// What was given.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// The file is not what it should be; the text names the line and the key.
     #[error("the configuration file {} is wrong: {problem}", .path.display())]
     Parse {
@@ -126,7 +135,9 @@ impl Config {
             Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => File::default(),
             Err(source) => return Err(ConfigError::Read { path: path.to_owned(), source }),
         };
-        Ok(Self::from_parts(flags, file))
+        let config = Self::from_parts(flags, file);
+        // Absolute, since what is told to other programs (ssh, libvirt) is not told from where we were started.
+        Ok(Self { data_dir: absolute(config.data_dir)?, socket: absolute(config.socket)?, ..config })
     }
 
     /// The database file.
@@ -161,6 +172,10 @@ impl Config {
         (self.event_retention_days.0 > 0)
             .then(|| Duration::from_secs(u64::from(self.event_retention_days.0) * 86_400))
     }
+}
+
+fn absolute(path: PathBuf) -> Result<PathBuf, ConfigError> {
+    std::path::absolute(&path).map_err(|source| ConfigError::Path { path, source })
 }
 
 fn parse(path: &Path, text: &str) -> Result<File, ConfigError> {

@@ -19,6 +19,7 @@ use ferryd::ssh::SshDir;
 use ferryd::store::Store;
 use ferryd::store::sqlite::SqliteStore;
 use ferryd::task::{Clock, Engine};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -95,16 +96,14 @@ async fn serve(config: &Config, data_dir: &DataDir) -> anyhow::Result<()> {
     let store = SqliteStore::open(&config.database())
         .await
         .with_context(|| format!("the database {} cannot be opened", config.database().display()))?;
-    let app = build(config, Arc::new(store.clone()), shutdown.clone()).await?;
-
-    let mut doors = JoinSet::new();
+    // Bound before anything begins: a socket that is in use costs nothing, and clients wait rather than fail.
     let socket = listen::unix(&config.socket).await?;
-    doors.spawn(listen::serve(socket, router(app.clone(), Door::Socket), shutdown.clone()));
-    if let Some(address) = config.listen_address() {
-        let listener = listen::tcp(address).await?;
-        tracing::info!(address = %listener.local_addr()?, "listening");
-        doors.spawn(listen::serve(listener, router(app.clone(), Door::Loopback), shutdown.clone()));
-    }
+    let loopback = match config.listen_address() {
+        Some(address) => Some(listen::tcp(address).await?),
+        None => None,
+    };
+    let app = build(config, Arc::new(store.clone()), shutdown.clone()).await?;
+    let mut doors = open_doors(&app, socket, loopback)?;
     let pruning = tokio::spawn(prune(Arc::clone(&app.store), config.event_retention()));
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -129,6 +128,21 @@ async fn serve(config: &Config, data_dir: &DataDir) -> anyhow::Result<()> {
     remove_socket(config);
     store.close().await;
     Ok(())
+}
+
+/// Begins to serve.
+fn open_doors(
+    app: &AppState,
+    socket: UnixListener,
+    loopback: Option<TcpListener>,
+) -> anyhow::Result<JoinSet<std::io::Result<()>>> {
+    let mut doors = JoinSet::new();
+    doors.spawn(listen::serve(socket, router(app.clone(), Door::Socket), app.shutdown.clone()));
+    if let Some(listener) = loopback {
+        tracing::info!(address = %listener.local_addr()?, "listening");
+        doors.spawn(listen::serve(listener, router(app.clone(), Door::Loopback), app.shutdown.clone()));
+    }
+    Ok(doors)
 }
 
 /// Puts the parts together and has them begin.

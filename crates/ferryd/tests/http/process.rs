@@ -139,6 +139,10 @@ fn a_flag_goes_before_the_environment_that_before_the_file_that_before_the_defau
     let table = value(None, None, "listen = \"127.0.0.1:8080\"\nlog_format = \"json\"");
     assert_eq!(table["listen"].as_str(), Some("127.0.0.1:8080"));
     assert_eq!(table["data_dir"].as_str(), Some("/var/lib/ferry"));
+    let table = value(None, None, "data_dir = \"relative\"");
+    assert!(
+        table["data_dir"].as_str().is_some_and(|path| path.starts_with('/') && path.ends_with("/relative"))
+    );
 }
 
 fn text_of(output: &Output) -> String {
@@ -156,6 +160,7 @@ fn a_wrong_configuration_is_told_by_its_key() {
         (&["--call-timeout-s", "0"], "", "call-timeout-s"),
         (&["--log-level", "loud"], "", "loud"),
         (&["--nonsense"], "", "--nonsense"),
+        (&[], "data_dir = \"\"", "not a path"),
         (&["--config", "/nonexistent/ferryd.toml"], "", "/nonexistent/ferryd.toml"),
     ] {
         let output = ferryd(dir.path())
