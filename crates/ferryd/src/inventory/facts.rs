@@ -18,7 +18,8 @@ pub async fn gather(
     name: &str,
     limit: Duration,
 ) -> Facts {
-    let (from, to) = tokio::join!(ask_source(source, domain, limit), ask_destination(destination, domain, name, limit));
+    let (from, to) =
+        tokio::join!(ask_source(source, domain, limit), ask_destination(destination, domain, name, limit));
     let (source_knowledge, domain) = match from {
         Ok((host, domain)) => (HostKnowledge::Known(host), domain),
         Err(error) => (unreachable(source.name(), &error), None),
@@ -59,7 +60,8 @@ async fn ask_source(
     limit: Duration,
 ) -> Result<(HostFacts, Option<DomainFacts>), HostError> {
     let host = machine(member, limit).await?;
-    let facts = member.link().call_within("facts", limit, move |connect| survey::domain_facts(connect, domain)).await;
+    let facts =
+        member.link().call_within("facts", limit, move |connect| survey::domain_facts(connect, domain)).await;
     match facts {
         Ok(facts) => Ok((host, Some(facts))),
         Err(error) if error.is_no_domain() => Ok((host, None)),

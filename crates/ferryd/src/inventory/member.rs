@@ -141,8 +141,12 @@ impl Member {
             return Some(uri.clone());
         }
         match self.uri.transport() {
-            Transport::Local => self.machine().map(|(info, _)| format!("qemu+ssh://root@{}/system", info.hostname)),
-            Transport::Ssh(_) if matches!(from.uri.transport(), Transport::Local) => Some(self.connect_uri.clone()),
+            Transport::Local => {
+                self.machine().map(|(info, _)| format!("qemu+ssh://root@{}/system", info.hostname))
+            }
+            Transport::Ssh(_) if matches!(from.uri.transport(), Transport::Local) => {
+                Some(self.connect_uri.clone())
+            }
             _ => Some(self.uri.to_string()),
         }
     }

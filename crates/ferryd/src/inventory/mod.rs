@@ -56,7 +56,9 @@ impl Fleet {
         for record in fleet.store.hosts().await? {
             match Member::start(&record, &fleet.ssh, limits) {
                 Ok(member) => fleet.insert(member),
-                Err(problem) => tracing::error!(host = record.name, error = %problem, "a stored host cannot be used"),
+                Err(problem) => {
+                    tracing::error!(host = record.name, error = %problem, "a stored host cannot be used")
+                }
             }
         }
         Ok(fleet)
@@ -104,14 +106,16 @@ impl Fleet {
     pub async fn remove(&self, name: &str) -> Result<(), Problem> {
         let Some(member) = self.member(name) else { return Err(unknown_host(name)) };
         let query = api::task::TaskQuery { active: Some(true), ..Default::default() };
-        let tasks = self.store.tasks(&query, u32::MAX).await.map_err(database)?;
+        let tasks = self.store.tasks(&query, u32::MAX).await.map_err(Problem::from)?;
         if let Some(task) = tasks.iter().find(|task| task.source == name || task.destination == name) {
-            let mut problem =
-                Problem::new(Code::HostBusy, format!("{name} takes part in task {}, which has not ended.", task.id));
+            let mut problem = Problem::new(
+                Code::HostBusy,
+                format!("{name} takes part in task {}, which has not ended.", task.id),
+            );
             problem.task = Some(task.id);
             return Err(problem);
         }
-        self.store.remove_host(name).await.map_err(database)?;
+        self.store.remove_host(name).await.map_err(Problem::from)?;
         self.members.write().unwrap_or_else(PoisonError::into_inner).remove(name);
         drop(member);
         let forgotten = name.parse::<crate::ssh::HostName>().map(|name| self.ssh.forget(&name));
@@ -126,7 +130,8 @@ impl Fleet {
     pub fn vms(&self, query: &VmQuery) -> Vec<Vm> {
         let wanted = |vm: &Vm| query.state.is_none_or(|state| vm.state == state);
         let members = self.members();
-        let members = members.iter().filter(|member| query.host.as_deref().is_none_or(|host| member.name() == host));
+        let members =
+            members.iter().filter(|member| query.host.as_deref().is_none_or(|host| member.name() == host));
         let mut vms: Vec<Vm> = members.flat_map(|member| member.vms()).filter(wanted).collect();
         vms.sort_by(|a, b| (a.name.to_lowercase(), &a.host).cmp(&(b.name.to_lowercase(), &b.host)));
         vms
@@ -142,7 +147,8 @@ impl Fleet {
         }
         let uuid = Uuid::parse_str(name_or_uuid).ok();
         let all = self.vms(&VmQuery { host: host.map(str::to_owned), state: None });
-        let mut found: Vec<Vm> = all.into_iter().filter(|vm| vm.name == name_or_uuid || Some(vm.uuid) == uuid).collect();
+        let mut found: Vec<Vm> =
+            all.into_iter().filter(|vm| vm.name == name_or_uuid || Some(vm.uuid) == uuid).collect();
         // A leftover definition elsewhere does not make the one that runs ambiguous.
         let active = |vm: &Vm| vm.state != api::vm::VmState::Shutoff;
         if found.len() > 1 && found.iter().filter(|vm| active(vm)).count() == 1 {
@@ -155,7 +161,10 @@ impl Fleet {
                 let hosts: Vec<&str> = found.iter().map(|vm| vm.host.as_str()).collect();
                 Err(Problem::new(
                     Code::AmbiguousVm,
-                    format!("{name_or_uuid} is on {}: say which is meant (--from HOST).", hosts.join(" and on ")),
+                    format!(
+                        "{name_or_uuid} is on {}: say which is meant (--from HOST).",
+                        hosts.join(" and on ")
+                    ),
                 ))
             }
         }
@@ -184,9 +193,4 @@ impl Fleet {
 #[must_use]
 pub fn unknown_host(name: &str) -> Problem {
     Problem::new(Code::UnknownHost, format!("No host is registered as {name}. `ferry host list` shows all."))
-}
-
-fn database(error: StoreError) -> Problem {
-    tracing::error!(error = ?error, "the store failed");
-    Problem::new(Code::Internal, "Ferry's database failed; its log tells more.")
 }

@@ -7,14 +7,14 @@ use api::host::{Host, HostRequest};
 use api::problem::{Code, Problem};
 use api::vm::VmQuery;
 
+use super::Fleet;
 use super::facts::failure_code;
 use super::member::Member;
-use super::{Fleet, database};
 use crate::libvirt::error::HostError;
 use crate::libvirt::host::failure_of;
 use crate::ssh::{
-    ConnectFailure, Endpoint, HostKey, HostName, LibvirtUri, LoginError, ReachError, Secret, Transport, Trust,
-    install_key,
+    ConnectFailure, Endpoint, HostKey, HostName, LibvirtUri, LoginError, ReachError, Secret, Transport,
+    Trust, install_key,
 };
 use crate::store::{HostRecord, StoreError};
 
@@ -70,12 +70,13 @@ impl Fleet {
         self.let_in(&request).await?;
         let member = Member::start(&record, &self.ssh, self.limits)?;
         let limit = self.limits.connect + self.limits.call;
-        let (info, _) = member.known_machine(limit).await.map_err(|error| no_connection(&record.name, &error))?;
+        let (info, _) =
+            member.known_machine(limit).await.map_err(|error| no_connection(&record.name, &error))?;
         self.refuse_same_machine(&record.name, info.uuid)?;
         match self.store.add_host(&record, self.clock.now_ms()).await {
             Ok(()) => {}
             Err(StoreError::HostExists) => return Err(exists(&record.name).into()),
-            Err(error) => return Err(database(error).into()),
+            Err(error) => return Err(Problem::from(error).into()),
         }
         self.insert(member.clone());
         Ok(member.describe())
@@ -130,7 +131,8 @@ impl Fleet {
             };
         };
         let limit = self.limits.connect;
-        let endpoint = Endpoint::resolve(target, limit).await.map_err(|error| not_reached(&request.name, &error))?;
+        let endpoint =
+            Endpoint::resolve(target, limit).await.map_err(|error| not_reached(&request.name, &error))?;
         let key = match self.ssh.examine(&name, &endpoint, limit).await {
             Ok((key, trust)) => {
                 self.trust(request, &name, &endpoint, &key, trust)?;
@@ -246,7 +248,10 @@ fn valid(request: &HostRequest) -> Result<HostRecord, Problem> {
 }
 
 fn exists(name: &str) -> Problem {
-    Problem::new(Code::HostExists, format!("A host is registered as {name} already. `ferry host show {name}` shows it."))
+    Problem::new(
+        Code::HostExists,
+        format!("A host is registered as {name} already. `ferry host show {name}` shows it."),
+    )
 }
 
 /// A host whose libvirt could not be connected.

@@ -6,7 +6,7 @@
 #![allow(unsafe_code)]
 
 use std::collections::HashMap;
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ffi::{CStr, CString, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
@@ -199,7 +199,13 @@ pub fn job_stats(domain: &Domain, completed: bool) -> Result<(i32, TypedParams)>
     };
     // SAFETY: the domain is alive; libvirt allocates the parameters, which are read and freed here exactly once.
     unsafe {
-        check(sys::virDomainGetJobStats(domain.as_ptr(), &raw mut kind, &raw mut params, &raw mut count, flags))?;
+        check(sys::virDomainGetJobStats(
+            domain.as_ptr(),
+            &raw mut kind,
+            &raw mut params,
+            &raw mut count,
+            flags,
+        ))?;
         let values = read_params(params, count);
         sys::virTypedParamsFree(params, count);
         Ok((kind, values))
@@ -262,7 +268,8 @@ pub fn all_domain_stats(connect: &Connect, kinds: u32) -> Result<Vec<DomainStats
     let flags = sys::VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT;
     // SAFETY: the connection is alive; on success `records` is an array of as many record pointers, freed below as a whole.
     unsafe {
-        let count = check(sys::virConnectGetAllDomainStats(connect.as_ptr(), kinds, &raw mut records, flags))?;
+        let count =
+            check(sys::virConnectGetAllDomainStats(connect.as_ptr(), kinds, &raw mut records, flags))?;
         let count = usize::try_from(count).unwrap_or(0);
         let stats = (0..count).map(|index| read_record(*records.add(index))).collect();
         sys::virDomainStatsRecordListFree(records);
@@ -406,24 +413,33 @@ impl EventedConnect {
     pub fn new(connect: Connect, listener: Listener) -> Result<Self> {
         let listener = std::sync::Arc::new(listener);
         let mut evented = Self { connect, callbacks: Vec::new() };
+        type Generic = sys::virConnectDomainEventGenericCallback;
         // SAFETY: libvirt defines the generic callback type as a stand-in for the one that belongs to the event id; each
-        // function here has exactly that signature.
-        unsafe {
-            let lifecycle: sys::virConnectDomainEventCallback = Some(on_lifecycle);
-            evented.register(sys::VIR_DOMAIN_EVENT_ID_LIFECYCLE, std::mem::transmute(lifecycle), &listener)?;
-            let iteration: sys::virConnectDomainEventMigrationIterationCallback = Some(on_iteration);
-            let id = sys::VIR_DOMAIN_EVENT_ID_MIGRATION_ITERATION;
-            evented.register(id, std::mem::transmute(iteration), &listener)?;
-            let completed: sys::virConnectDomainEventJobCompletedCallback = Some(on_job_completed);
-            evented.register(sys::VIR_DOMAIN_EVENT_ID_JOB_COMPLETED, std::mem::transmute(completed), &listener)?;
-        }
+        // function here has exactly the signature of its id.
+        let (lifecycle, iteration, completed) = unsafe {
+            (
+                std::mem::transmute::<sys::virConnectDomainEventCallback, Generic>(Some(on_lifecycle)),
+                std::mem::transmute::<sys::virConnectDomainEventMigrationIterationCallback, Generic>(Some(
+                    on_iteration,
+                )),
+                std::mem::transmute::<sys::virConnectDomainEventJobCompletedCallback, Generic>(Some(
+                    on_job_completed,
+                )),
+            )
+        };
+        evented.register(sys::VIR_DOMAIN_EVENT_ID_LIFECYCLE, lifecycle, &listener)?;
+        evented.register(sys::VIR_DOMAIN_EVENT_ID_MIGRATION_ITERATION, iteration, &listener)?;
+        evented.register(sys::VIR_DOMAIN_EVENT_ID_JOB_COMPLETED, completed, &listener)?;
         let opaque = Box::into_raw(Box::new(Opaque(listener))).cast::<c_void>();
         // SAFETY: the connection is alive, the opaque is freed by libvirt with `free_listener`.
         let result = unsafe {
             let connect = evented.connect.as_ptr();
             sys::virConnectRegisterCloseCallback(connect, Some(on_close), opaque, Some(free_listener))
         };
-        check(result)?;
+        check(result).inspect_err(|_| {
+            // SAFETY: libvirt did not take the opaque.
+            unsafe { free_listener(opaque) }
+        })?;
         Ok(evented)
     }
 
@@ -489,5 +505,3 @@ pub mod param {
     /// Upper limit of the bandwidth in MiB/s.
     pub const BANDWIDTH: &CStr = super::sys::VIR_MIGRATE_PARAM_BANDWIDTH;
 }
-
-const _: () = assert!(size_of::<c_char>() == 1);

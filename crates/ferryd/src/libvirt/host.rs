@@ -17,9 +17,7 @@ use super::link::Link;
 use super::translate;
 use crate::hypervisor::{DeathWatch, Hypervisor, MigrateCall, Result};
 use crate::model::DomainUuid;
-use crate::model::domain::{
-    Answer, DomainEvent, DomainSight, HostSight, JobFigures, Process, ProcessAnswer,
-};
+use crate::model::domain::{Answer, DomainEvent, DomainSight, HostSight, JobFigures, Process, ProcessAnswer};
 use crate::ssh::scripts::{self, ProcessId, Watch};
 use crate::ssh::{ConnectFailure, LibvirtUri, Session, Shell, classify};
 
@@ -264,7 +262,8 @@ impl Hypervisor for LibvirtHost {
             .spawn_lines(&scripts::watch_death(watched), WATCH_LIMIT)
             .await
             .map_err(|error| self.shell_error("watching the QEMU", error))?;
-        let first = lines.next(WATCH_LIMIT).await.map_err(|error| self.shell_error("watching the QEMU", error))?;
+        let first =
+            lines.next(WATCH_LIMIT).await.map_err(|error| self.shell_error("watching the QEMU", error))?;
         if first.as_deref().and_then(Watch::parse) != Some(Watch::Watching) {
             return Err(self.shell_error("watching the QEMU", format!("it answered {first:?}")));
         }
@@ -272,7 +271,9 @@ impl Hypervisor for LibvirtHost {
         Ok(Some(Box::pin(async move {
             match lines.next_unlimited().await {
                 Ok(Some(line)) if Watch::parse(&line) == Some(Watch::Gone) => Ok(()),
-                other => Err(HostError::Shell { host, what: format!("the watch on the QEMU ended: {other:?}") }),
+                other => {
+                    Err(HostError::Shell { host, what: format!("the watch on the QEMU ended: {other:?}") })
+                }
             }
         })))
     }
@@ -281,12 +282,14 @@ impl Hypervisor for LibvirtHost {
         let Some(session) = &self.session else { return Ok(None) };
         // Without the query, which says how to log in and not where.
         let plain = peer_uri.split('?').next().unwrap_or_default();
-        let Some(peer) = plain.parse::<LibvirtUri>().ok().and_then(|uri| uri.host().map(str::to_owned)) else {
+        let Some(peer) = plain.parse::<LibvirtUri>().ok().and_then(|uri| uri.host().map(str::to_owned))
+        else {
             return Ok(None);
         };
         let (process, _) = self.processes(domain).await;
         let ProcessAnswer::Running(process) = process else { return Ok(Some(0)) };
-        let failed = |error: &dyn std::fmt::Display| self.shell_error("closing the migration's connections", error);
+        let failed =
+            |error: &dyn std::fmt::Display| self.shell_error("closing the migration's connections", error);
         let script = scripts::break_off(process.pid, &peer, MIGRATION_PORTS);
         let output = session.run(&script, self.link.limits().call).await.map_err(|error| failed(&error))?;
         match scripts::parse_closed(&output.stdout) {
@@ -309,4 +312,3 @@ pub fn failure_of(error: &HostError) -> ConnectFailure {
         other => classify(&other.cause()),
     }
 }
-

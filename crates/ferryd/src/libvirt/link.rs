@@ -256,13 +256,12 @@ impl Link {
         if let Some(found) = found {
             return Ok(found);
         }
-        open_long(&self.inner, self.limits)
-            .await
-            .map_err(|reason| self.unreachable(&reason))
-            .and_then(|(connect, places)| match places.try_acquire_owned() {
+        open_long(&self.inner, self.limits).await.map_err(|reason| self.unreachable(&reason)).and_then(
+            |(connect, places)| match places.try_acquire_owned() {
                 Ok(place) => Ok((connect, place)),
                 Err(_) => Err(self.unreachable("its connections are all in use")),
-            })
+            },
+        )
     }
 }
 
@@ -355,7 +354,9 @@ async fn keep(host: String, inner: Arc<Inner>, limits: LinkLimits) {
                 inner.state.send_replace(LinkState::Down("the connection was lost".to_owned()));
             }
             Err(reason) => {
-                if inner.state.send_replace(LinkState::Down(reason.clone())) != LinkState::Down(reason.clone()) {
+                if inner.state.send_replace(LinkState::Down(reason.clone()))
+                    != LinkState::Down(reason.clone())
+                {
                     tracing::warn!(host, reason, "not reachable");
                 }
                 // Woken early when somebody asks for this host.

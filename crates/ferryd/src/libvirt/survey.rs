@@ -92,7 +92,9 @@ fn listed(stats: &DomainStats, persistent: &HashSet<Uuid>, autostart: &HashSet<U
     Listed {
         uuid: stats.uuid,
         name: stats.name.clone(),
-        state: translate::state(figure("state.state").and_then(|state| i32::try_from(state).ok()).unwrap_or(0)),
+        state: translate::state(
+            figure("state.state").and_then(|state| i32::try_from(state).ok()).unwrap_or(0),
+        ),
         persistent: persistent.contains(&stats.uuid),
         autostart: autostart.contains(&stats.uuid),
         vcpus: figure("vcpu.current").and_then(|count| u32::try_from(count).ok()).unwrap_or(0),

@@ -63,7 +63,9 @@ pub fn job(kind: i32, params: &TypedParams) -> JobFigures {
 pub fn event(raw: RawEvent) -> Option<(DomainUuid, DomainEvent)> {
     match raw {
         RawEvent::Lifecycle { uuid, event, detail } => Some((DomainUuid(uuid), lifecycle(event, detail))),
-        RawEvent::Iteration { uuid, iteration } => Some((DomainUuid(uuid), DomainEvent::Iteration(iteration))),
+        RawEvent::Iteration { uuid, iteration } => {
+            Some((DomainUuid(uuid), DomainEvent::Iteration(iteration)))
+        }
         RawEvent::JobCompleted { uuid, params } => {
             let figures = job(3, &params);
             Some((DomainUuid(uuid), DomainEvent::JobCompleted(figures)))

@@ -92,7 +92,7 @@ impl Migrations {
         let new = self.new_task(&plan, findings)?;
         self.engine.submit(&new).await.map_err(|error| match error {
             StoreError::DomainBusy(task) => already_moving(&vm.name, task),
-            other => internal(&other),
+            other => other.into(),
         })
     }
 
@@ -101,7 +101,8 @@ impl Migrations {
         match self.fleet.find_vm(&request.vm, request.source.as_deref()) {
             Err(problem) if problem.code == Code::AmbiguousVm => {
                 let named = self.fleet.vms(&api::vm::VmQuery::default());
-                for vm in named.iter().filter(|vm| vm.name == request.vm || vm.uuid.to_string() == request.vm) {
+                for vm in named.iter().filter(|vm| vm.name == request.vm || vm.uuid.to_string() == request.vm)
+                {
                     self.not_moving(DomainUuid(vm.uuid), &vm.name).await?;
                 }
                 Err(problem)
@@ -112,7 +113,7 @@ impl Migrations {
 
     /// Before the copy on the destination can be a new one, what an earlier migration left there must be gone.
     async fn nothing_owed(&self, vm: &Vm, destination: &str) -> Result<(), Problem> {
-        let left = self.sweeper.clear(DomainUuid(vm.uuid)).await.map_err(|error| internal(&error))?;
+        let left = self.sweeper.clear(DomainUuid(vm.uuid)).await.map_err(Problem::from)?;
         let Some(debt) = left.iter().find(|debt| debt.host == destination) else { return Ok(()) };
         let finding = Finding {
             code: "leftover".to_owned(),
@@ -133,7 +134,7 @@ impl Migrations {
         match self.store.active_task(domain).await {
             Ok(None) => Ok(()),
             Ok(Some(task)) => Err(already_moving(name, task)),
-            Err(error) => Err(internal(&error)),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -144,7 +145,10 @@ impl Migrations {
             kind: TaskKind::Migration,
             state: TaskState::Queued,
             phase: Phase::Queued,
-            message: format!("{} is about to be moved from {} to {}", plan.name, plan.source, plan.destination),
+            message: format!(
+                "{} is about to be moved from {} to {}",
+                plan.name, plan.source, plan.destination
+            ),
             cause: None,
             vm: plan.name.clone(),
             vm_uuid: plan.domain.0,
@@ -168,7 +172,10 @@ fn valid(request: &MigrationRequest) -> Result<(), Problem> {
     let bad = |field: &str, detail: String| Err(Problem::new(Code::BadValue, detail).field(field));
     for (field, text) in [("vm", &request.vm), ("destination", &request.destination)] {
         if text.is_empty() || text.len() > 256 || text.chars().any(char::is_control) {
-            return bad(field, format!("{field} must be a name of 1 to 256 characters without control characters."));
+            return bad(
+                field,
+                format!("{field} must be a name of 1 to 256 characters without control characters."),
+            );
         }
     }
     if request.max_downtime_ms.is_some_and(|ms| ms == 0 || ms > MAX_DOWNTIME_MS) {
@@ -181,11 +188,14 @@ fn valid(request: &MigrationRequest) -> Result<(), Problem> {
 }
 
 fn refused(name: &str, destination: &str, findings: Vec<Finding>) -> Problem {
-    let blockers = findings.iter().filter(|finding| finding.severity == api::finding::Severity::Blocker).count();
+    let blockers =
+        findings.iter().filter(|finding| finding.severity == api::finding::Severity::Blocker).count();
     let reasons = if blockers == 1 { "one reason".to_owned() } else { format!("{blockers} reasons") };
     let mut problem = Problem::new(
         Code::RefusedByChecks,
-        format!("{name} was not moved to {destination}: the checks found {reasons} against it. Nothing was changed."),
+        format!(
+            "{name} was not moved to {destination}: the checks found {reasons} against it. Nothing was changed."
+        ),
     );
     problem.findings = findings;
     problem
@@ -198,9 +208,4 @@ fn already_moving(name: &str, task: TaskId) -> Problem {
     );
     problem.task = Some(task.0);
     problem
-}
-
-fn internal(error: &StoreError) -> Problem {
-    tracing::error!(error = ?error, "the store failed");
-    Problem::new(Code::Internal, "Ferry's database failed; its log tells more.")
 }

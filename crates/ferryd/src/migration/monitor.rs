@@ -196,7 +196,11 @@ mod tests {
         for remaining in (0..30).rev() {
             tokio::time::advance(seconds(1)).await;
             monitor.destination_told(&Answer::Absent);
-            monitor.job_told(JobFigures { active: true, memory_remaining_bytes: remaining, ..JobFigures::default() });
+            monitor.job_told(JobFigures {
+                active: true,
+                memory_remaining_bytes: remaining,
+                ..JobFigures::default()
+            });
             assert!(!monitor.stuck(FREEZE, SILENCE, SWITCH));
         }
         for _ in 0..7 {

@@ -301,7 +301,9 @@ fn source_gone(source: Copy, destination: Copy, know: &Knowledge) -> Next {
         Copy::PausedMigrating(_) if !know.waited => Wait(Why::Settling),
         Copy::PausedMigrating(_) => Act(A::DestroyDestination),
         Copy::PostCopy(_) => Ask(Question::Unexpected),
-        Copy::Off(sight) => moved(source, destination, know, know.wants_running && sight.reason != Reason::Ended),
+        Copy::Off(sight) => {
+            moved(source, destination, know, know.wants_running && sight.reason != Reason::Ended)
+        }
         Copy::Absent => nowhere(source, destination, know),
         Copy::Unknown | Copy::Dead if know.patience_over => Ask(Question::DestinationSilent),
         Copy::Unknown | Copy::Dead => Wait(Why::DestinationSilent),
@@ -353,7 +355,9 @@ fn source_off(source: Copy, sight: DomainSight, destination: Copy, know: &Knowle
 fn source_dead(source: Copy, destination: Copy, know: &Knowledge) -> Next {
     match destination {
         Copy::Running(_) if know.waited => moved(source, destination, know, false),
-        Copy::Paused(_) if !know.source_ran_again && know.wants_running => source_gone(source, destination, know),
+        Copy::Paused(_) if !know.source_ran_again && know.wants_running => {
+            source_gone(source, destination, know)
+        }
         Copy::Paused(_) if !know.source_ran_again && know.waited => moved(source, destination, know, false),
         _ if know.patience_over => Ask(Question::SourceSilent),
         _ => Wait(Why::SourceSilent),

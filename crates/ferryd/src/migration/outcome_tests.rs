@@ -110,7 +110,8 @@ fn it_never_does_what_could_make_two_run_or_lose_one() {
             }
             Action::DestroyDestination => {
                 assert!(!matches!(destination, Copy::Running(_)) || kept(know, Side::Source), "{}", case());
-                let source_has_it = matches!(source, Copy::Running(_) | Copy::Paused(_) | Copy::PausedMigrating(_));
+                let source_has_it =
+                    matches!(source, Copy::Running(_) | Copy::Paused(_) | Copy::PausedMigrating(_));
                 // An incomplete copy, or one that is out of date, is nobody's memory.
                 let worthless = matches!(destination, Copy::PausedMigrating(_)) || know.source_ran_again;
                 assert!(source_has_it || worthless || kept(know, Side::Source), "{}", case());
@@ -154,7 +155,9 @@ fn an_end_says_what_is_so() {
         let Next::End(ending) = next else { return };
         let present = |copy: Copy| !matches!(copy, Copy::Unknown | Copy::Dead | Copy::Absent);
         match ending.location {
-            Location::Source => assert!(present(source) && !matches!(destination, Copy::Running(_)), "{}", case()),
+            Location::Source => {
+                assert!(present(source) && !matches!(destination, Copy::Running(_)), "{}", case())
+            }
             Location::Destination => assert!(present(destination) && !present(source), "{}", case()),
             Location::Neither => assert!(source == Copy::Absent && destination == Copy::Absent, "{}", case()),
             Location::Both | Location::Unknown => panic!("no end: {}", case()),
@@ -183,7 +186,10 @@ fn no_answer_never_means_absent() {
                 assert_eq!(ending.owed, Some(Side::Source));
             }
             Next::Act(action) => {
-                assert!(know.resume_intended && action == Action::AutostartDestination, "{know:?} {action:?}");
+                assert!(
+                    know.resume_intended && action == Action::AutostartDestination,
+                    "{know:?} {action:?}"
+                );
             }
         }
     });
@@ -214,9 +220,12 @@ fn apply(action: Action, source: &mut Copy, destination: &mut Copy, know: &mut K
     let idle = |copy: &Copy| match copy {
         Copy::Running(s) => Copy::Running(DomainSight { job: false, ..*s }),
         Copy::Paused(s) => Copy::Paused(DomainSight { job: false, ..*s }),
-        Copy::PausedMigrating(s) => {
-            Copy::Running(DomainSight { state: VmState::Running, reason: Reason::MigrationCanceled, job: false, ..*s })
-        }
+        Copy::PausedMigrating(s) => Copy::Running(DomainSight {
+            state: VmState::Running,
+            reason: Reason::MigrationCanceled,
+            job: false,
+            ..*s
+        }),
         other => *other,
     };
     match action {
@@ -249,8 +258,12 @@ fn acting_always_comes_to_an_end() {
             assert!(acted.len() < 10, "{first_source:?} / {first_destination:?} / {know:?}: {acted:?}");
             apply(action, &mut source, &mut destination, &mut know);
             let both = matches!((source, destination), (Copy::Running(_), Copy::Running(_)));
-            let from_the_start = matches!((first_source, first_destination), (Copy::Running(_), Copy::Running(_)));
-            assert!(!both || from_the_start, "{first_source:?} / {first_destination:?} / {know:?}: {acted:?}");
+            let from_the_start =
+                matches!((first_source, first_destination), (Copy::Running(_), Copy::Running(_)));
+            assert!(
+                !both || from_the_start,
+                "{first_source:?} / {first_destination:?} / {know:?}: {acted:?}"
+            );
         }
     });
 }

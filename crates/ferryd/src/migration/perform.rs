@@ -111,7 +111,9 @@ impl Work {
                     // Only now: libvirt resets migration parameters when a migration begins.
                     match source.set_max_downtime(domain, downtime_ms).await {
                         Ok(()) => downtime_to_set = None,
-                        Err(error) => tracing::warn!(domain.uuid = %domain, %error, "the downtime limit was not set"),
+                        Err(error) => {
+                            tracing::warn!(domain.uuid = %domain, %error, "the downtime limit was not set")
+                        }
                     }
                 }
                 if tell_job.send(Seen::Job(figures)).await.is_err() {
@@ -207,7 +209,11 @@ impl Work {
             let switch_over = Duration::from_millis(self.plan.max_downtime_ms.unwrap_or(300));
             self.monitor.stuck(self.timing.freeze, self.timing.silence, switch_over)
         };
-        if self.know.stuck && self.monitor.break_off_due(BREAK_OFF_AGAIN) { self.give_up().await } else { Ok(()) }
+        if self.know.stuck && self.monitor.break_off_due(BREAK_OFF_AGAIN) {
+            self.give_up().await
+        } else {
+            Ok(())
+        }
     }
 
     /// Breaks off a migration that waits for something that does not come.
@@ -232,7 +238,9 @@ async fn proof_of_death(source: std::sync::Arc<dyn crate::hypervisor::Hypervisor
     match source.watch_death(domain).await {
         Ok(Some(watch)) => match watch.await {
             Ok(()) => return,
-            Err(error) => tracing::warn!(domain.uuid = %domain, %error, "the watch on the source's QEMU was lost"),
+            Err(error) => {
+                tracing::warn!(domain.uuid = %domain, %error, "the watch on the source's QEMU was lost")
+            }
         },
         Ok(None) => {}
         Err(error) => tracing::warn!(domain.uuid = %domain, %error, "no watch on the source's QEMU"),

@@ -33,9 +33,13 @@ impl Waiting {
     }
 
     fn saw(&mut self, source: &HostSight, destination: &HostSight) {
-        let silent = [source, destination].iter().any(|sight| matches!(Copy::of(sight), Copy::Unknown | Copy::Dead));
+        let silent =
+            [source, destination].iter().any(|sight| matches!(Copy::of(sight), Copy::Unknown | Copy::Dead));
         self.silent_since = silent.then(|| self.silent_since.unwrap_or_else(Instant::now));
-        let same = self.last.as_ref().is_some_and(|(s, d)| s.domain == source.domain && d.domain == destination.domain);
+        let same = self
+            .last
+            .as_ref()
+            .is_some_and(|(s, d)| s.domain == source.domain && d.domain == destination.domain);
         if !same {
             self.unchanged_since = Instant::now();
             self.pause = FIRST_PAUSE;
@@ -141,7 +145,9 @@ impl Work {
                     told = from_destination.recv() => told,
                 };
                 match told {
-                    Ok((about, event)) if about == domain && !matches!(event, DomainEvent::Iteration(_)) => return,
+                    Ok((about, event)) if about == domain && !matches!(event, DomainEvent::Iteration(_)) => {
+                        return;
+                    }
                     Ok(_) | Err(RecvError::Lagged(_)) => {}
                     Err(RecvError::Closed) => std::future::pending().await,
                 }

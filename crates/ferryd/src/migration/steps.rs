@@ -106,7 +106,8 @@ impl Runner for Mover {
         let (source, destination) = (find(&plan.source)?, find(&plan.destination)?);
         let know = knowledge(&plan, &log, &handle);
         let monitor = Monitor::new();
-        let work = Work { plan, source, destination, handle, know, timing: self.timing, monitor, cause: None };
+        let work =
+            Work { plan, source, destination, handle, know, timing: self.timing, monitor, cause: None };
         work.go(&log).await
     }
 }

@@ -30,7 +30,10 @@ pub(super) fn waiting(why: Why, plan: &Plan) -> String {
     match why {
         Why::AtWork => format!("libvirt on {} is at work on it", plan.source),
         Why::SourceSilent => {
-            format!("{} does not answer; the copy on {} stays paused until it does", plan.source, plan.destination)
+            format!(
+                "{} does not answer; the copy on {} stays paused until it does",
+                plan.source, plan.destination
+            )
         }
         Why::DestinationSilent => format!("{} does not answer; it is asked again", plan.destination),
         Why::Settling => "libvirt is finishing by itself".to_owned(),
@@ -86,13 +89,22 @@ pub(super) fn question(
 }
 
 /// The end: the task's last state and what is said of it.
-pub(super) fn ending(ending: Ending, know: &Knowledge, cause: Option<&str>, plan: &Plan) -> (TaskState, String) {
+pub(super) fn ending(
+    ending: Ending,
+    know: &Knowledge,
+    cause: Option<&str>,
+    plan: &Plan,
+) -> (TaskState, String) {
     let (from, to, name) = (&plan.source, &plan.destination, &plan.name);
     let owed = match ending.owed {
         Some(Side::Destination) => {
-            format!(" {to} does not answer; what may be left of it there is removed when it does, and cannot run until then.")
+            format!(
+                " {to} does not answer; what may be left of it there is removed when it does, and cannot run until then."
+            )
         }
-        Some(Side::Source) => format!(" {from} does not answer; its definition there is removed when it does."),
+        Some(Side::Source) => {
+            format!(" {from} does not answer; its definition there is removed when it does.")
+        }
         None => String::new(),
     };
     let because = cause.map(|cause| format!(" ({})", first_line(cause))).unwrap_or_default();
@@ -105,10 +117,9 @@ pub(super) fn ending(ending: Ending, know: &Knowledge, cause: Option<&str>, plan
                  start it there.{owed}"
             ),
         ),
-        Location::Destination if know.cancel => (
-            TaskState::Done,
-            format!("Too late to cancel: {name} {state_there} on {to}.{owed}"),
-        ),
+        Location::Destination if know.cancel => {
+            (TaskState::Done, format!("Too late to cancel: {name} {state_there} on {to}.{owed}"))
+        }
         Location::Destination => (TaskState::Done, format!("{name} {state_there} on {to}.{owed}")),
         Location::Source if ending.memory_lost => (
             TaskState::Failed,

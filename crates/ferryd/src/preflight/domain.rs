@@ -28,8 +28,15 @@ pub(super) fn movable(facts: &Facts, findings: &mut Vec<Finding>) {
         VmState::Running | VmState::Blocked | VmState::Paused => return,
         VmState::Shutoff => (
             "vm-stopped",
-            format!("{} is stopped. Moving stopped virtual machines comes next; today only running and paused ones move.", domain.name),
-            command("Start it first.", format!("virsh start {}", shell_word(&domain.name)), Some(&source.name)),
+            format!(
+                "{} is stopped. Moving stopped virtual machines comes next; today only running and paused ones move.",
+                domain.name
+            ),
+            command(
+                "Start it first.",
+                format!("virsh start {}", shell_word(&domain.name)),
+                Some(&source.name),
+            ),
         ),
         _ => (
             "vm-state",
@@ -50,7 +57,11 @@ pub(super) fn idle(facts: &Facts, findings: &mut Vec<Finding>) {
             &domain.name,
             format!("A job of libvirt's is at work on {} (a migration, backup, save or dump).", domain.name),
             "virDomainGetJobStats reports an active job".to_owned(),
-            command("Wait for it to end, or abort it.", format!("virsh domjobinfo {name}; virsh domjobabort {name}"), Some(&source.name)),
+            command(
+                "Wait for it to end, or abort it.",
+                format!("virsh domjobinfo {name}; virsh domjobabort {name}"),
+                Some(&source.name),
+            ),
         ));
     }
 }
@@ -86,7 +97,8 @@ pub(super) fn name_and_uuid_free(facts: &Facts, findings: &mut Vec<Finding>) {
                 Some(&destination.name),
             )
         };
-        let (code, what) = if other.uuid == domain.uuid { ("uuid-taken", "UUID") } else { ("name-taken", "name") };
+        let (code, what) =
+            if other.uuid == domain.uuid { ("uuid-taken", "UUID") } else { ("name-taken", "name") };
         findings.push(blocker(
             code,
             &other.name,

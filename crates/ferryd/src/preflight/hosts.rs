@@ -40,7 +40,10 @@ pub(super) fn hypervisor(facts: &Facts, findings: &mut Vec<Finding>) {
             "hypervisor-differs",
             &destination.name,
             "A running virtual machine cannot change its hypervisor.".to_owned(),
-            format!("{}: {}, {}: {}", source.name, source.hypervisor, destination.name, destination.hypervisor),
+            format!(
+                "{}: {}, {}: {}",
+                source.name, source.hypervisor, destination.name, destination.hypervisor
+            ),
             advice("Choose a destination with the same hypervisor."),
         ));
         return;

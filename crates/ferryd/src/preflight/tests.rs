@@ -81,7 +81,9 @@ fn each_reason_is_found() {
         ("job-active", with(|facts| domain(facts).sight.job = true)),
         (
             "device-passed-through",
-            with(|facts| domain(facts).passed_through = vec![PassedThrough { what: "pci 0000:01:00.0".to_owned() }]),
+            with(|facts| {
+                domain(facts).passed_through = vec![PassedThrough { what: "pci 0000:01:00.0".to_owned() }]
+            }),
         ),
     ] {
         assert_eq!(codes(&facts), [expected]);

@@ -156,7 +156,9 @@ impl Engine {
                 tracing::warn!(task.id = %id, "another controller took the task over");
                 return;
             }
-            Err(stop) => tracing::error!(task.id = %id, error = %stop, "work on the task stopped; it is taken up again"),
+            Err(stop) => {
+                tracing::error!(task.id = %id, error = %stop, "work on the task stopped; it is taken up again")
+            }
         }
         // An error here only means that the lease runs out by itself.
         if let Err(error) = self.store.release(&lease).await {
@@ -174,7 +176,8 @@ impl Engine {
         let record = self.store.task(lease.task).await?.ok_or(StoreError::NoSuchTask(lease.task))?;
         heed(wish, &record);
         let log = self.store.log(lease.task).await?;
-        let handle = Handle::new(self.clone(), self.store.clone(), lease.clone(), record.task.clone(), wishes);
+        let handle =
+            Handle::new(self.clone(), self.store.clone(), lease.clone(), record.task.clone(), wishes);
         runner.run(record, log, handle).await
     }
 
@@ -247,14 +250,12 @@ fn heed(wish: &watch::Sender<Wish>, record: &TaskRecord) {
 
 fn refusal(id: TaskId, error: StoreError) -> Problem {
     match error {
-        StoreError::NoSuchTask(_) => Problem::new(Code::UnknownTask, format!("There is no task {id}.")),
         StoreError::Ended => Problem::new(
             Code::TooLate,
-            format!("Task {id} does not wait for that: it has ended, or needs no decision. `ferry task show {id}` tells."),
+            format!(
+                "Task {id} does not wait for that: it has ended, or needs no decision. `ferry task show {id}` tells."
+            ),
         ),
-        other => {
-            tracing::error!(task.id = %id, error = ?other, "the store failed");
-            Problem::new(Code::Internal, "Ferry's database failed; its log tells more.")
-        }
+        other => other.into(),
     }
 }

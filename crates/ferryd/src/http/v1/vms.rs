@@ -1,5 +1,6 @@
 //! `/vms`: what the registered hosts run.
 
+use api::task::TaskQuery;
 use api::vm::{Vm, VmQuery};
 use axum::extract::State;
 use serde::Deserialize;
@@ -23,8 +24,23 @@ pub struct HostQuery {
 /// Virtual machines by filter, by name.
 #[utoipa::path(get, path = "/vms", tag = "vms", operation_id = "list_vms", params(VmQuery),
     responses((status = 200, description = "The virtual machines.", body = [Vm]), ListProblems))]
-pub async fn list(State(app): State<AppState>, Query(query): Query<VmQuery>) -> Json<Vec<Vm>> {
-    Json(app.fleet.vms(&query))
+pub async fn list(
+    State(app): State<AppState>,
+    Query(query): Query<VmQuery>,
+) -> Result<Json<Vec<Vm>>, Failure> {
+    let vms = app.fleet.vms(&query);
+    Ok(Json(with_tasks(&app, vms).await?))
+}
+
+/// The same, each with the task that is moving it.
+async fn with_tasks(app: &AppState, mut vms: Vec<Vm>) -> Result<Vec<Vm>, Failure> {
+    let active = TaskQuery { active: Some(true), ..TaskQuery::default() };
+    for task in app.store.tasks(&active, u32::MAX).await? {
+        for vm in vms.iter_mut().filter(|vm| vm.uuid == task.vm_uuid) {
+            vm.task = Some(task.id);
+        }
+    }
+    Ok(vms)
 }
 
 /// One virtual machine, by its name or its UUID.
@@ -36,5 +52,6 @@ pub async fn show(
     NamePath(name): NamePath,
     Query(query): Query<HostQuery>,
 ) -> Result<Json<Vm>, Failure> {
-    Ok(Json(app.fleet.find_vm(&name, query.host.as_deref())?))
+    let vm = app.fleet.find_vm(&name, query.host.as_deref())?;
+    Ok(Json(with_tasks(&app, vec![vm]).await?.remove(0)))
 }
