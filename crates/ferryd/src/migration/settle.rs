@@ -141,6 +141,7 @@ impl Work {
         let happened = async {
             loop {
                 let told = tokio::select! {
+                    biased;
                     told = from_source.recv() => told,
                     told = from_destination.recv() => told,
                 };
@@ -154,6 +155,7 @@ impl Work {
             }
         };
         tokio::select! {
+            biased;
             () = happened => {}
             Ok(()) = wishes.changed() => {}
             () = tokio::time::sleep(pause) => {}

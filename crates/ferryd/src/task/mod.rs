@@ -146,6 +146,8 @@ impl Engine {
         let (wish, wishes) = watch::channel(Wish::default());
         self.running().insert(id, wish.clone());
         let ended = tokio::select! {
+            // In a fixed order, here and elsewhere in the engine, so that a simulated history can be played again.
+            biased;
             ended = self.run(&lease, runner, &wish, wishes) => ended,
             lost = self.keep_lease(&lease, &wish) => Err(lost),
         };
