@@ -1,0 +1,380 @@
+//! One history, from its seed to its verdict.
+
+use std::sync::Arc;
+
+use api::task::{Phase, ResolveRequest, Side, Task, TaskKind, TaskState};
+use ferryd::hypervisor::Hypervisor;
+use ferryd::migration::debts::Sweeper;
+use ferryd::migration::steps::{Hosts, Mover, Timing};
+use ferryd::model::TaskId;
+use ferryd::plan::Plan;
+use ferryd::store::{NewTask, Store};
+use ferryd::task::{Clock, Engine};
+use tokio::task::JoinHandle;
+use tokio::time::Duration;
+
+use crate::gate::{Gate, Passage};
+use crate::gated_store::GatedStore;
+use crate::mem_store::MemStore;
+use crate::plant::Plant;
+use crate::scenario::Scenario;
+use crate::sim_host::SimHost;
+use crate::verdict::place;
+use crate::world::{DESTINATION, Ms, NAME, NAMES, SOURCE, Stage, ours};
+
+/// Between two looks at how the history goes.
+const STEP: Duration = Duration::from_millis(100);
+/// How long a guest may be frozen, by default.
+const RECOVERY: Duration = Duration::from_secs(15);
+/// The time of day when a history begins.
+const EPOCH_MS: u64 = 1_700_000_000_000;
+/// From when on calls go right, if nothing else stands in the way.
+const NOISE_ENDS: Ms = 120_000;
+/// How long a task may go on when everything is well again.
+const MUST_END: Ms = 300_000;
+/// How long nothing more may happen after the end.
+const QUIET: Ms = 9_000;
+/// How long an undisturbed migration may take.
+const AGAIN: Ms = 120_000;
+
+/// What came of a history.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The first thing that must never be.
+    pub violation: Option<String>,
+    /// Everything that happened, where it was asked for.
+    pub trace: Vec<String>,
+    /// The task's last state.
+    pub state: Option<TaskState>,
+    /// Faults that came about.
+    pub faults: u32,
+    /// Simulated time.
+    pub lasted_ms: Ms,
+}
+
+/// Plays the history of a seed. Uses a runtime of its own, on this thread.
+///
+/// # Errors
+/// The runtime cannot be made.
+pub fn play(seed: u64, plant: Option<Plant>, traced: bool) -> std::io::Result<Report> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
+    let report = runtime.block_on(async {
+        let stage = Stage::new(Scenario::of(seed), seed, plant, traced);
+        let _kept = traced.then(|| crate::trace::keep(stage.clone()));
+        History::begin(stage, plant).run().await
+    });
+    Ok(report)
+}
+
+/// A controller at work.
+struct Controller {
+    gate: Arc<Gate>,
+    engine: Arc<Engine>,
+    serving: [JoinHandle<()>; 2],
+    /// When it is started again, once it is dead.
+    back_at: Option<Ms>,
+}
+
+struct History {
+    stage: Stage,
+    store: Arc<MemStore>,
+    plant: Option<Plant>,
+    controllers: Vec<Controller>,
+    runs: u32,
+    asked_since: Option<Ms>,
+    settled_since: Option<Ms>,
+    healed_at: Ms,
+}
+
+impl History {
+    fn begin(stage: Stage, plant: Option<Plant>) -> Self {
+        let store =
+            if plant == Some(Plant::Generation) { MemStore::unfenced() } else { MemStore::default() };
+        stage.with(|world| {
+            world.furnish();
+            world.schedule_faults();
+            let scenario = format!("{:?}", world.scenario);
+            world.tell(|| scenario);
+        });
+        let store = Arc::new(store);
+        Self {
+            stage,
+            store,
+            plant,
+            controllers: Vec::new(),
+            runs: 0,
+            asked_since: None,
+            settled_since: None,
+            healed_at: 0,
+        }
+    }
+
+    async fn run(mut self) -> Report {
+        tokio::spawn(self.stage.clone().drive());
+        let task = self.create(1, SOURCE).await;
+        let count = self.stage.with(|world| world.scenario.controllers);
+        for place in 0..count {
+            let controller = self.start(place);
+            self.controllers.push(controller);
+        }
+        let mut last = task;
+        let limit = Duration::from_millis(MUST_END * 4);
+        // Everything in it ends by itself; this is for a mistake in here.
+        if tokio::time::timeout(limit, self.until_settled(task)).await.is_err() {
+            self.stage.with(|world| world.violate("the history does not end"));
+        }
+        if self.goes_again(task) {
+            last = self.again(task).await;
+        }
+        self.report(last)
+    }
+
+    fn report(self, id: TaskId) -> Report {
+        let state = self.store.task_now(id).map(|task| task.state);
+        self.stage.with(|world| Report {
+            violation: world.violation.clone(),
+            trace: world.take_trace(),
+            state,
+            faults: world.faults_seen,
+            lasted_ms: world.now,
+        })
+    }
+
+    async fn create(&self, number: u128, source: usize) -> TaskId {
+        let (now, plan) = self.stage.with(|world| {
+            let scenario = &world.scenario;
+            let plan = Plan {
+                domain: ours(),
+                name: NAME.to_owned(),
+                source: NAMES[source].to_owned(),
+                destination: NAMES[1 - source].to_owned(),
+                peer_uri: format!("qemu+ssh://{}/system", NAMES[1 - source]),
+                wants_running: scenario.wants_running,
+                persistent: scenario.persistent,
+                autostart: scenario.autostart,
+                definition: scenario.persistent.then(|| "<domain/>".to_owned()),
+                max_downtime_ms: scenario.max_downtime_ms,
+                bandwidth_mib_s: None,
+                tunnelled: false,
+            };
+            (EPOCH_MS + world.now, plan)
+        });
+        let id = TaskId(uuid::Uuid::from_u128(number));
+        let task = new_task(id, &plan, now);
+        let plan = serde_json::to_value(&plan).unwrap_or_default();
+        if let Err(error) = self.store.create_task(&NewTask { task, plan }).await {
+            self.stage.with(|world| world.violate(format!("no new task: {error}")));
+        }
+        id
+    }
+
+    /// Starts a controller as `ferryd` starts.
+    fn start(&mut self, place: usize) -> Controller {
+        self.runs += 1;
+        let run = self.runs;
+        let alone = self.stage.with(|world| world.scenario.controllers == 1);
+        let gate = Arc::new(Gate::default());
+        let (number, now) = self.stage.with(|world| {
+            world.gates.push(gate.clone());
+            let number = world.new_controller(world.now == 0);
+            world.current[place] = number;
+            world.tell(|| format!("controller {number} starts"));
+            (number, world.now)
+        });
+        let store: Arc<dyn Store> =
+            Arc::new(GatedStore::new(self.store.clone(), gate.clone(), self.stage.clone()));
+        let engine = Engine::new(store.clone(), Clock::starting_at(EPOCH_MS + now), format!("run-{run}"));
+        let seen = [SOURCE, DESTINATION].map(|host| {
+            let host = SimHost::new(self.stage.clone(), gate.clone(), number, host, self.plant);
+            Arc::new(host) as Arc<dyn Hypervisor>
+        });
+        let hosts: Hosts = Arc::new(move |name| Some(seen[crate::verdict::place(name)].clone()));
+        let sweeper = Sweeper::new(store.clone(), hosts.clone());
+        let mover = Arc::new(Mover::new(hosts, Timing::with_bound(RECOVERY)));
+        let serving = [
+            tokio::spawn({
+                let engine = engine.clone();
+                async move {
+                    // Another controller's lease is another's business.
+                    if alone && run > 1 && store.drop_leases().await.is_err() {
+                        tracing::error!("the leases were not dropped");
+                    }
+                    engine.serve(mover).await;
+                }
+            }),
+            tokio::spawn(sweeper.serve()),
+        ];
+        Controller { gate, engine, serving, back_at: None }
+    }
+
+    async fn until_settled(&mut self, task: TaskId) {
+        while !self.is_over(task) {
+            tokio::time::sleep(STEP).await;
+            self.tend_controllers();
+            self.tend_wishes(task);
+        }
+    }
+
+    /// Whether nothing more is to come; judges then.
+    fn is_over(&mut self, id: TaskId) -> bool {
+        let Some(task) = self.store.task_now(id) else { return true };
+        let debts = self.store.debts_now();
+        let settled_since = self.settled_since;
+        let healed_at = &mut self.healed_at;
+        self.stage.with(|world| {
+            world.watch_frozen();
+            if world.violation.is_some() {
+                return true;
+            }
+            if world.open_faults > 0 {
+                *healed_at = world.now;
+            }
+            world.noisy &= world.now < NOISE_ENDS || world.open_faults > 0;
+            if task.state.is_final() {
+                world.disarm();
+            }
+            let paid = debts.iter().all(|debt| world.hosts[place(&debt.host)].gone);
+            let settled = task.state.is_final() && paid && world.open_faults == 0;
+            self.settled_since = settled.then(|| settled_since.unwrap_or(world.now));
+            if self.settled_since.is_some_and(|since| world.now - since >= QUIET) {
+                world.judge(&task, &self.store);
+                return true;
+            }
+            if world.now - *healed_at > MUST_END {
+                let may_wait = task.state == TaskState::NeedsAttention && world.hosts.iter().any(|host| host.gone);
+                if !may_wait {
+                    world.violate(format!("the task does not end: {:?}: {}", task.state, task.message));
+                }
+                return true;
+            }
+            false
+        })
+    }
+
+    /// Starts controllers again that have died.
+    fn tend_controllers(&mut self) {
+        for place in 0..self.controllers.len() {
+            let controller = &self.controllers[place];
+            let (now, away) = self.stage.with(|world| {
+                if !controller.gate.is_open() {
+                    world.troubled_at = world.now;
+                }
+                (world.now, world.restart_after[place])
+            });
+            if !controller.gate.is_dead() {
+                continue;
+            }
+            match controller.back_at {
+                None => {
+                    controller.serving.iter().for_each(JoinHandle::abort);
+                    self.stage.with(|world| {
+                        world.open_faults += 1;
+                        world.tell(|| format!("the controller in place {place} is dead"));
+                    });
+                    self.controllers[place].back_at = Some(now + away);
+                }
+                Some(at) if now >= at => {
+                    self.stage.with(|world| world.open_faults -= 1);
+                    self.controllers[place] = self.start(place);
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// Somebody cancels; a person decides.
+    fn tend_wishes(&mut self, id: TaskId) {
+        let Some(open) = self.controllers.iter().find(|controller| controller.gate.is_open()) else { return };
+        let engine = open.engine.clone();
+        if self.stage.with(|world| std::mem::take(&mut world.cancel_wanted)) {
+            let engine = engine.clone();
+            tokio::spawn(async move { engine.cancel(id).await });
+        }
+        let asks = self.store.task_now(id).is_some_and(|task| task.state == TaskState::NeedsAttention);
+        let since = self.asked_since;
+        let decision = self.stage.with(|world| {
+            self.asked_since = asks.then(|| since.unwrap_or(world.now));
+            let after = world.scenario.person_after?;
+            let due = self.asked_since.is_some_and(|since| world.now - since >= after);
+            if !due || world.guest.person_decided {
+                return None;
+            }
+            world.guest.person_decided = true;
+            let gone = |host: usize| world.hosts[host].gone;
+            let keep_source = if gone(SOURCE) || gone(DESTINATION) {
+                gone(DESTINATION)
+            } else {
+                world.scenario.person_keeps_source
+            };
+            let other = if keep_source { DESTINATION } else { SOURCE };
+            // Only what is so is vouched for.
+            let fenced = gone(other) && !world.hosts[other].power;
+            let keep = if keep_source { Side::Source } else { Side::Destination };
+            world.tell(|| format!("a person keeps {keep:?}, fenced {fenced}"));
+            Some(ResolveRequest { keep, fenced })
+        });
+        if let Some(decision) = decision {
+            tokio::spawn(async move { engine.resolve(id, decision).await });
+        }
+    }
+
+    fn goes_again(&self, id: TaskId) -> bool {
+        let ended = self.store.task_now(id).is_some_and(|task| task.state.is_final());
+        ended
+            && self.stage.with(|world| {
+                world.scenario.again && world.violation.is_none() && world.can_go_again()
+            })
+    }
+
+    /// Sends the guest on, undisturbed: that must succeed.
+    async fn again(&mut self, before: TaskId) -> TaskId {
+        let source = self.stage.with(|world| {
+            world.noisy = false;
+            world.resume_intended = false;
+            world.tell(|| "once more".to_owned());
+            usize::from(world.qemu_of(DESTINATION).is_some())
+        });
+        let id = self.create(before.0.as_u128() + 1, source).await;
+        let until = self.stage.with(|world| world.now + AGAIN);
+        self.settled_since = None;
+        while self.stage.with(|world| world.now) < until && !self.is_over(id) {
+            tokio::time::sleep(STEP).await;
+        }
+        let done = self.store.task_now(id).is_some_and(|task| task.state == TaskState::Done);
+        if !done {
+            let task = self.store.task_now(id).map(|task| (task.state, task.message));
+            self.stage.with(|world| world.violate(format!("it cannot be sent on: {task:?}")));
+        }
+        id
+    }
+}
+
+impl Drop for History {
+    fn drop(&mut self) {
+        for controller in &self.controllers {
+            controller.gate.set(Passage::Dead);
+        }
+    }
+}
+
+fn new_task(id: TaskId, plan: &Plan, now_ms: u64) -> Task {
+    Task {
+        id: id.0,
+        kind: TaskKind::Migration,
+        state: TaskState::Queued,
+        phase: Phase::Queued,
+        message: "queued".to_owned(),
+        cause: None,
+        vm: plan.name.clone(),
+        vm_uuid: plan.domain.0,
+        source: plan.source.clone(),
+        destination: plan.destination.clone(),
+        created_at_ms: now_ms,
+        updated_at_ms: now_ms,
+        ended_at_ms: None,
+        progress: None,
+        outcome: None,
+        findings: Vec::new(),
+        choices: Vec::new(),
+    }
+}

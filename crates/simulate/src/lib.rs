@@ -1,0 +1,23 @@
+//! Simulated hosts behind the engine's seam, and histories of seeded faults that the real engine must survive.
+//!
+//! One number, the seed, decides everything: a history that fails is played again by it, event by event.
+//!
+//! * [`dice`] – chance; [`scenario`] – what a seed's history is about.
+//! * [`world`] – hosts, cables, libvirt, QEMU, the guest's memory, and what happens to them.
+//! * [`sim_host`], [`gated_store`], [`mem_store`] – the engine's seams on that world, through each controller's [`gate`].
+//! * [`history`] – plays one history; [`verdict`] – what must hold; [`trace`] – what is told of it.
+//! * [`plant`] – mistakes made on purpose, to see that the histories find them.
+//! * [`run`] – many histories at once.
+
+pub mod dice;
+pub mod gate;
+pub mod gated_store;
+pub mod history;
+pub mod mem_store;
+pub mod plant;
+pub mod run;
+pub mod scenario;
+pub mod sim_host;
+mod trace;
+pub mod verdict;
+pub mod world;

@@ -1,0 +1,212 @@
+//! What a history is about, drawn from its seed: the guest, the hosts' manners, and the faults with their moments.
+
+use crate::dice::Dice;
+use crate::world::migration::Phase;
+use crate::world::{DESTINATION, Ms, SOURCE};
+
+/// How often, of a thousand times, something small goes wrong.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Noise {
+    /// A call takes effect, its answer is lost.
+    pub lost: u64,
+    /// The same, and the effect comes late.
+    pub late: u64,
+    /// A call is refused for no reason.
+    pub refused: u64,
+    /// A message takes its time.
+    pub slow: u64,
+    /// The migration's call says the opposite of what happened.
+    pub lies: u64,
+    /// The database fails.
+    pub store: u64,
+}
+
+/// When a fault comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// At this time.
+    At(Ms),
+    /// So long after the migration came to this phase.
+    Phase(Phase, Ms),
+    /// So long after the n-th intent was stored.
+    Intent(u32, Ms),
+}
+
+/// A fault; the time is how long it lasts, none for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// libvirtd is killed and started again.
+    DaemonKill(usize, Ms),
+    /// libvirtd is frozen.
+    DaemonFreeze(usize, Ms),
+    /// The guest's QEMU is killed.
+    QemuKill(usize),
+    /// The cable between the hosts is out.
+    PeerCut(Option<Ms>),
+    /// The cable between controllers and a host is out.
+    ControlCut(usize, Option<Ms>),
+    /// A host's power is off.
+    PowerOff(usize, Option<Ms>),
+    /// The connection of the two daemons breaks.
+    ConnectionDrop,
+    /// Somebody cancels.
+    Cancel,
+    /// A controller is killed, and started again.
+    ControllerKill(usize, Ms),
+    /// The same at its n-th passing from now.
+    ControllerFuse(usize, u32, Ms),
+    /// A controller is frozen.
+    ControllerFreeze(usize, Ms),
+    /// Somebody's domain of the same name appears as soon as the name is free on a host.
+    Bystander(usize),
+}
+
+/// A fault and its moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// When.
+    pub trigger: Trigger,
+    /// What.
+    pub what: What,
+}
+
+/// A history, before it happens.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// The hosts offer a shell.
+    pub shell: bool,
+    /// The guest has a persistent definition.
+    pub persistent: bool,
+    /// It starts with its host.
+    pub autostart: bool,
+    /// It runs.
+    pub wants_running: bool,
+    /// How long the copy takes.
+    pub copy_ms: Ms,
+    /// How long the last data takes.
+    pub switch_ms: Ms,
+    /// How long the order to finish, finishing, and its answer take.
+    pub windows_ms: [Ms; 3],
+    /// The longest pause asked for.
+    pub max_downtime_ms: Option<Ms>,
+    /// How many controllers share the store.
+    pub controllers: usize,
+    /// Small things.
+    pub noise: Noise,
+    /// Large ones.
+    pub faults: Vec<Fault>,
+    /// How long a person takes to decide; none does not.
+    pub person_after: Option<Ms>,
+    /// Which host's copy a person keeps.
+    pub person_keeps_source: bool,
+    /// The guest is sent on afterwards, undisturbed.
+    pub again: bool,
+}
+
+impl Scenario {
+    /// The history of a seed.
+    #[must_use]
+    pub fn of(seed: u64) -> Self {
+        let dice = &mut Dice::new(seed);
+        let persistent = dice.chance(80);
+        let stretched = dice.chance(40);
+        let mut scenario = Self {
+            shell: dice.chance(75),
+            persistent,
+            autostart: persistent && dice.chance(50),
+            wants_running: dice.chance(92),
+            copy_ms: dice.between(300, 12_000),
+            switch_ms: if dice.chance(70) { dice.between(10, 250) } else { dice.between(250, 6_000) },
+            windows_ms: [0; 3].map(|_| if stretched { dice.between(5, 2_500) } else { dice.between(5, 40) }),
+            max_downtime_ms: None,
+            controllers: if dice.chance(25) { 2 } else { 1 },
+            noise: noise(dice),
+            faults: Vec::new(),
+            person_after: dice.chance(60).then(|| dice.between(2_000, 30_000)),
+            person_keeps_source: dice.chance(50),
+            again: dice.chance(30),
+        };
+        scenario.max_downtime_ms = dice.chance(30).then(|| scenario.switch_ms * 2 + 100);
+        let count = dice.pick(&[0, 1, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 4]);
+        let mut for_good = false;
+        for _ in 0..count {
+            let fault = scenario.fault(dice, for_good);
+            for_good |= fault.what.is_for_good();
+            scenario.faults.push(fault);
+        }
+        scenario
+    }
+
+    fn fault(&self, dice: &mut Dice, for_good: bool) -> Fault {
+        let host = dice.pick(&[SOURCE, DESTINATION]);
+        let controller = usize::try_from(dice.between(0, self.controllers as u64 - 1)).unwrap_or(0);
+        let back = |dice: &mut Dice| {
+            let lasts = dice.pick(&[5_000, 50_000, 0, 0]);
+            let lasts = if lasts == 0 { dice.between(200, 70_000) } else { lasts };
+            (for_good || dice.chance(85)).then_some(lasts)
+        };
+        let what = match dice.between(0, 99) {
+            0..=12 => What::DaemonKill(host, dice.between(300, 12_000)),
+            13..=24 => What::DaemonFreeze(host, dice.between(1_000, 60_000)),
+            25..=32 => What::QemuKill(host),
+            33..=43 => What::PeerCut(back(dice)),
+            44..=51 => What::ControlCut(host, back(dice)),
+            52..=60 => What::PowerOff(host, back(dice)),
+            61..=66 => What::ConnectionDrop,
+            67..=76 => What::Cancel,
+            77..=82 => What::ControllerKill(controller, dice.between(200, 20_000)),
+            83..=88 => {
+                let passes = u32::try_from(dice.between(1, 60)).unwrap_or(1);
+                What::ControllerFuse(controller, passes, dice.between(200, 20_000))
+            }
+            89..=95 => What::ControllerFreeze(controller, dice.between(1_000, 45_000)),
+            _ => What::Bystander(DESTINATION),
+        };
+        Fault { trigger: self.trigger(dice), what }
+    }
+
+    fn trigger(&self, dice: &mut Dice) -> Trigger {
+        match dice.between(0, 9) {
+            0..=1 => Trigger::At(dice.between(0, self.copy_ms + self.switch_ms + 5_000)),
+            2..=3 => {
+                let n = u32::try_from(dice.between(1, 6)).unwrap_or(1);
+                Trigger::Intent(n, dice.pick(&[0, 0, 1, 5, 100, 1_000]))
+            }
+            _ => {
+                let phase = dice.pick(&[
+                    Phase::Connect,
+                    Phase::Prepare,
+                    Phase::Copy,
+                    Phase::SwitchOver,
+                    Phase::SwitchOver,
+                    Phase::Sent,
+                    Phase::Sent,
+                    Phase::Finish,
+                    Phase::Finish,
+                    Phase::Answer,
+                    Phase::Answer,
+                    Phase::Answer,
+                    Phase::Confirm,
+                    Phase::Dying,
+                    Phase::Cancel,
+                ]);
+                let delay = dice.pick(&[0, 1, 5, 15, 50, 150, 400, 1_500]);
+                Trigger::Phase(phase, delay)
+            }
+        }
+    }
+}
+
+impl What {
+    fn is_for_good(self) -> bool {
+        matches!(self, Self::PeerCut(None) | Self::ControlCut(_, None) | Self::PowerOff(_, None))
+    }
+}
+
+fn noise(dice: &mut Dice) -> Noise {
+    match dice.between(0, 9) {
+        0..=4 => Noise::default(),
+        5..=7 => Noise { lost: 5, late: 3, refused: 5, slow: 20, lies: 30, store: 1 },
+        _ => Noise { lost: 40, late: 20, refused: 40, slow: 60, lies: 200, store: 5 },
+    }
+}

@@ -1,0 +1,242 @@
+//! One simulated host behind the engine's seam, as one controller sees it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use ferryd::hypervisor::{DeathWatch, Hypervisor, MigrateCall, Result};
+use ferryd::libvirt::error::HostError;
+use ferryd::model::DomainUuid;
+use ferryd::model::domain::{Answer, DomainEvent, DomainSight, HostSight, JobFigures, ProcessAnswer};
+use tokio::sync::{broadcast, oneshot};
+use tokio::time::{Duration, Instant};
+
+use crate::gate::Gate;
+use crate::plant::Plant;
+use crate::world::host::Watcher;
+use crate::world::links::Reply;
+use crate::world::{Ms, NAMES, Stage, World};
+
+/// Limits as ferryd sets them by default.
+const CALL_LIMIT: Ms = 5_000;
+const LONG_LIMIT: Ms = 40_000;
+const WATCH_LIMIT: Ms = 20_000;
+/// A look at the process table of a host that does not answer is tried again this often.
+const SHELL_RETRY: Ms = 250;
+
+/// A host, through one controller's gate and connections.
+#[derive(Debug)]
+pub struct SimHost {
+    stage: Stage,
+    gate: Arc<Gate>,
+    controller: usize,
+    host: usize,
+    plant: Option<Plant>,
+}
+
+impl SimHost {
+    /// The host as this controller sees it.
+    #[must_use]
+    pub fn new(stage: Stage, gate: Arc<Gate>, controller: usize, host: usize, plant: Option<Plant>) -> Self {
+        Self { stage, gate, controller, host, plant }
+    }
+
+    fn unreachable(&self) -> HostError {
+        HostError::Unreachable { host: NAMES[self.host].to_owned(), reason: "the connection was lost".to_owned() }
+    }
+
+    fn shell_error(&self, what: &str) -> HostError {
+        HostError::Shell { host: NAMES[self.host].to_owned(), what: what.to_owned() }
+    }
+
+    /// One call: it goes out, takes effect whatever becomes of its caller, and its answer comes back, or not.
+    async fn call<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        limit: Option<Ms>,
+        act: impl FnOnce(&mut World, usize, Reply<T>) + Send + 'static,
+    ) -> Result<T> {
+        self.gate.pass().await;
+        let host = self.host;
+        let pending =
+            self.stage.with(|world| world.ask(self.controller, host, move |world, reply| act(world, host, reply)));
+        let Some(mut pending) = pending else { return Err(self.unreachable()) };
+        let limit = Duration::from_millis(limit.unwrap_or(1 << 40));
+        let answer = tokio::select! {
+            biased;
+            Ok(told) = &mut pending.answer => {
+                told.map_err(|source| HostError::Libvirt { host: NAMES[host].to_owned(), call: name, source })
+            }
+            _ = pending.life.changed() => Err(self.unreachable()),
+            () = tokio::time::sleep(limit) => Err(HostError::timed_out(NAMES[host], name, limit)),
+        };
+        if let Err(error) = &answer {
+            self.stage.with(|world| world.tell(|| format!("controller {}: {name}: {error:?}", self.controller)));
+        }
+        self.gate.pass().await;
+        answer
+    }
+
+    /// A call that the host carries out at once.
+    async fn order(
+        &self,
+        name: &'static str,
+        act: impl FnOnce(&mut World, usize) -> crate::world::links::Told<()> + Send + 'static,
+    ) -> Result<()> {
+        self.call(name, Some(CALL_LIMIT), move |world, host, reply| {
+            let told = act(world, host);
+            reply.send(world, told);
+        })
+        .await
+    }
+
+    /// Waits until the shell answers, at most so long.
+    async fn shell<T>(&self, limit: Ms, read: impl Fn(&mut World) -> T) -> Option<T> {
+        self.gate.pass().await;
+        let until = Instant::now() + Duration::from_millis(limit);
+        let answer = loop {
+            let told = self.stage.with(|world| world.hosts[self.host].reachable().then(|| read(world)));
+            if told.is_some() || Instant::now() >= until {
+                break told;
+            }
+            tokio::time::sleep(Duration::from_millis(SHELL_RETRY)).await;
+        };
+        let delay = self.stage.with(|world| world.dice.between(1, 4));
+        tokio::time::sleep(Duration::from_millis(delay)).await;
+        self.gate.pass().await;
+        answer
+    }
+
+    fn has_shell(&self) -> bool {
+        self.stage.with(|world| world.scenario.shell)
+    }
+
+    async fn processes(&self) -> (ProcessAnswer, Option<String>) {
+        if !self.has_shell() {
+            return (ProcessAnswer::Unknown, None);
+        }
+        let host = self.host;
+        let read = |world: &mut World| (world.process(host), world.hosts[host].boot);
+        match self.shell(CALL_LIMIT, read).await {
+            None => (ProcessAnswer::Unknown, None),
+            Some((process, boot)) => {
+                let process = process.map_or(ProcessAnswer::None, ProcessAnswer::Running);
+                (process, Some(format!("boot-{host}-{boot}")))
+            }
+        }
+    }
+}
+
+fn gone_is_fine(result: Result<()>) -> Result<()> {
+    match result {
+        Err(error) if error.is_no_domain() => Ok(()),
+        other => other,
+    }
+}
+
+#[async_trait]
+impl Hypervisor for SimHost {
+    fn name(&self) -> &str {
+        NAMES[self.host]
+    }
+
+    async fn domain(&self, domain: DomainUuid) -> Answer {
+        let told: Result<Option<DomainSight>> = self
+            .call("state", Some(CALL_LIMIT), move |world, host, reply| {
+                let sight = world.sight(host, domain);
+                reply.send(world, Ok(sight));
+            })
+            .await;
+        match told {
+            Ok(Some(sight)) => Answer::Present(sight),
+            Ok(None) => Answer::Absent,
+            Err(_) if self.plant == Some(Plant::Absent) => Answer::Absent,
+            Err(error) => Answer::Unknown(error.cause()),
+        }
+    }
+
+    async fn look(&self, domain: DomainUuid) -> HostSight {
+        let (answer, (process, boot_id)) = tokio::join!(self.domain(domain), self.processes());
+        HostSight { domain: answer, process, boot_id }
+    }
+
+    async fn job(&self, domain: DomainUuid, _completed: bool) -> Result<JobFigures> {
+        self.call("job statistics", Some(CALL_LIMIT), move |world, host, reply| world.job(host, reply, domain)).await
+    }
+
+    async fn resume(&self, domain: DomainUuid) -> Result<()> {
+        self.call("resume", Some(CALL_LIMIT), move |world, host, reply| world.resume(host, reply, domain, 0)).await
+    }
+
+    async fn suspend(&self, domain: DomainUuid) -> Result<()> {
+        self.order("suspend", move |world, host| world.suspend(host, domain)).await
+    }
+
+    async fn destroy(&self, domain: DomainUuid) -> Result<()> {
+        let act = move |world: &mut World, host, reply| world.destroy(host, reply, domain);
+        gone_is_fine(self.call("destroy", Some(LONG_LIMIT), act).await)
+    }
+
+    async fn undefine(&self, domain: DomainUuid) -> Result<()> {
+        gone_is_fine(self.order("undefine", move |world, host| world.undefine(host, domain)).await)
+    }
+
+    async fn define(&self, _xml: &str) -> Result<()> {
+        self.order("define", World::define).await
+    }
+
+    async fn set_autostart(&self, domain: DomainUuid, autostart: bool) -> Result<()> {
+        self.order("autostart", move |world, host| world.set_autostart(host, domain, autostart)).await
+    }
+
+    async fn migrate(&self, _domain: DomainUuid, call: &MigrateCall) -> Result<()> {
+        let mut call = call.clone();
+        // The planted mistake: it runs on arrival.
+        call.arrive_paused &= self.plant != Some(Plant::PausedFlag);
+        self.call("migrate", None, move |world, host, reply| world.migrate(host, reply, call)).await
+    }
+
+    async fn set_max_downtime(&self, _domain: DomainUuid, _downtime_ms: u64) -> Result<()> {
+        self.order("set the longest pause", |_, _| Ok(())).await
+    }
+
+    async fn abort_job(&self, _domain: DomainUuid) -> Result<()> {
+        self.call("abort", Some(LONG_LIMIT), |world, host, reply| world.abort(host, reply)).await
+    }
+
+    async fn watch_death(&self, _domain: DomainUuid) -> Result<Option<DeathWatch>> {
+        if !self.has_shell() {
+            return Ok(None);
+        }
+        let (host, gate) = (self.host, self.gate.clone());
+        let watch = |world: &mut World| {
+            let process = world.process(host)?;
+            let (tell, told) = oneshot::channel();
+            world.hosts[host].watchers.push(Watcher { process, tell });
+            Some(told)
+        };
+        let Some(Some(told)) = self.shell(WATCH_LIMIT, watch).await else {
+            return Err(self.shell_error("watching the QEMU: it is not in the process table"));
+        };
+        let lost = self.shell_error("the watch on the QEMU ended");
+        Ok(Some(Box::pin(async move {
+            let proven = told.await.unwrap_or(false);
+            gate.pass().await;
+            if proven { Ok(()) } else { Err(lost) }
+        })))
+    }
+
+    async fn close_migration_sockets(&self, _domain: DomainUuid, _peer_uri: &str) -> Result<Option<u32>> {
+        if !self.has_shell() {
+            return Ok(None);
+        }
+        let host = self.host;
+        match self.shell(CALL_LIMIT, |world| world.sockets_closed(host)).await {
+            Some(closed) => Ok(Some(closed)),
+            None => Err(self.shell_error("closing the migration's connections: no answer")),
+        }
+    }
+
+    fn events(&self) -> broadcast::Receiver<(DomainUuid, DomainEvent)> {
+        self.stage.with(|world| world.links[self.controller][self.host].events())
+    }
+}

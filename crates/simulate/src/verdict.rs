@@ -1,0 +1,137 @@
+//! What must hold: of a task when it says that it has ended, and of both hosts when all is over.
+
+use api::task::{Location, Outcome, Task, TaskState};
+
+use crate::mem_store::MemStore;
+use crate::world::host::Domain;
+use crate::world::{Ms, NAMES, World, bystander, ours};
+
+/// A task is stored at most so long after it looked: what broke in between it cannot know.
+const RACE: Ms = 6_000;
+/// How long a guest may be kept frozen after a cut, by default.
+const FROZEN_LIMIT: Ms = 15_000;
+
+/// A host's place by its name.
+#[must_use]
+pub fn place(name: &str) -> usize {
+    usize::from(name == NAMES[1])
+}
+
+impl World {
+    /// A task was stored: if it says that it has ended, that must be so, now.
+    pub fn claimed(&mut self, task: &Task) {
+        self.tell(|| format!("stored: task {:?}: {}", task.state, task.message));
+        if !task.state.is_final() {
+            return;
+        }
+        let Some(outcome) = &task.outcome else {
+            return self.violate("a task ended without an outcome");
+        };
+        if let Some(lie) = self.lie(task, outcome) {
+            self.violate(format!("the task says {:?} at {:?}: {lie}", task.state, outcome.location));
+        }
+    }
+
+    fn lie(&self, task: &Task, outcome: &Outcome) -> Option<&'static str> {
+        let (source, destination) = (place(&task.source), place(&task.destination));
+        let fits = match task.state {
+            TaskState::Done => outcome.location == Location::Destination && !outcome.memory_lost,
+            TaskState::Cancelled => outcome.location == Location::Source && !outcome.memory_lost,
+            _ => outcome.location != Location::Destination || outcome.memory_lost,
+        };
+        if !fits {
+            return Some("state and outcome do not fit");
+        }
+        let lost = self.guest.lost_at.is_some();
+        // A paused guest's memory is not what the outcome speaks of.
+        if self.guest.person_decided || (!self.scenario.wants_running && lost) {
+            return None;
+        }
+        let lost_before = self.guest.lost_at.is_some_and(|at| at + RACE < self.now);
+        match outcome.location {
+            _ if outcome.memory_lost && !lost => Some("the memory is not lost"),
+            _ if !outcome.memory_lost && lost_before => Some("the memory is lost"),
+            Location::Source if !outcome.memory_lost && !self.is_fine(source) => Some("it does not run there"),
+            Location::Destination if !outcome.memory_lost && !self.is_fine(destination) => {
+                Some("it does not run there")
+            }
+            Location::Neither if self.scenario.persistent => Some("a persistent domain is never nowhere"),
+            Location::Both | Location::Unknown => Some("that is no end"),
+            _ => None,
+        }
+    }
+
+    /// Whether a host has the guest as it should be, or had until a moment ago.
+    fn is_fine(&self, host: usize) -> bool {
+        let now = self.is_current(host) && self.runs_on(host) == self.scenario.wants_running;
+        now || self.guest.fine_at[host].is_some_and(|at| at + RACE >= self.now)
+    }
+
+    /// Watches how long a guest is kept frozen without need.
+    pub fn watch_frozen(&mut self) {
+        let calm = self.now.saturating_sub(self.troubled_at) > if self.scenario.controllers > 1 { 21_000 } else { 6_000 };
+        if !(calm && self.is_kept_frozen() && !self.resume_intended) {
+            self.guest.frozen_since = None;
+            return;
+        }
+        let since = *self.guest.frozen_since.get_or_insert(self.now);
+        if self.now - since > FROZEN_LIMIT {
+            self.violate("the guest is kept frozen at the source");
+        }
+    }
+
+    /// When all is over: one owner, nothing left elsewhere, the task true.
+    pub fn judge(&mut self, task: &Task, store: &MemStore) {
+        let Some(outcome) = &task.outcome else { return };
+        let owner = match outcome.location {
+            Location::Source => Some(place(&task.source)),
+            Location::Destination => Some(place(&task.destination)),
+            _ => None,
+        };
+        for host in 0..2 {
+            if self.hosts[host].gone {
+                continue;
+            }
+            let domain = self.hosts[host].domains.get(&ours()).cloned();
+            let found = if Some(host) == owner { self.owner_faults(domain) } else { leftover(domain) };
+            if let Some(found) = found {
+                self.violate(format!("at the end, {}: {found}", NAMES[host]));
+            }
+        }
+        let unpaid = store.debts_now().into_iter().any(|debt| !self.hosts[place(&debt.host)].gone);
+        if unpaid {
+            self.violate("at the end, a debt is not paid though its host answers");
+        }
+    }
+
+    fn owner_faults(&self, domain: Option<Domain>) -> Option<String> {
+        let Some(domain) = domain else {
+            let expected = self.guest.lost_at.is_some() && !self.scenario.persistent;
+            return (!expected).then(|| "the owner does not have it".to_owned());
+        };
+        let autostart = domain.definition.map(|definition| definition.autostart);
+        let wanted = self.scenario.persistent.then_some(self.scenario.autostart);
+        if autostart != wanted {
+            return Some(format!("definition with autostart {autostart:?}, not {wanted:?}"));
+        }
+        let runs = domain.qemu.is_some_and(|qemu| qemu.running);
+        let lost = self.guest.lost_at.is_some();
+        (!lost && runs != self.scenario.wants_running).then(|| format!("running is {runs}"))
+    }
+
+    /// Whether the guest may be sent on.
+    #[must_use]
+    pub fn can_go_again(&self) -> bool {
+        let whole = |host: usize| {
+            let host = &self.hosts[host];
+            host.answers() && !host.gone && !host.domains.contains_key(&bystander())
+        };
+        whole(0) && whole(1) && self.peer_cable && self.guest.lost_at.is_none()
+    }
+}
+
+fn leftover(domain: Option<Domain>) -> Option<String> {
+    let domain = domain?;
+    let what = if domain.qemu.is_some() { "a copy" } else { "a definition" };
+    Some(format!("{what} is left over ({:?} {:?})", domain.state, domain.reason))
+}

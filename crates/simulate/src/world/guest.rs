@@ -1,0 +1,96 @@
+//! What is true of the guest, whatever anybody says: where it runs, and whose memory is current.
+//!
+//! Each QEMU process knows up to when its memory is the guest's. A copy that is let go after the guest has run elsewhere for
+//! longer than that has travelled in time; two at once are two copies; and when the last current memory goes, the guest's
+//! memory is lost: by a fault that is a fact, by an order of the engine's it is a violation.
+
+use super::{Ms, NAMES, World, ours};
+
+/// Who ended a QEMU process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// A fault of the history's.
+    Fault,
+    /// libvirt, by itself.
+    Libvirt,
+    /// A call of the engine's.
+    Order,
+}
+
+/// The truth about the guest.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Guest {
+    /// When it last ran, where it is not running now.
+    pub ran_until: Ms,
+    /// Its memory was lost, and when.
+    pub lost_at: Option<Ms>,
+    /// A person decided which copy to keep: from then on its memory is that person's.
+    pub person_decided: bool,
+    /// Since when it has been frozen at the source although all that is needed to free it answers.
+    pub frozen_since: Option<Ms>,
+    /// When each host lost a copy that was as a finished migration promises it.
+    pub fine_at: [Option<Ms>; 2],
+}
+
+impl World {
+    /// Whether a live QEMU of the guest runs on a host now.
+    #[must_use]
+    pub fn runs_on(&self, host: usize) -> bool {
+        self.qemu_of(host).is_some_and(|qemu| qemu.running)
+    }
+
+    /// Whether a host's QEMU holds the guest's current memory.
+    #[must_use]
+    pub fn is_current(&self, host: usize) -> bool {
+        self.qemu_of(host).is_some_and(|qemu| qemu.running || qemu.memory_until >= self.guest.ran_until)
+    }
+
+    /// Lets a copy's processors run.
+    pub fn run(&mut self, host: usize) {
+        let Some(qemu) = self.qemu_of(host).filter(|qemu| !qemu.running).copied() else { return };
+        self.tell(|| format!("{}: the guest runs", NAMES[host]));
+        if self.runs_on(1 - host) {
+            self.violate("two copies run");
+        }
+        // A person may decide for an older copy; then that is the guest.
+        if qemu.memory_until < self.guest.ran_until && !self.guest.person_decided {
+            self.violate(format!("time travel: the copy on {} runs on with old memory", NAMES[host]));
+        }
+        if let Some(qemu) = self.qemu_mut(host) {
+            qemu.running = true;
+        }
+    }
+
+    /// Stops a copy's processors.
+    pub fn halt(&mut self, host: usize) {
+        let now = self.now;
+        let Some(qemu) = self.qemu_mut(host).filter(|qemu| qemu.running) else { return };
+        qemu.running = false;
+        qemu.memory_until = now;
+        self.guest.ran_until = now;
+        self.tell(|| format!("{}: the guest stands", NAMES[host]));
+    }
+
+    /// A copy's QEMU process ends.
+    pub fn die(&mut self, host: usize, by: By) {
+        let Some(qemu) = self.qemu_of(host).copied() else { return };
+        let was_current = self.is_current(host);
+        if was_current {
+            self.guest.fine_at[host] = Some(self.now);
+        }
+        self.halt(host);
+        if let Some(domain) = self.hosts[host].domains.get_mut(&ours()) {
+            domain.qemu = None;
+        }
+        self.tell(|| format!("{}: QEMU {} has ended ({by:?})", NAMES[host], qemu.process.pid));
+        self.tell_watchers(host, qemu.process);
+        let lost = was_current && !self.is_current(1 - host) && self.guest.lost_at.is_none();
+        if lost {
+            self.guest.lost_at = Some(self.now);
+            self.tell(|| "the guest's memory is lost".to_owned());
+            if by == By::Order && !self.guest.person_decided {
+                self.violate(format!("the only good memory, on {}, was thrown away by an order", NAMES[host]));
+            }
+        }
+    }
+}

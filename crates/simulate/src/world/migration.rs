@@ -1,0 +1,472 @@
+//! libvirt's peer-to-peer migration, as it was seen to go: driven by the source's daemon, the memory carried by the two QEMUs.
+//!
+//! ```text
+//! connect ▶ prepare ▶ copy ▶ switch-over ▶ sent ▶ finish ▶ answer ▶ confirm ▶ over
+//!    └─────────┴───────┴─────────┴──────────┴───────┴───────┴──▶ cancel ─────▶ over
+//! ```
+//! `copy` and `switch-over` go on without the source's daemon; everything else on a side needs that side's daemon. In `finish`
+//! the destination makes its copy ready; a break between there and `confirm` leaves the source not knowing of it.
+
+use api::vm::VmState;
+use ferryd::hypervisor::MigrateCall;
+use ferryd::model::domain::{DomainEvent, JobFigures, Reason};
+
+use super::guest::By;
+use super::host::{Daemon, Definition, Domain, Saved};
+use super::links::{Reply, Told, refusal};
+use super::{Ms, NAME, NAMES, World, bystander, ours};
+
+/// Where a migration stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Phase {
+    /// The source's daemon connects to the destination's.
+    Connect,
+    /// The destination makes an incoming domain.
+    Prepare,
+    /// Memory is copied while the guest runs.
+    Copy,
+    /// The guest stands, the rest is copied.
+    SwitchOver,
+    /// Everything is there; the order to finish is on its way.
+    Sent,
+    /// The destination finishes.
+    Finish,
+    /// The answer is on its way.
+    Answer,
+    /// The source ends its copy.
+    Confirm,
+    /// The source ended it; its records follow.
+    Dying,
+    /// It was broken off; the destination is told.
+    Cancel,
+}
+
+impl Phase {
+    /// Whether libvirt takes an abort.
+    #[must_use]
+    pub fn can_be_aborted(self) -> bool {
+        self <= Self::SwitchOver
+    }
+}
+
+/// A migration under way.
+#[derive(Debug)]
+pub struct Mig {
+    /// Its number.
+    pub id: u32,
+    /// The source.
+    pub from: usize,
+    /// The destination.
+    pub to: usize,
+    /// Where it stands.
+    pub phase: Phase,
+    call: MigrateCall,
+    reply: Option<Reply<()>>,
+    entered: Ms,
+    /// Work left in this phase.
+    left: Ms,
+    /// The daemons' connection.
+    pub conn: bool,
+    /// The source has drawn its conclusion from the loss of it.
+    loss_handled: bool,
+    silent: Ms,
+    keep_alive: Ms,
+    /// The connection of the two QEMUs was closed.
+    pub data_closed: bool,
+    /// A lost connection makes the source give up only when the destination's daemon is back.
+    waits_for_peer: bool,
+    iteration: u64,
+    error: String,
+}
+
+impl Mig {
+    /// The job's figures.
+    #[must_use]
+    pub fn figures(&self) -> JobFigures {
+        let moved = match self.phase {
+            Phase::Connect | Phase::Prepare => 0,
+            Phase::Copy => 10_000_u64.saturating_sub(self.left),
+            Phase::SwitchOver => 20_000_u64.saturating_sub(self.left),
+            _ => 30_000,
+        };
+        JobFigures {
+            active: true,
+            data_processed_bytes: moved << 16,
+            memory_remaining_bytes: self.left << 16,
+            memory_total_bytes: 1 << 30,
+            iteration: self.iteration,
+            ..JobFigures::default()
+        }
+    }
+
+    fn tick(&self, now: Ms) -> Ms {
+        match self.phase {
+            Phase::Copy => 100,
+            Phase::Connect | Phase::Prepare => 50,
+            _ if now - self.entered < 400 => 5,
+            _ => 50,
+        }
+    }
+}
+
+impl World {
+    /// A call to send the guest away.
+    pub fn migrate(&mut self, host: usize, reply: Reply<()>, call: MigrateCall) {
+        let active = self.hosts[host].domains.get(&ours()).is_some_and(|domain| domain.active);
+        if !active || self.mig.is_some() {
+            return reply.send(self, Err(refusal(55, "domain is not running, or another job is active")));
+        }
+        self.next_pid += 1;
+        let id = self.next_pid;
+        let (left, keep_alive) = (self.dice.between(50, 500), self.dice.between(25_000, 30_000));
+        self.mig = Some(Mig {
+            id,
+            from: host,
+            to: 1 - host,
+            phase: Phase::Connect,
+            call,
+            reply: Some(reply),
+            entered: self.now,
+            left,
+            conn: true,
+            loss_handled: false,
+            silent: 0,
+            keep_alive,
+            data_closed: false,
+            waits_for_peer: false,
+            iteration: 0,
+            error: String::new(),
+        });
+        self.enter(Phase::Connect, left);
+        self.after(10, move |world| world.mig_tick(id));
+    }
+
+    fn enter(&mut self, phase: Phase, left: Ms) {
+        let now = self.now;
+        if let Some(mig) = &mut self.mig {
+            (mig.phase, mig.left, mig.entered) = (phase, left, now);
+        }
+        self.tell(|| format!("migration: {phase:?}"));
+        self.phase_entered(phase);
+    }
+
+    fn mig_tick(&mut self, id: u32) {
+        let Some(tick) = self.mig_now(id) else { return };
+        self.mig_watch(tick);
+        if self.mig_now(id).is_some() {
+            self.mig_step(tick);
+        }
+        if let Some(tick) = self.mig_now(id) {
+            self.after(tick, move |world| world.mig_tick(id));
+        }
+    }
+
+    /// The pace of this migration, while it is under way.
+    fn mig_now(&self, id: u32) -> Option<Ms> {
+        self.mig.as_ref().filter(|mig| mig.id == id).map(|mig| mig.tick(self.now))
+    }
+
+    fn peer_answers(&self, to: usize) -> bool {
+        self.peer_cable && self.hosts[to].serves()
+    }
+
+    fn wires_flow(&self) -> bool {
+        self.peer_cable && self.now >= self.peer_flows_at && self.hosts[0].power && self.hosts[1].power
+    }
+
+    /// Whether the source's QEMU hangs on a network that says nothing.
+    #[must_use]
+    pub fn mig_is_blocked(&self) -> bool {
+        let stands = |mig: &Mig| mig.phase == Phase::SwitchOver && !mig.data_closed;
+        self.mig.as_ref().is_some_and(stands) && !self.wires_flow()
+    }
+
+    /// The source's daemon keeps an eye on its connection to the destination's.
+    fn mig_watch(&mut self, tick: Ms) {
+        let Some(mig) = &self.mig else { return };
+        let (from, to) = (mig.from, mig.to);
+        if !self.hosts[from].serves() {
+            return;
+        }
+        let answers = self.peer_answers(to);
+        let refuses = self.peer_cable && self.hosts[to].power && self.hosts[to].daemon == Daemon::Dead;
+        let Some(mig) = &mut self.mig else { return };
+        mig.silent = if answers { 0 } else { mig.silent + tick };
+        if refuses || mig.silent >= mig.keep_alive {
+            mig.conn = false;
+        }
+        if !mig.conn && !mig.loss_handled {
+            mig.loss_handled = true;
+            self.mig_lost_connection();
+        }
+    }
+
+    fn mig_lost_connection(&mut self) {
+        let Some(phase) = self.mig.as_ref().map(|mig| mig.phase) else { return };
+        self.tell(|| "migration: the daemons' connection is lost".to_owned());
+        match phase {
+            Phase::Connect | Phase::Prepare | Phase::Copy => self.mig_cancels("connection lost"),
+            Phase::SwitchOver => {
+                let waits = self.dice.chance(50);
+                if let Some(mig) = &mut self.mig {
+                    mig.waits_for_peer = waits;
+                }
+            }
+            Phase::Sent | Phase::Finish | Phase::Answer => {
+                if self.dice.chance(85) {
+                    self.mig_cancels("connection lost in finish");
+                } else {
+                    // Seen too: the source gives up without going on.
+                    self.mig_over(Err(refusal(38, "Cannot recv data: Connection reset by peer")));
+                }
+            }
+            Phase::Confirm | Phase::Dying | Phase::Cancel => {}
+        }
+    }
+
+    fn mig_step(&mut self, tick: Ms) {
+        let Some(mig) = &self.mig else { return };
+        let (from, to, phase) = (mig.from, mig.to, mig.phase);
+        let source_serves = self.hosts[from].serves();
+        let copying = matches!(phase, Phase::Copy | Phase::SwitchOver);
+        if copying {
+            return self.mig_copies(from, to, phase, tick);
+        }
+        let goes = match phase {
+            Phase::Connect | Phase::Prepare | Phase::Sent | Phase::Cancel => {
+                source_serves && self.peer_answers(to)
+            }
+            Phase::Finish => self.hosts[to].serves(),
+            Phase::Answer => source_serves && self.peer_cable && self.hosts[to].power,
+            _ => source_serves,
+        };
+        if phase == Phase::Sent && source_serves {
+            self.saved(from, Saved::Sent);
+        }
+        if source_serves && phase < Phase::Finish && phase > Phase::Prepare && self.qemu_of(to).is_none() {
+            return self.mig_cancels("the destination's QEMU is gone");
+        }
+        if source_serves && phase == Phase::Cancel && !self.mig.as_ref().is_some_and(|mig| mig.conn) {
+            return self.mig_told();
+        }
+        if goes && self.mig_works(tick) {
+            self.mig_next(from, to, phase);
+        }
+    }
+
+    /// Does this much of the phase's work; true when it is done.
+    fn mig_works(&mut self, tick: Ms) -> bool {
+        let Some(mig) = &mut self.mig else { return false };
+        mig.left = mig.left.saturating_sub(tick);
+        mig.left == 0
+    }
+
+    /// What the two QEMUs do, with or without their daemons.
+    fn mig_copies(&mut self, from: usize, to: usize, phase: Phase, tick: Ms) {
+        let serves = self.hosts[from].serves();
+        if self.qemu_of(from).is_none() {
+            if serves {
+                self.mig_over(Err(refusal(38, "End of file from qemu monitor")));
+            }
+            return;
+        }
+        if self.mig_is_blocked() {
+            return;
+        }
+        let Some(mig) = &self.mig else { return };
+        let lost = phase == Phase::SwitchOver && mig.loss_handled;
+        let broken = mig.data_closed || self.qemu_of(to).is_none();
+        let gives_up = lost && (!mig.waits_for_peer || self.hosts[to].serves());
+        if broken || gives_up {
+            // QEMU goes on by itself; libvirt hears of it.
+            return if serves { self.mig_cancels("the stream broke") } else { self.goes_on(from) };
+        }
+        if lost || !self.wires_flow() {
+            return;
+        }
+        if self.mig_works(tick) {
+            self.mig_next(from, to, phase);
+        } else if phase == Phase::Copy {
+            self.mig_iterates(from);
+        }
+    }
+
+    fn mig_iterates(&mut self, from: usize) {
+        let Some(mig) = &mut self.mig else { return };
+        if mig.left % 1_000 < 100 {
+            mig.iteration += 1;
+            let iteration = mig.iteration;
+            self.emit(from, ours(), DomainEvent::Iteration(iteration));
+        }
+    }
+
+    fn mig_next(&mut self, from: usize, to: usize, phase: Phase) {
+        let scenario = &self.scenario;
+        let (copy, switch, windows) = (scenario.copy_ms, scenario.switch_ms, scenario.windows_ms);
+        match phase {
+            Phase::Connect => {
+                let left = self.dice.between(50, 300);
+                self.enter(Phase::Prepare, left);
+            }
+            Phase::Prepare => self.mig_prepared(from, to, copy),
+            Phase::Copy => self.mig_pauses(from, switch),
+            Phase::SwitchOver => {
+                let until = self.qemu_of(from).map(|qemu| qemu.memory_until);
+                if let (Some(qemu), Some(until)) = (self.qemu_mut(to), until) {
+                    (qemu.complete, qemu.memory_until) = (true, until);
+                }
+                self.enter(Phase::Sent, windows[0]);
+            }
+            Phase::Sent => self.enter(Phase::Finish, windows[1]),
+            Phase::Finish => self.mig_finishes(to, windows[2]),
+            Phase::Answer => {
+                self.saved(from, Saved::Confirming);
+                let left = self.dice.between(10, 20);
+                self.enter(Phase::Confirm, left);
+            }
+            Phase::Confirm => self.mig_kills_source(from),
+            Phase::Dying => self.mig_done(from),
+            Phase::Cancel => {
+                self.drop_incoming(to);
+                self.mig_told();
+            }
+        }
+    }
+
+    fn mig_prepared(&mut self, from: usize, to: usize, copy: Ms) {
+        let domains = &self.hosts[to].domains;
+        if domains.contains_key(&bystander()) || domains.contains_key(&ours()) {
+            let error = refusal(9, "operation failed: domain 'web1' already exists with uuid");
+            return self.mig_over(Err(error));
+        }
+        let qemu = self.new_qemu(false, 0, false);
+        let domain = Domain {
+            name: NAME.to_owned(),
+            definition: None,
+            qemu: Some(qemu),
+            active: true,
+            state: VmState::Paused,
+            reason: Reason::Migrating,
+            saved: Saved::Incoming,
+        };
+        self.hosts[to].domains.insert(ours(), domain);
+        self.emit(to, ours(), DomainEvent::Started);
+        self.saved(from, Saved::Outgoing);
+        self.enter(Phase::Copy, copy);
+    }
+
+    fn mig_pauses(&mut self, from: usize, switch: Ms) {
+        // A guest that was paused before stays as it is.
+        if self.runs_on(from) {
+            self.halt(from);
+            self.set_state(from, VmState::Paused, Reason::Migrating, DomainEvent::SuspendedMigrated);
+        }
+        self.enter(Phase::SwitchOver, switch);
+    }
+
+    fn mig_finishes(&mut self, to: usize, answer: Ms) {
+        let Some(call) = self.mig.as_ref().map(|mig| mig.call.clone()) else { return };
+        if self.finish(to, &call) {
+            self.enter(Phase::Answer, answer);
+        } else if let Some(mig) = &mut self.mig {
+            // The source learns it as soon as it listens.
+            mig.conn = false;
+        }
+    }
+
+    /// The destination makes its copy ready; false when there is none.
+    pub(super) fn finish(&mut self, to: usize, call: &MigrateCall) -> bool {
+        if self.qemu_of(to).is_none() {
+            return false;
+        }
+        if let Some(domain) = self.hosts[to].domains.get_mut(&ours()).filter(|_| call.persistent) {
+            domain.definition = Some(Definition { autostart: false });
+            self.emit(to, ours(), DomainEvent::Defined);
+        }
+        self.saved(to, Saved::Nothing);
+        if call.arrive_paused || !self.scenario.wants_running {
+            self.set_state(to, VmState::Paused, Reason::User, DomainEvent::Suspended);
+        } else {
+            self.run(to);
+            self.set_state(to, VmState::Running, Reason::Migrated, DomainEvent::Resumed);
+        }
+        self.destination_is_ready(to);
+        true
+    }
+
+    fn mig_kills_source(&mut self, from: usize) {
+        self.die(from, By::Libvirt);
+        let left = self.dice.between(0, 210);
+        self.enter(Phase::Dying, left);
+    }
+
+    fn mig_done(&mut self, from: usize) {
+        let persistent = self.mig.as_ref().is_some_and(|mig| mig.call.persistent);
+        self.ended(from, ours(), Reason::Migrated, DomainEvent::StoppedMigrated);
+        if persistent && self.hosts[from].domains.contains_key(&ours()) {
+            // The record is there: nothing refuses it.
+            let _ = self.undefine(from, ours());
+        }
+        let figures = self.mig.as_ref().map(Mig::figures).unwrap_or_default();
+        self.emit(from, ours(), DomainEvent::JobCompleted(JobFigures { active: false, ..figures }));
+        self.mig_over(Ok(()));
+    }
+
+    /// The source gives the migration up; its guest goes on.
+    pub(super) fn mig_cancels(&mut self, why: &str) {
+        let Some(mig) = self.mig.as_mut().filter(|mig| mig.phase != Phase::Cancel) else { return };
+        mig.error = why.to_owned();
+        let (from, phase) = (mig.from, mig.phase);
+        self.tell(|| format!("migration: broken off: {why}"));
+        self.goes_on(from);
+        self.saved(from, Saved::Nothing);
+        if phase >= Phase::Finish {
+            return self.mig_told();
+        }
+        let left = self.dice.between(10, 100);
+        self.enter(Phase::Cancel, left);
+    }
+
+    fn mig_told(&mut self) {
+        let why = self.mig.as_ref().map(|mig| mig.error.clone()).unwrap_or_default();
+        self.mig_over(Err(refusal(38, &format!("operation failed: migration: {why}"))));
+    }
+
+    /// The source's part is over; its call returns, and may say something else than what happened.
+    fn mig_over(&mut self, result: Told<()>) {
+        let Some(mut mig) = self.mig.take() else { return };
+        self.saved(mig.from, Saved::Nothing);
+        let lies = self.noisy && self.dice.per_mille(self.scenario.noise.lies);
+        let result = match (result, lies) {
+            (told, false) => told,
+            (Ok(()), true) => Err(refusal(38, "End of file while reading data")),
+            (Err(_), true) => Ok(()),
+        };
+        self.tell(|| format!("{}: the migration's call ends: {result:?}", NAMES[mig.from]));
+        if let Some(reply) = mig.reply.take() {
+            reply.send(self, result);
+        }
+        self.left_alone(&mig);
+    }
+
+    /// The other side of a migration whose driver is gone.
+    fn left_alone(&mut self, mig: &Mig) {
+        let finishing = mig.phase == Phase::Finish;
+        let ordered = finishing || mig.phase == Phase::Sent;
+        self.destination_left_alone(mig.to, mig.call.clone(), ordered, finishing);
+    }
+
+    /// A daemon died: a migration that it drove is nobody's now.
+    pub(super) fn migration_lost_daemon(&mut self, host: usize) {
+        let Some(mig) = self.mig.take_if(|mig| mig.from == host) else { return };
+        self.left_alone(&mig);
+        self.qemu_left_alone(host);
+    }
+
+    /// A host lost its power.
+    pub(super) fn migration_lost_power(&mut self, host: usize) {
+        if let Some(mig) = self.mig.take_if(|mig| mig.from == host) {
+            self.left_alone(&mig);
+        }
+    }
+}
