@@ -1,0 +1,101 @@
+//! Ferry in a lab: `ferryd` on the controller, and its hosts.
+
+use std::fs::File;
+use std::process::{Child, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use lab::{Host, Lab};
+
+const READY_WITHIN: Duration = Duration::from_secs(30);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// Where libvirt listens for its unencrypted transport.
+const TCP_PORT: u16 = 16509;
+
+/// How Ferry reaches the hosts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// By ssh: it has a shell there, and sees a QEMU die.
+    Shell,
+    /// By libvirt's own connection alone: it knows what libvirt's events tell.
+    EventsOnly,
+}
+
+impl Reach {
+    /// The URI by which the controller opens a host, the same for Ferry and for virsh.
+    pub(crate) fn uri(self, host: &str) -> String {
+        match self {
+            Self::Shell => format!("qemu+ssh://root@{host}/system"),
+            Self::EventsOnly => format!("qemu+tcp://{host}/system"),
+        }
+    }
+}
+
+/// The URI by which a host opens another one.
+pub(crate) fn peer_uri(host: &str) -> String {
+    format!("qemu+ssh://root@{host}/system")
+}
+
+/// A running `ferryd`, and what makes libvirt reachable without a shell. All end with this value.
+#[derive(Debug)]
+pub(crate) struct Controller {
+    host: Host,
+    processes: Vec<Child>,
+}
+
+impl Controller {
+    /// Starts `ferryd` and registers the lab's hosts.
+    pub(crate) fn start(lab: &Lab, reach: Reach) -> Result<Self> {
+        let mut controller = Self { host: lab.controller(), processes: Vec::new() };
+        for host in lab.hosts()?.iter().filter(|_| reach == Reach::EventsOnly) {
+            controller.processes.push(open_port(host)?);
+        }
+        let log = File::create(controller.host.disk_path("var/log/ferryd.log")).context("the log of ferryd")?;
+        let mut ferryd = controller.host.command("ferryd")?;
+        ferryd.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        controller.processes.push(ferryd.spawn().context("ferryd cannot be started")?);
+        controller.wait_for(&["ferry", "host", "list"])?;
+        for host in lab.hosts()? {
+            let (uri, peer) = (reach.uri(host.name()), peer_uri(host.name()));
+            controller.wait_for(&["ferry", "host", "add", host.name(), &uri, "--peer-uri", &peer])?;
+        }
+        Ok(controller)
+    }
+
+    /// Runs a command until it succeeds: what it talks to is just starting.
+    fn wait_for(&self, command: &[&str]) -> Result<()> {
+        let deadline = Instant::now() + READY_WITHIN;
+        loop {
+            match self.host.run(command) {
+                Ok(_) => return Ok(()),
+                Err(error) if Instant::now() > deadline => {
+                    let log = self.host.disk_path("var/log/ferryd.log");
+                    let log = std::fs::read_to_string(log).unwrap_or_default();
+                    bail!("{error:#}\nferryd says:\n{log}")
+                }
+                Err(_) => thread::sleep(LOOK_AGAIN),
+            }
+        }
+    }
+}
+
+impl Drop for Controller {
+    fn drop(&mut self) {
+        for process in &mut self.processes {
+            // Either may have ended by itself, which is as good.
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}
+
+/// Makes a host's libvirt reachable in the lab's network without login, as `listen_tcp` does: ssh, on the host itself, passes a
+/// port on to libvirt's socket.
+fn open_port(host: &Host) -> Result<Child> {
+    let forward = format!("0.0.0.0:{TCP_PORT}:/run/libvirt/libvirt-sock");
+    let mut ssh = host.command("ssh")?;
+    ssh.args(["-N", "-g", "-o", "ExitOnForwardFailure=yes", "-L", &forward, "localhost"]);
+    ssh.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    ssh.spawn().context("ssh cannot be started")
+}

@@ -1,0 +1,54 @@
+//! `ferry-bench`: measured comparisons on real libvirt and QEMU, and the account that the demo gives of its guest.
+//!
+//! * `controller` – Ferry in a lab: `ferryd` on the machine without libvirt, hosts registered.
+//! * `overhead` – `ferry migrate` against `virsh migrate`.
+//! * `proof` – what a guest's own logs say of the moves behind it.
+//! * `figures` – minimum, median, maximum.
+#![allow(clippy::print_stderr)]
+
+mod controller;
+mod figures;
+mod overhead;
+mod proof;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Measures Ferry in a lab of its own. Needs root.
+#[derive(Debug, Parser)]
+#[command(name = "ferry-bench", version)]
+struct Arguments {
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Debug, Subcommand)]
+enum Bench {
+    /// Compare ferry migrate with virsh migrate: whole process to whole process, and the pause seen from outside.
+    Overhead(overhead::Options),
+    /// Tell what became of a guest of a lab that is up, from its own logs and the hosts' processes.
+    ///
+    /// Reads the tasks of its moves from standard input, as `ferry task list --all --json` prints them.
+    Proof(proof::Options),
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().bench) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("ferry-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether all was well.
+fn run(bench: Bench) -> Result<bool> {
+    match bench {
+        Bench::Overhead(options) => overhead::run(&options),
+        Bench::Proof(options) => proof::run(&options),
+    }
+}
