@@ -84,6 +84,10 @@ pub(super) fn passed_through(facts: &Facts, findings: &mut Vec<Finding>) {
 /// without a word.)
 pub(super) fn name_and_uuid_free(facts: &Facts, findings: &mut Vec<Finding>) {
     let (Some(destination), Some(domain)) = (facts.destination.known(), &facts.domain) else { return };
+    if facts.source.known().is_some_and(|source| source.uuid == destination.uuid) {
+        // Its namesake on the same machine is the domain itself, and nothing to be removed.
+        return;
+    }
     for other in &facts.namesakes {
         let state = if other.active { "running" } else { "stopped" };
         let evidence = format!("{} has {} ({}), {state}", destination.name, other.name, other.uuid);

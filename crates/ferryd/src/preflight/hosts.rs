@@ -18,6 +18,11 @@ pub(super) fn reachable(facts: &Facts, findings: &mut Vec<Finding>) {
 pub(super) fn different(facts: &Facts, findings: &mut Vec<Finding>) {
     let (Some(source), Some(destination)) = (facts.source.known(), facts.destination.known()) else { return };
     if source.uuid == destination.uuid {
+        let message = if source.name == destination.name {
+            format!("{} is the host it is on.", source.name)
+        } else {
+            format!("{} and {} are the same machine.", source.name, destination.name)
+        };
         let remedy = advice(
             "Choose another destination. If these really are two machines, they carry the same host UUID: give each its own \
              (host_uuid in /etc/libvirt/libvirtd.conf, then restart libvirtd).",
@@ -25,7 +30,7 @@ pub(super) fn different(facts: &Facts, findings: &mut Vec<Finding>) {
         findings.push(blocker(
             "same-host",
             &destination.name,
-            format!("{} and {} are the same machine.", source.name, destination.name),
+            message,
             format!("host UUID {} ({}) on both", source.uuid, source.hostname),
             remedy,
         ));

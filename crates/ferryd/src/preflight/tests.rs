@@ -105,6 +105,16 @@ fn a_taken_name_and_a_taken_uuid_are_told_apart() {
 }
 
 #[test]
+fn on_the_same_machine_the_domain_is_no_namesake_of_itself() {
+    let facts = with(|facts| {
+        facts.destination = HostKnowledge::Known(host("kvm1", 1));
+        let uuid = DomainUuid(Uuid::from_u128(7));
+        facts.namesakes = vec![Namesake { name: "web1".to_owned(), uuid, active: true }];
+    });
+    assert_eq!(codes(&facts), ["same-host"]);
+}
+
+#[test]
 fn everything_is_reported_together() {
     let facts = with(|facts| {
         domain(facts).sight.job = true;
