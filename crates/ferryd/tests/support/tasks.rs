@@ -1,0 +1,99 @@
+//! Waiting for what tasks tell, by their events.
+
+use std::collections::BTreeSet;
+use std::process::Child;
+use std::time::Duration;
+
+use api::client::Item;
+use api::task::{Phase, Task, TaskQuery};
+use uuid::Uuid;
+
+use super::process::spawn;
+use super::{Said, World};
+
+/// A migration of a test guest takes seconds, on a machine that does other things meanwhile more.
+pub(crate) const MOVES_WITHIN: Duration = Duration::from_secs(90);
+
+/// A `ferry migrate` that waits for its task.
+pub(crate) struct Migrating {
+    child: Child,
+    asked: String,
+    /// The task's id.
+    pub(crate) task: Uuid,
+}
+
+impl Migrating {
+    /// Waits for the command's end.
+    pub(crate) fn end(self) -> Said {
+        let output = self.child.wait_with_output().expect("ferry ends");
+        Said { asked: self.asked, ..Said::from(output) }
+    }
+}
+
+/// Memory is being copied, and figures of it are known.
+pub(crate) fn is_copying(task: &Task) -> bool {
+    task.phase == Phase::Copy
+        && task.progress.as_ref().is_some_and(|progress| progress.memory_processed_bytes > 0)
+}
+
+/// What was copied first is being copied again: the middle of a migration.
+pub(crate) fn is_midway(task: &Task) -> bool {
+    is_copying(task) && task.progress.as_ref().is_some_and(|progress| progress.iteration >= 2)
+}
+
+/// There is nothing more to wait for.
+pub(crate) fn is_settled(task: &Task) -> bool {
+    task.state.is_settled()
+}
+
+impl World {
+    /// Begins `ferry migrate` with these arguments and waits until its task exists.
+    pub(crate) fn begin_migrate(&self, arguments: &[&str]) -> Migrating {
+        let known: BTreeSet<Uuid> = self.tasks().iter().map(|task| task.id).collect();
+        let line = [&["timeout", "-k", "5", "120", "ferry", "migrate"], arguments].concat();
+        let child = spawn(self.machine(), &line);
+        let is_new = |task: &Task| !known.contains(&task.id);
+        let task =
+            self.first_event(None, MOVES_WITHIN, is_new).unwrap_or_else(|| panic!("no task of {line:?}"));
+        Migrating { child, asked: line.join(" "), task: task.id }
+    }
+
+    /// Every task, newest first.
+    pub(crate) fn tasks(&self) -> Vec<Task> {
+        self.block_on(self.client().tasks(&TaskQuery::default())).expect("the tasks")
+    }
+
+    /// A task as it is now.
+    pub(crate) fn task(&self, id: Uuid) -> Task {
+        self.block_on(self.client().task(id)).expect("the task")
+    }
+
+    /// Waits until a task was once as wanted; its past counts.
+    #[track_caller]
+    pub(crate) fn wait_task(&self, id: Uuid, what: &str, wanted: impl Fn(&Task) -> bool) -> Task {
+        let found = self.first_event(Some(id), MOVES_WITHIN, wanted);
+        found.unwrap_or_else(|| panic!("{what}: not within {MOVES_WITHIN:?}; now {:#?}", self.task(id)))
+    }
+
+    /// Waits until a task has ended, or needs a person.
+    #[track_caller]
+    pub(crate) fn wait_settled(&self, id: Uuid) -> Task {
+        self.wait_task(id, "it does not end", is_settled)
+    }
+
+    fn first_event(&self, of: Option<Uuid>, limit: Duration, wanted: impl Fn(&Task) -> bool) -> Option<Task> {
+        let mut events = self.client().events(of, 0);
+        self.block_on(async {
+            let found = async {
+                loop {
+                    if let Item::Event(event) = events.next().await.expect("events")
+                        && wanted(&event.task)
+                    {
+                        return event.task;
+                    }
+                }
+            };
+            tokio::time::timeout(limit, found).await.ok()
+        })
+    }
+}
