@@ -114,7 +114,7 @@ fn quoted(path: &str) -> String {
 }
 
 /// A word as a shell wants it.
-fn shell_quoted(word: &str) -> String {
+pub(super) fn shell_quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 

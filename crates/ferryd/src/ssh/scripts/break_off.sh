@@ -15,7 +15,7 @@ of_qemu=$(printf '%s\n' "$all" | while read -r _ _ here there owners; do
     port=${there##*:}
     if [ "$port" -ge "$LOW" ] && [ "$port" -le "$HIGH" ]; then echo "$here $there"; fi
 done)
-addresses=$({ printf '%s\n' "$of_qemu" | sed -n 's/^.* \(.*\):[0-9]*$/\1/p' | tr -d '[]'; getent ahosts "$PEER" | cut -d' ' -f1; } | sort -u)
+addresses=$({ printf '%s\n' "$of_qemu" | sed -n 's/^.* \(.*\):[0-9]*$/\1/p' | tr -d '[]'; getent ahosts -- "$PEER" | cut -d' ' -f1; } | sort -u)
 of_libvirt=$(printf '%s\n' "$all" | while read -r _ _ here there owners; do
     address=$(printf '%s' "${there%:*}" | tr -d '[]')
     printf '%s\n' "$addresses" | grep -Fqx -e "$address" -e "${address#::ffff:}" || continue

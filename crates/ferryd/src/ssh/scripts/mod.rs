@@ -1,17 +1,17 @@
 //! The scripts that Ferry runs on hosts, as text, and what they print, as values.
 //!
-//! Whatever is put into a script is a number, a UUID, an address or a checked key: nothing that a shell could read as
+//! Whatever is put into a script is a number, a UUID, a checked key or a quoted word: nothing that a shell could read as
 //! anything else. Each is set as a variable in front of a fixed text.
 
-use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use uuid::Uuid;
 
 use super::keys::PublicLine;
+use super::wrapper::shell_quoted;
 
 /// How often a watched process is looked at, in seconds.
-const WATCH_PAUSE_S: f64 = 0.003;
+const WATCH_PAUSE_S: f64 = 0.005;
 /// The same where every look costs a process.
 const SLOW_WATCH_PAUSE_S: f64 = 0.02;
 
@@ -106,28 +106,16 @@ pub struct ClosedSockets {
     pub kept: usize,
 }
 
-/// A script that closes the TCP connections of a process to these addresses and ports, as a broken network would, so
-/// that a QEMU that waits for a vanished destination goes on. Needs root and `ss`. Its output is read by
-/// [`parse_closed`]. Other connections of the process (its disks) are left alone by the range of ports.
-pub fn close_migration_socket(pid: u32, peers: &[IpAddr], ports: RangeInclusive<u16>) -> String {
-    let peers: Vec<String> = peers.iter().map(ToString::to_string).collect();
-    let (low, high) = (ports.start(), ports.end());
-    format!(
-        "PID={pid} LOW={low} HIGH={high} PEERS='{}'\n{}",
-        peers.join(" "),
-        include_str!("close_sockets.sh")
-    )
-}
-
-/// A script that closes the TCP connections that a migration to the machine `peer` hangs on: those of the QEMU to these ports, and
-/// those of libvirt's daemon (or its ssh) to the same machine, over which it would wait for an answer that does not come. Needs
-/// root and `ss`. Its output is read by [`parse_closed`]. `peer` is a host of a checked URI.
+/// A script that closes the TCP connections that a migration to the machine `peer` hangs on, as a broken network would: those of the
+/// QEMU to these ports, and those of libvirt's daemon (or its ssh) to the same machine, over which it would wait for an answer that
+/// does not come. Other connections of the QEMU (its disks) are left alone by the range of ports. Needs root and `ss`. Its output
+/// is read by [`parse_closed`]. `peer` is a host's name or address.
 pub fn break_off(pid: u32, peer: &str, ports: RangeInclusive<u16>) -> String {
-    let (low, high) = (ports.start(), ports.end());
-    format!("PID={pid} LOW={low} HIGH={high} PEER='{peer}'\n{}", include_str!("break_off.sh"))
+    let (low, high, peer) = (ports.start(), ports.end(), shell_quoted(peer));
+    format!("PID={pid} LOW={low} HIGH={high} PEER={peer}\n{}", include_str!("break_off.sh"))
 }
 
-/// What [`close_migration_socket`] printed; none if it is not whole.
+/// What [`break_off`] printed; none if it is not whole.
 pub fn parse_closed(output: &str) -> Option<ClosedSockets> {
     let mut sockets = ClosedSockets::default();
     for line in output.lines() {
