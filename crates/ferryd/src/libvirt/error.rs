@@ -11,6 +11,8 @@ pub const NO_DOMAIN: i32 = 42;
 pub const OPERATION_ABORTED: i32 = 78;
 /// `VIR_ERR_NO_SUPPORT`.
 pub const NO_SUPPORT: i32 = 3;
+/// `VIR_ERR_OPERATION_UNSUPPORTED`.
+pub const OPERATION_UNSUPPORTED: i32 = 84;
 
 /// An error as libvirt reported it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use virt::connect::Connect;
 use virt::domain::Domain;
 use virt_sys as sys;
 
-use super::error::{HostError, LibvirtError, OPERATION_INVALID};
+use super::error::{HostError, LibvirtError, OPERATION_INVALID, OPERATION_UNSUPPORTED};
 use super::ffi::{self, TypedValue, param};
 use super::link::Link;
 use super::translate;
@@ -104,6 +104,8 @@ pub(crate) fn sight(domain: &Domain) -> std::result::Result<DomainSight, Libvirt
         Ok((kind, _)) => matches!(kind, 1 | 2),
         // Not running: no job. A domain that ended meanwhile is found by the next look.
         Err(error) if error.code == OPERATION_INVALID || !active => false,
+        // A domain that is being received: only the source has the figures of that job.
+        Err(error) if error.code == OPERATION_UNSUPPORTED => true,
         Err(error) => return Err(error),
     };
     let persistent = domain.is_persistent()?;
