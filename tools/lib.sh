@@ -38,10 +38,15 @@ trap 'ended_by 130' INT
 trap 'ended_by 143' TERM
 trap 'ended_by 129' HUP
 
-# Installs what is missing and sets $target to where cargo builds.
-prepare() {
+# Sets $target to where cargo builds, and $ferry_lab to the lab's command there.
+find_target() {
 	[ "$(id -u)" -eq 0 ] || fail "run it as root: it installs packages, and the lab makes namespaces and mounts"
-	run tools/prepare "$@"
 	target=$(cargo metadata --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 	ferry_lab=$target/debug/ferry-lab
+}
+
+# Installs what is missing for the build.
+prepare() {
+	run tools/prepare "$@"
+	find_target
 }

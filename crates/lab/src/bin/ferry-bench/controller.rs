@@ -51,7 +51,8 @@ impl Controller {
         for host in lab.hosts()?.iter().filter(|_| reach == Reach::EventsOnly) {
             controller.processes.push(open_port(host)?);
         }
-        let log = File::create(controller.host.disk_path("var/log/ferryd.log")).context("the log of ferryd")?;
+        let log =
+            File::create(controller.host.disk_path("var/log/ferryd.log")).context("the log of ferryd")?;
         let mut ferryd = controller.host.command("ferryd")?;
         ferryd.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         controller.processes.push(ferryd.spawn().context("ferryd cannot be started")?);

@@ -89,7 +89,8 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
             .iter()
             .map(|it| format!("{:?} {:.0} ms, pause {:.0} ms", it.tool, it.total_ms, it.pause_ms))
             .collect();
-        let label = if pair == 0 { "uncounted".to_owned() } else { format!("pair {pair} of {}", options.pairs) };
+        let label =
+            if pair == 0 { "uncounted".to_owned() } else { format!("pair {pair} of {}", options.pairs) };
         eprintln!("ferry-bench: {label}: {}", told.join("; "));
         if pair > 0 {
             moves.extend(measured);
@@ -117,7 +118,8 @@ impl Bench {
     fn begin(options: &Options) -> Result<Self> {
         let reach = if options.no_shell { Reach::EventsOnly } else { Reach::Shell };
         eprintln!("ferry-bench: bringing up the lab {}", options.lab);
-        let lab = Lab::builder(&options.lab).host("kvm1", options.release).host("kvm2", options.release).up()?;
+        let lab =
+            Lab::builder(&options.lab).host("kvm1", options.release).host("kvm2", options.release).up()?;
         let spec = GuestSpec::new(GUEST)?;
         let log = lab.watch_guest(GUEST)?;
         lab.start_guest(&spec, "kvm1")?;
