@@ -100,11 +100,11 @@ impl Mover {
 
 #[async_trait]
 impl Runner for Mover {
-    async fn run(&self, record: TaskRecord, log: Vec<LogEntry>, handle: Handle) -> Result<(), Stop> {
+    async fn run(&self, record: TaskRecord, log: Vec<LogEntry>, mut handle: Handle) -> Result<(), Stop> {
         let plan: Plan = serde_json::from_value(record.plan)?;
         let find = |name: &str| (self.hosts)(name).ok_or_else(|| Stop::HostGone(name.to_owned()));
         let (source, destination) = (find(&plan.source)?, find(&plan.destination)?);
-        let know = knowledge(&plan, &log, &handle);
+        let know = knowledge(&plan, &log, &mut handle);
         let monitor = Monitor::new();
         let work =
             Work { plan, source, destination, handle, know, timing: self.timing, monitor, cause: None };
@@ -113,7 +113,7 @@ impl Runner for Mover {
 }
 
 /// What the log and the wishes prove.
-fn knowledge(plan: &Plan, log: &[LogEntry], handle: &Handle) -> Knowledge {
+fn knowledge(plan: &Plan, log: &[LogEntry], handle: &mut Handle) -> Knowledge {
     let mut know = Knowledge {
         wants_running: plan.wants_running,
         persistent: plan.persistent,

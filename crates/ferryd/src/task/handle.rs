@@ -80,7 +80,7 @@ impl Handle {
         self.engine.clock().now_ms()
     }
 
-    /// Follows what is asked of the task.
+    /// Follows what is asked of the task, from what was last read by [`Handle::wish`] on.
     #[must_use]
     pub fn wishes(&self) -> watch::Receiver<Wish> {
         self.wishes.clone()
@@ -88,8 +88,8 @@ impl Handle {
 
     /// What is asked of the task now.
     #[must_use]
-    pub fn wish(&self) -> Wish {
-        *self.wishes.borrow()
+    pub fn wish(&mut self) -> Wish {
+        *self.wishes.borrow_and_update()
     }
 
     /// Writes what is about to be done; only when this has returned may it be done.
