@@ -1,6 +1,5 @@
 //! Ferry in a lab: `ferryd` on the controller, and its hosts.
 
-use std::fs::File;
 use std::process::{Child, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,6 +11,8 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// Where libvirt listens for its unencrypted transport.
 const TCP_PORT: u16 = 16509;
+/// What ferryd says, in the controller.
+const LOG: &str = "/var/log/ferryd.log";
 
 /// How Ferry reaches the hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,10 +52,8 @@ impl Controller {
         for host in lab.hosts()?.iter().filter(|_| reach == Reach::EventsOnly) {
             controller.processes.push(open_port(host)?);
         }
-        let log =
-            File::create(controller.host.disk_path("var/log/ferryd.log")).context("the log of ferryd")?;
-        let mut ferryd = controller.host.command("ferryd")?;
-        ferryd.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let mut ferryd = controller.host.command("sh")?;
+        ferryd.args(["-c", &format!("exec ferryd >{LOG} 2>&1")]).stdin(Stdio::null());
         controller.processes.push(ferryd.spawn().context("ferryd cannot be started")?);
         controller.wait_for(&["ferry", "host", "list"])?;
         for host in lab.hosts()? {
@@ -71,8 +70,7 @@ impl Controller {
             match self.host.run(command) {
                 Ok(_) => return Ok(()),
                 Err(error) if Instant::now() > deadline => {
-                    let log = self.host.disk_path("var/log/ferryd.log");
-                    let log = std::fs::read_to_string(log).unwrap_or_default();
+                    let log = std::fs::read_to_string(self.host.disk_path(LOG)).unwrap_or_default();
                     bail!("{error:#}\nferryd says:\n{log}")
                 }
                 Err(_) => thread::sleep(LOOK_AGAIN),
