@@ -10,6 +10,7 @@ use std::time::Duration;
 use russh::client::{self, AuthResult, Handle, KeyboardInteractiveAuthResponse, Prompt};
 use russh::{ChannelMsg, Disconnect, Error, MethodKind, MethodSet};
 use tokio::time::timeout;
+use zeroize::Zeroizing;
 
 use super::endpoint::{Endpoint, ReachError};
 use super::hostkey::{Look, algorithms, config, taken};
@@ -23,25 +24,16 @@ const MAX_COMPLAINT: usize = 4 << 10;
 
 /// A secret that shows in no log and is overwritten when it is dropped. Copies that the protocol makes to send it are
 /// not in our hands.
-pub struct Secret(Vec<u8>);
+pub struct Secret(Zeroizing<String>);
 
 impl Secret {
     /// Takes the text over; its memory is the one that is overwritten later.
     pub fn new(text: String) -> Self {
-        Self(text.into_bytes())
+        Self(Zeroizing::new(text))
     }
 
-    fn reveal(&self) -> String {
-        // It was made from a string.
-        String::from_utf8_lossy(&self.0).into_owned()
-    }
-}
-
-impl Drop for Secret {
-    fn drop(&mut self) {
-        self.0.fill(0);
-        // Without a reader the compiler could leave the writing out.
-        std::hint::black_box(&self.0);
+    fn reveal(&self) -> &str {
+        &self.0
     }
 }
 
@@ -165,7 +157,7 @@ async fn converse(handle: &mut Handle<Look>, user: &str, password: &Secret) -> R
         };
         let replies = match prompts.as_slice() {
             [] => Vec::new(),
-            [Prompt { echo: false, .. }] if !told => vec![password.reveal()],
+            [Prompt { echo: false, .. }] if !told => vec![password.reveal().to_owned()],
             // Asked again for the same: it was wrong. Anything else is a question that we have no answer to.
             [Prompt { echo: false, .. }] => return Err(LoginError::WrongPassword),
             _ => return Err(LoginError::PasswordLoginNotAllowed { offered: "several questions".to_owned() }),
