@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use ferryd::ssh::hostkey::scan;
 use ferryd::ssh::scripts::{self, ProcessId, Watch};
+use ferryd::model::HostName;
 use ferryd::ssh::{
-    ConnectFailure, Endpoint, HostKey, HostName, LibvirtUri, LoginError, ReachError, Secret, Session, Shell,
+    ConnectFailure, Endpoint, HostKey, LibvirtUri, LoginError, ReachError, Secret, Session, Shell,
     ShellError, SshDir, Trust, install_key,
 };
 use lab::{Daemon, GuestSpec, Lab, ROOT_PASSWORD, Release};

@@ -1,23 +1,26 @@
 //! One registered host: its link, and the view of it that events keep true.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use api::host::{Host, HostInfo, HostState};
 use api::problem::{Code, Problem};
 use api::vm::{Vm, VmState};
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::hypervisor::Hypervisor;
 use crate::libvirt::error::HostError;
 use crate::libvirt::host::LibvirtHost;
 use crate::libvirt::link::{Link, LinkLimits, LinkState};
 use crate::libvirt::survey::{self, Listed};
-use crate::ssh::{HostName, LibvirtUri, Shell, SshDir, Transport, classify};
+use crate::model::HostName;
+use crate::ssh::{LibvirtUri, Shell, SshDir, Transport, classify};
 use crate::store::HostRecord;
 
-/// Events come in bursts (a start is four): one look for all that come within this time.
+/// Events come in bursts (a start is four): after a look the next one is this much later, for all that come meanwhile.
 const BURST: Duration = Duration::from_millis(50);
 /// Figures that no event tells (memory, CPU time) are read this often.
 const FIGURES: Duration = Duration::from_secs(5);
@@ -28,6 +31,8 @@ struct View {
     info: Option<HostInfo>,
     domain_types: Vec<String>,
     domains: Arc<Vec<Listed>>,
+    /// The domains were listed since the host was connected last.
+    listed: bool,
 }
 
 /// One registered host.
@@ -37,7 +42,7 @@ pub struct Member {
     uri: LibvirtUri,
     connect_uri: String,
     host: Arc<LibvirtHost>,
-    view: Arc<RwLock<View>>,
+    view: Arc<watch::Sender<View>>,
     keeper: JoinHandle<()>,
 }
 
@@ -65,7 +70,7 @@ impl Member {
         let shell = Shell::for_host(ssh, &name, &uri);
         let link = Arc::new(Link::start(&record.name, &connect_uri, limits));
         let host = Arc::new(LibvirtHost::new(link, shell));
-        let view = Arc::new(RwLock::new(View::default()));
+        let view = Arc::new(watch::Sender::new(View::default()));
         let keeper = tokio::spawn(keep_view(host.clone(), view.clone()));
         Ok(Arc::new(Self { record: record.clone(), uri, connect_uri, host, view, keeper }))
     }
@@ -107,7 +112,20 @@ impl Member {
     }
 
     fn view(&self) -> View {
-        self.view.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.view.borrow().clone()
+    }
+
+    /// Whether its virtual machines are known: it is connected, and they were listed since.
+    #[must_use]
+    pub fn is_listed(&self) -> bool {
+        self.is_connected() && self.view.borrow().listed
+    }
+
+    /// Waits until its virtual machines are known, at most `limit`; false when they are not by then.
+    pub async fn listed(&self, limit: Duration) -> bool {
+        let mut view = self.view.subscribe();
+        let listed = tokio::time::timeout(limit, view.wait_for(|view| view.listed)).await;
+        matches!(listed, Ok(Ok(_)))
     }
 
     /// What the machine is and which domain types it runs, once it was connected.
@@ -127,9 +145,9 @@ impl Member {
             return Ok(machine);
         }
         let machine = self.link().call_within("capabilities", limit, survey::machine).await?;
-        let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
-        view.info = Some(machine.0.clone());
-        view.domain_types.clone_from(&machine.1);
+        self.view.send_modify(|view| {
+            (view.info, view.domain_types) = (Some(machine.0.clone()), machine.1.clone())
+        });
         Ok(machine)
     }
 
@@ -177,10 +195,10 @@ impl Member {
         }
     }
 
-    /// Its virtual machines; none while it is not connected, for nobody knows then.
+    /// Its virtual machines; none while they are not known.
     #[must_use]
     pub fn vms(&self) -> Vec<Vm> {
-        if !self.is_connected() {
+        if !self.is_listed() {
             return Vec::new();
         }
         let domains = self.view().domains;
@@ -205,7 +223,7 @@ impl Member {
 }
 
 /// Keeps the view: everything once when the host is connected, the domains after every event and every few seconds.
-async fn keep_view(host: Arc<LibvirtHost>, view: Arc<RwLock<View>>) {
+async fn keep_view(host: Arc<LibvirtHost>, view: Arc<watch::Sender<View>>) {
     let link = host.link().clone();
     let mut state = link.state();
     loop {
@@ -213,43 +231,53 @@ async fn keep_view(host: Arc<LibvirtHost>, view: Arc<RwLock<View>>) {
             return;
         }
         let mut events = link.events();
-        match link.call("capabilities", survey::machine).await {
-            Ok((info, domain_types)) => {
-                let mut view = view.write().unwrap_or_else(PoisonError::into_inner);
-                view.info = Some(info);
-                view.domain_types = domain_types;
-            }
-            Err(error) => tracing::debug!(host = link.host(), %error, "what the machine is was not read"),
-        }
-        if let Some(session) = host.session() {
-            // Made ahead of the first migration, which would otherwise wait for it.
-            let warm = session.open(link.limits().connect).await;
-            tracing::debug!(host = link.host(), ok = warm.is_ok(), "shell opened");
-        }
+        tokio::spawn(warm(host.clone()));
+        tokio::join!(identify(&link, &view), refresh(&link, &view));
+        let mut looked_at = Instant::now();
         while *state.borrow() == LinkState::Up {
-            refresh(&link, &view).await;
             tokio::select! {
                 told = events.recv() => {
                     if matches!(told, Err(RecvError::Closed)) {
                         return;
                     }
-                    tokio::time::sleep(BURST).await;
+                    tokio::time::sleep_until(looked_at + BURST).await;
                     events = events.resubscribe();
                 }
                 changed = state.changed() => {
                     if changed.is_err() {
                         return;
                     }
+                    continue;
                 }
                 () = tokio::time::sleep(FIGURES) => {}
             }
+            looked_at = Instant::now();
+            refresh(&link, &view).await;
         }
+        view.send_modify(|view| view.listed = false);
     }
 }
 
-async fn refresh(link: &Link, view: &RwLock<View>) {
+/// Opens the host's shell ahead of the first migration, which would otherwise wait for it.
+async fn warm(host: Arc<LibvirtHost>) {
+    if let Some(session) = host.session() {
+        let opened = session.open(host.link().limits().connect).await;
+        tracing::debug!(host = host.link().host(), ok = opened.is_ok(), "shell opened");
+    }
+}
+
+async fn identify(link: &Link, view: &watch::Sender<View>) {
+    match link.call("capabilities", survey::machine).await {
+        Ok((info, types)) => {
+            view.send_modify(|view| (view.info, view.domain_types) = (Some(info), types));
+        }
+        Err(error) => tracing::debug!(host = link.host(), %error, "what the machine is was not read"),
+    }
+}
+
+async fn refresh(link: &Link, view: &watch::Sender<View>) {
     match link.call("list of domains", survey::domains).await {
-        Ok(domains) => view.write().unwrap_or_else(PoisonError::into_inner).domains = Arc::new(domains),
+        Ok(domains) => view.send_modify(|view| (view.domains, view.listed) = (Arc::new(domains), true)),
         Err(error) => tracing::debug!(host = link.host(), %error, "the domains were not listed"),
     }
 }

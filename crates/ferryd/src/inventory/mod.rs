@@ -33,6 +33,9 @@ pub struct Fleet {
     ssh: Arc<SshDir>,
     limits: LinkLimits,
     members: RwLock<BTreeMap<String, Arc<Member>>>,
+    /// Held from the look whether a machine is registered already until it is: two requests at once for one machine are told
+    /// apart.
+    registering: tokio::sync::Mutex<()>,
 }
 
 impl std::fmt::Debug for Fleet {
@@ -52,7 +55,14 @@ impl Fleet {
         ssh: Arc<SshDir>,
         limits: LinkLimits,
     ) -> Result<Arc<Self>, StoreError> {
-        let fleet = Arc::new(Self { store, clock, ssh, limits, members: RwLock::new(BTreeMap::new()) });
+        let fleet = Arc::new(Self {
+            store,
+            clock,
+            ssh,
+            limits,
+            members: RwLock::default(),
+            registering: Default::default(),
+        });
         for record in fleet.store.hosts().await? {
             match Member::start(&record, &fleet.ssh, limits) {
                 Ok(member) => fleet.insert(member),
@@ -118,7 +128,7 @@ impl Fleet {
         self.store.remove_host(name).await.map_err(Problem::from)?;
         self.members.write().unwrap_or_else(PoisonError::into_inner).remove(name);
         drop(member);
-        let forgotten = name.parse::<crate::ssh::HostName>().map(|name| self.ssh.forget(&name));
+        let forgotten = name.parse::<crate::model::HostName>().map(|name| self.ssh.forget(&name));
         if let Ok(Err(error)) = forgotten {
             tracing::warn!(host = name, %error, "its files were not removed");
         }
@@ -174,7 +184,7 @@ impl Fleet {
         let silent: Vec<String> = self
             .members()
             .iter()
-            .filter(|member| !member.is_connected())
+            .filter(|member| !member.is_listed())
             .map(|member| member.name().to_owned())
             .collect();
         let detail = if silent.is_empty() {

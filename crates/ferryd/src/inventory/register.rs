@@ -1,5 +1,6 @@
 //! How a host becomes a registered one: its key is trusted, a login exists, libvirt answers, and it is a machine of its own.
 
+use crate::model::HostName;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,8 +14,8 @@ use super::member::Member;
 use crate::libvirt::error::HostError;
 use crate::libvirt::host::failure_of;
 use crate::ssh::{
-    ConnectFailure, Endpoint, HostKey, HostName, LibvirtUri, LoginError, ReachError, Secret, Transport,
-    Trust, install_key,
+    ConnectFailure, Endpoint, HostKey, LibvirtUri, LoginError, ReachError, Secret, Transport, Trust,
+    install_key,
 };
 use crate::store::{HostRecord, StoreError};
 
@@ -72,6 +73,9 @@ impl Fleet {
         let limit = self.limits.connect + self.limits.call;
         let (info, _) =
             member.known_machine(limit).await.map_err(|error| no_connection(&record.name, &error))?;
+        // What is registered is known with its virtual machines: the next command may name one.
+        member.listed(self.limits.call).await;
+        let _alone = self.registering.lock().await;
         self.refuse_same_machine(&record.name, info.uuid)?;
         match self.store.add_host(&record, self.clock.now_ms()).await {
             Ok(()) => {}
@@ -232,7 +236,7 @@ fn valid(request: &HostRequest) -> Result<HostRecord, Problem> {
     let bad = |field: &str, error: &dyn std::fmt::Display| {
         Problem::new(Code::BadValue, format!("{field}: {error}.")).field(field)
     };
-    crate::model::HostName::new(request.name.as_str()).map_err(|error| bad("name", &error))?;
+    HostName::new(request.name.as_str()).map_err(|error| bad("name", &error))?;
     let uri = request.uri.parse::<LibvirtUri>().map_err(|error| bad("uri", &error))?;
     let peer_uri = match &request.peer_uri {
         Some(text) => {
@@ -268,6 +272,6 @@ fn connect_problem(name: &str, failure: ConnectFailure, cause: String) -> Proble
         _ => Code::HostUnreachable,
     };
     let detail =
-        format!("{name}: {} {} ({})", failure.explanation(), failure.remedy(), failure_code(failure));
+        format!("{name}: {} ({}); {}.", failure.explanation(), failure_code(failure), failure.remedy());
     Problem::new(code, detail).cause(cause)
 }

@@ -94,6 +94,14 @@ impl HostName {
     }
 }
 
+impl std::str::FromStr for HostName {
+    type Err = HostNameError;
+
+    fn from_str(text: &str) -> Result<Self, HostNameError> {
+        Self::new(text)
+    }
+}
+
 impl fmt::Display for HostName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -118,6 +126,9 @@ mod tests {
             ("a b", HostNameError::Character),
             ("a\nb", HostNameError::Character),
             ("a;b", HostNameError::Character),
+            ("a/b", HostNameError::Character),
+            ("..", HostNameError::Start),
+            ("a%h", HostNameError::Character),
             ("ä", HostNameError::Character),
         ] {
             assert_eq!(HostName::new(bad).unwrap_err(), why, "{bad:?}");

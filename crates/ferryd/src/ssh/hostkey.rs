@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::child::finished;
 use super::endpoint::{Endpoint, ReachError};
 use super::keys::{KeyError, PublicLine, SshDir, at, write_atomic};
-use super::uri::HostName;
+use crate::model::HostName;
 
 /// Host key algorithms that are asked for, the preferred ones first. RSA is left to OpenSSH.
 const ALGORITHMS: [Algorithm; 4] = [

@@ -18,7 +18,7 @@ use std::str::FromStr;
 use russh::keys::ssh_key::LineEnding;
 use russh::keys::{Algorithm, HashAlg, PrivateKey, PublicKey};
 
-use super::uri::HostName;
+use crate::model::HostName;
 
 /// Name of the private key's file.
 const KEY: &str = "id_ed25519";

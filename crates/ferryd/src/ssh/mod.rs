@@ -35,4 +35,4 @@ pub use lines::LineStream;
 pub use login::{LoginError, Secret, install_key};
 pub use session::Session;
 pub use shell::{Output, Shell, ShellError};
-pub use uri::{HostName, LibvirtUri, SshTarget, Transport, UriError};
+pub use uri::{LibvirtUri, SshTarget, Transport, UriError};

@@ -4,6 +4,7 @@
 //! [`Session`](super::session::Session) keeps one for many, [`Shell::spawn_lines`] follows what a long one prints.
 //! Every script is `sh`, gets its text on standard input, and is bounded in time by its caller.
 
+use crate::model::HostName;
 use std::io;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use super::classify::{ConnectFailure, classify};
 use super::keys::SshDir;
 use super::lines::LineStream;
 use super::live::{Errors, Live};
-use super::uri::{HostName, LibvirtUri, Transport};
+use super::uri::{LibvirtUri, Transport};
 
 /// What is run on the other side. `exec` saves the login shell's process; every login shell understands it.
 const REMOTE: &str = "exec sh -s";

@@ -15,8 +15,6 @@ const MAX_URI: usize = 1024;
 const MAX_HOST: usize = 253;
 /// Longest user name accepted, in bytes (Linux allows 32; directory services more).
 const MAX_USER: usize = 64;
-/// Longest name of a registered host, in bytes.
-const MAX_NAME: usize = 64;
 
 /// Drivers of libvirt that run on a host with a daemon of its own.
 const DRIVERS: [&str; 5] = ["qemu", "xen", "lxc", "ch", "test"];
@@ -57,11 +55,6 @@ pub enum UriError {
     /// A transport without a host was given one, or the reverse.
     #[error("this transport and this host do not go together")]
     Contradiction,
-    /// A registered host's name holds something else than letters, digits, `.`, `_` and `-`.
-    #[error(
-        "a host's name holds letters, digits, '.', '_' and '-', does not begin with '-' or '.', and has at most 64 characters"
-    )]
-    Name,
 }
 
 /// Where ssh goes: checked user, host and port.
@@ -286,35 +279,6 @@ impl<'a> Authority<'a> {
     }
 }
 
-/// The name under which a host is registered; safe as a file name and on a command line.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct HostName(String);
-
-impl HostName {
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for HostName {
-    type Err = UriError;
-
-    fn from_str(text: &str) -> Result<Self, UriError> {
-        let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
-        if text.is_empty() || text.len() > MAX_NAME || !plain || text.starts_with(['-', '.']) {
-            return Err(UriError::Name);
-        }
-        Ok(Self(text.to_owned()))
-    }
-}
-
-impl fmt::Display for HostName {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.0)
-    }
-}
-
 fn is_user(user: &str) -> bool {
     let plain = user.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
     !user.is_empty() && user.len() <= MAX_USER && plain && !user.starts_with(['-', '.'])
@@ -443,13 +407,5 @@ mod tests {
         let target = SshTarget::new(Some("root"), "[::1]", Some(22)).expect("target");
         assert_eq!(target.arguments(), ["-p", "22", "-l", "root", "--", "::1"]);
         assert_eq!(target.to_string(), "root@[::1]:22");
-    }
-
-    #[test]
-    fn names_are_safe_as_file_names() {
-        assert!("kvm2.example_1-a".parse::<HostName>().is_ok());
-        for bad in ["", ".", "..", "-x", ".x", "a/b", "a b", "a\n", "ä", "a%h", &"a".repeat(65)] {
-            assert_eq!(bad.parse::<HostName>(), Err(UriError::Name), "{bad:?}");
-        }
     }
 }

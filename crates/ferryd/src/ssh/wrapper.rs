@@ -3,12 +3,13 @@
 //! The person's own `~/.ssh/config` stays in force (aliases, jump hosts, ports): only what concerns safety and
 //! unattended use is set, and what is set on the command line wins over the file.
 
+use crate::model::HostName;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
 
 use super::keys::{KeyError, SshDir, at, write_atomic};
-use super::uri::{HostName, LibvirtUri, Transport};
+use super::uri::{LibvirtUri, Transport};
 
 /// How long ssh waits for the TCP connection and the host's greeting, in seconds.
 const CONNECT_TIMEOUT_S: u32 = 5;
