@@ -60,6 +60,15 @@ impl Monitor {
         }
     }
 
+    /// Takes what a look at the source saw, for one whose events were missed.
+    pub(super) fn source_seen(&mut self, frozen: bool, running: bool) {
+        if frozen {
+            self.suspended_at.get_or_insert_with(Instant::now);
+        } else if running && self.resumed_at.is_none() {
+            self.suspended_at = None;
+        }
+    }
+
     /// Takes the job's figures; true when they differ from the last ones.
     pub(super) fn job_told(&mut self, figures: JobFigures) -> bool {
         let moved = self.figures.is_none_or(|last| {

@@ -205,15 +205,18 @@ impl Work {
                 }
             }
         }
-        self.know.stuck = {
-            let switch_over = Duration::from_millis(self.plan.max_downtime_ms.unwrap_or(300));
-            self.monitor.stuck(self.timing.freeze, self.timing.silence, switch_over)
-        };
+        self.know.stuck = self.is_stuck();
         if self.know.stuck && self.monitor.break_off_due(BREAK_OFF_AGAIN) {
             self.give_up().await
         } else {
             Ok(())
         }
+    }
+
+    /// Whether the migration waits for something that does not come.
+    pub(super) fn is_stuck(&self) -> bool {
+        let switch_over = Duration::from_millis(self.plan.max_downtime_ms.unwrap_or(300));
+        self.monitor.stuck(self.timing.freeze, self.timing.silence, switch_over)
     }
 
     /// Breaks off a migration that waits for something that does not come.

@@ -6,7 +6,7 @@ use api::task::{Outcome, Phase, Side, TaskState};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 
-use super::outcome::{Copy, Ending, Next, Question, Why, decide};
+use super::outcome::{Action, Copy, Ending, Next, Question, Why, decide};
 use super::steps::Work;
 use super::story;
 use crate::model::domain::{DomainEvent, HostSight};
@@ -53,9 +53,8 @@ impl Waiting {
 }
 
 impl Work {
-    /// Brings the migration to its end from wherever it stands. `linger_until`: a call of a controller that died may take effect
-    /// until then, so that before it "nothing happens" is no end.
-    pub(super) async fn settle(&mut self, linger_until: Option<Instant>) -> Result<(), Stop> {
+    /// Brings the migration to its end from wherever it stands.
+    pub(super) async fn settle(&mut self) -> Result<(), Stop> {
         let mut waiting = Waiting::new();
         loop {
             let (source, destination) =
@@ -65,19 +64,27 @@ impl Work {
                 || waiting.unchanged_since.elapsed() > self.timing.waited;
             self.know.patience_over = waiting.silent_for() > self.timing.patience;
             self.know.wish(self.handle.wish());
+            self.monitor.destination_told(&destination.domain);
             let (source, destination) = (Copy::of(&source), Copy::of(&destination));
+            // A copy that a controller left behind has nobody else to watch it.
+            self.monitor.source_seen(
+                matches!(source, Copy::PausedMigrating(_)),
+                matches!(source, Copy::Running(_)),
+            );
+            self.know.stuck = self.is_stuck();
             let next = decide(source, destination, &self.know);
             tracing::debug!(migration.id = %self.handle.id(), ?source, ?destination, ?next, "looked");
             match next {
                 Next::End(ending) => {
-                    if linger_until.is_none_or(|until| Instant::now() >= until) {
+                    if self.linger_until.is_none_or(|until| Instant::now() >= until) {
                         return self.end(ending).await;
                     }
                     self.rest(&mut waiting).await?;
                 }
                 Next::Act(action) => {
                     self.tell_settling(Phase::Confirm, story::acting(action, &self.plan)).await?;
-                    if self.act(action).await?.is_err() {
+                    let asked_to_stop = matches!(action, Action::AbortJob | Action::CloseSockets);
+                    if self.act(action).await?.is_err() || asked_to_stop {
                         self.rest(&mut waiting).await?;
                     }
                 }

@@ -106,8 +106,17 @@ impl Runner for Mover {
         let (source, destination) = (find(&plan.source)?, find(&plan.destination)?);
         let know = knowledge(&plan, &log, &mut handle);
         let monitor = Monitor::new();
-        let work =
-            Work { plan, source, destination, handle, know, timing: self.timing, monitor, cause: None };
+        let work = Work {
+            plan,
+            source,
+            destination,
+            handle,
+            know,
+            timing: self.timing,
+            monitor,
+            cause: None,
+            linger_until: None,
+        };
         work.go(&log).await
     }
 }
@@ -159,6 +168,8 @@ pub(super) struct Work {
     pub(super) monitor: Monitor,
     /// The first thing that went wrong, in libvirt's or the system's words.
     pub(super) cause: Option<String>,
+    /// Until when a call that nobody has an answer of may still take effect.
+    pub(super) linger_until: Option<Instant>,
 }
 
 /// What is stored of an act that came to nothing or to something.
@@ -193,17 +204,22 @@ struct Manifest<'a> {
 impl Work {
     async fn go(mut self, log: &[LogEntry]) -> Result<(), Stop> {
         let begun = log.iter().any(|entry| entry.step == PERFORM);
-        let mut linger_until = None;
-        if begun {
+        if !log.is_empty() {
             tracing::info!(migration.id = %self.handle.id(), "taken up again where its log ends");
-            linger_until = Some(Instant::now() + self.timing.linger);
-        } else if !self.know.cancel {
+            self.linger();
+        }
+        if !begun && !self.know.cancel {
             match self.prepare().await? {
                 Ok(()) => self.perform().await?,
                 Err(error) => self.note_failure("prepare", &error),
             }
         }
-        self.settle(linger_until).await
+        self.settle().await
+    }
+
+    /// A call that got no answer, or whose controller died, may still take effect: for a while "nothing happens" is no end.
+    fn linger(&mut self) {
+        self.linger_until = Some(Instant::now() + self.timing.linger);
     }
 
     /// A host that was powered off boots with its autostart: the source's is cleared before the start, so that it cannot bring
@@ -297,6 +313,9 @@ impl Work {
 
     /// Keeps the first cause: what follows from it explains less.
     pub(super) fn note_failure(&mut self, step: &str, error: &HostError) {
+        if error.libvirt_code().is_none() {
+            self.linger();
+        }
         tracing::warn!(migration.id = %self.handle.id(), domain.uuid = %self.plan.domain, step, error = %error.cause(), "failed");
         self.cause.get_or_insert_with(|| error.cause());
     }
