@@ -226,7 +226,8 @@ impl History {
             if world.violation.is_some() {
                 return true;
             }
-            if world.open_faults > 0 {
+            // A QEMU that hangs on a dead network, which nobody can free without a shell, is a fault that lasts.
+            if world.open_faults > 0 || world.mig_is_blocked() {
                 *healed_at = world.now;
             }
             world.noisy &= world.now < NOISE_ENDS || world.open_faults > 0;
@@ -330,7 +331,7 @@ impl History {
     async fn again(&mut self, before: TaskId) -> TaskId {
         let source = self.stage.with(|world| {
             world.noisy = false;
-            world.resume_intended = false;
+            world.once_more = true;
             world.tell(|| "once more".to_owned());
             usize::from(world.qemu_of(DESTINATION).is_some())
         });

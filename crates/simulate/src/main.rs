@@ -65,8 +65,11 @@ fn table(summary: &Summary) -> String {
         ("left to a person", ended.needs_attention.to_string()),
         ("violations", summary.violations.to_string()),
     ];
-    if let (Some(seed), Some(violation)) = (summary.first_failing_seed, &summary.first_violation) {
-        lines.push(("first failing seed", format!("{seed}: {violation}")));
+    if let Some(seed) = summary.first_failing_seed {
+        lines.push(("first failing seed", seed.to_string()));
+    }
+    for kind in &summary.kinds {
+        lines.push(("", format!("{} times, first with seed {}: {}", kind.count, kind.seed, kind.violation)));
     }
     lines.iter().map(|(name, value)| format!("{name:<20}{value}\n")).collect()
 }

@@ -22,6 +22,8 @@ pub struct Summary {
     pub first_failing_seed: Option<u64>,
     /// What happened there.
     pub first_violation: Option<String>,
+    /// The smallest failing seed of each kind of violation, with how many there were, most first.
+    pub kinds: Vec<Kind>,
     /// Histories a minute.
     pub per_minute: u64,
     /// Faults that came about.
@@ -30,6 +32,17 @@ pub struct Summary {
     pub simulated_hours: u64,
     /// Tasks that ended done, failed, cancelled, or were left to a person.
     pub ended: Ended,
+}
+
+/// Violations that differ only in their numbers.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Kind {
+    /// The smallest seed.
+    pub seed: u64,
+    /// How many.
+    pub count: u64,
+    /// What happened there.
+    pub violation: String,
 }
 
 /// How tasks ended.
@@ -68,13 +81,24 @@ impl Sum {
             Some(S::NeedsAttention) => &mut ended.needs_attention,
             _ => &mut ended.other,
         } += 1;
-        if report.violation.is_some() {
-            summary.violations += 1;
-            if summary.first_failing_seed.is_none_or(|first| seed < first) {
-                summary.first_failing_seed = Some(seed);
-                summary.first_violation = report.violation;
+        let Some(violation) = report.violation else { return };
+        summary.violations += 1;
+        if summary.first_failing_seed.is_none_or(|first| seed < first) {
+            summary.first_failing_seed = Some(seed);
+            summary.first_violation = Some(violation.clone());
+        }
+        let words = |text: &str| text.chars().filter(|c| !c.is_ascii_digit()).collect::<String>();
+        let known = summary.kinds.iter_mut().find(|kind| words(&kind.violation) == words(&violation));
+        match known {
+            None => summary.kinds.push(Kind { seed, count: 1, violation }),
+            Some(kind) => {
+                kind.count += 1;
+                if seed < kind.seed {
+                    (kind.seed, kind.violation) = (seed, violation);
+                }
             }
         }
+        summary.kinds.sort_by_key(|kind| (std::cmp::Reverse(kind.count), kind.seed));
     }
 }
 

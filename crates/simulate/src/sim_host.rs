@@ -57,8 +57,10 @@ impl SimHost {
     ) -> Result<T> {
         self.gate.pass().await;
         let host = self.host;
-        let pending =
-            self.stage.with(|world| world.ask(self.controller, host, move |world, reply| act(world, host, reply)));
+        let lasts = limit.is_none();
+        let pending = self.stage.with(|world| {
+            world.ask(self.controller, host, lasts, move |world, reply| act(world, host, reply))
+        });
         let Some(mut pending) = pending else { return Err(self.unreachable()) };
         let limit = Duration::from_millis(limit.unwrap_or(1 << 40));
         let answer = tokio::select! {

@@ -20,7 +20,10 @@ pub fn place(name: &str) -> usize {
 impl World {
     /// A task was stored: if it says that it has ended, that must be so, now.
     pub fn claimed(&mut self, task: &Task) {
-        self.tell(|| format!("stored: task {:?}: {}", task.state, task.message));
+        if task.message != self.last_told {
+            self.last_told.clone_from(&task.message);
+            self.tell(|| format!("stored: task {:?}: {}", task.state, task.message));
+        }
         if !task.state.is_final() {
             return;
         }
@@ -75,7 +78,8 @@ impl World {
             return;
         }
         let since = *self.guest.frozen_since.get_or_insert(self.now);
-        if self.now - since > FROZEN_LIMIT {
+        let asked_for = self.scenario.switch_ms + self.scenario.max_downtime_ms.unwrap_or(0);
+        if self.now - since > FROZEN_LIMIT + asked_for {
             self.violate("the guest is kept frozen at the source");
         }
     }

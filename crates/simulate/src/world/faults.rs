@@ -59,6 +59,7 @@ impl World {
     /// Calls off what has not come yet.
     pub fn disarm(&mut self) {
         self.scenario.faults.retain(|fault| matches!(fault.trigger, Trigger::At(_)));
+        self.gates.iter().for_each(|gate| gate.set_fuse(0));
     }
 
     /// Something that lasts, and then is over.
@@ -66,6 +67,7 @@ impl World {
         self.open_faults += 1;
         self.after(lasts, move |world| {
             world.open_faults -= 1;
+            world.guest.frozen_since = None;
             end(world);
         });
     }
@@ -73,6 +75,7 @@ impl World {
     fn strike(&mut self, what: What) {
         self.tell(|| format!("FAULT {what:?}"));
         self.faults_seen += 1;
+        self.guest.frozen_since = None;
         match what {
             What::DaemonKill(host, lasts) => {
                 self.daemon_dies(host);
@@ -176,6 +179,7 @@ impl World {
             domain.qemu.is_some_and(|qemu| !qemu.running) && domain.state == VmState::Paused
         });
         frozen
+            && !self.once_more
             && self.scenario.wants_running
             && self.scenario.shell
             && self.scenario.noise == crate::scenario::Noise::default()

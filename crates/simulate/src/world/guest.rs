@@ -42,7 +42,8 @@ impl World {
     /// Whether a host's QEMU holds the guest's current memory.
     #[must_use]
     pub fn is_current(&self, host: usize) -> bool {
-        self.qemu_of(host).is_some_and(|qemu| qemu.running || qemu.memory_until >= self.guest.ran_until)
+        self.qemu_of(host)
+            .is_some_and(|qemu| qemu.running || (qemu.complete && qemu.memory_until >= self.guest.ran_until))
     }
 
     /// Lets a copy's processors run.
@@ -51,6 +52,9 @@ impl World {
         self.tell(|| format!("{}: the guest runs", NAMES[host]));
         if self.runs_on(1 - host) {
             self.violate("two copies run");
+        }
+        if !qemu.complete {
+            self.violate(format!("the copy on {} runs with half its memory", NAMES[host]));
         }
         // A person may decide for an older copy; then that is the guest.
         if qemu.memory_until < self.guest.ran_until && !self.guest.person_decided {

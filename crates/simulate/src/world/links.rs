@@ -198,11 +198,13 @@ impl World {
         if self.dice.per_mille(noise.slow) { Fate::Slow(self.dice.between(20, 3_000)) } else { Fate::Ordinary }
     }
 
-    /// Sends a request; none when there is no connection.
+    /// Sends a request; none when there is no connection. One that `lasts` (the migration's) is answered when libvirt's call ends,
+    /// or its connection does: no answer of it is lost otherwise.
     pub fn ask<T: Send + 'static>(
         &mut self,
         controller: usize,
         host: usize,
+        lasts: bool,
         act: impl FnOnce(&mut Self, Reply<T>) + Send + 'static,
     ) -> Option<Pending<T>> {
         let link = &self.links[controller][host];
@@ -210,7 +212,8 @@ impl World {
         let (tell, answer) = oneshot::channel();
         let mut reply = Reply { tell, host, muted: false };
         let mut delay = self.latency();
-        match self.fate() {
+        let fate = if lasts { Fate::Ordinary } else { self.fate() };
+        match fate {
             Fate::Ordinary => {}
             Fate::Slow(by) => delay += by,
             Fate::AnswerLost => reply.muted = true,

@@ -16,6 +16,9 @@ use super::host::{Daemon, Definition, Domain, Saved};
 use super::links::{Reply, Told, refusal};
 use super::{Ms, NAME, NAMES, World, bystander, ours};
 
+/// How long TCP sends again before it gives a connection up.
+const TCP_GIVES_UP: Ms = 924_000;
+
 /// Where a migration stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Phase {
@@ -75,6 +78,7 @@ pub struct Mig {
     pub data_closed: bool,
     /// A lost connection makes the source give up only when the destination's daemon is back.
     waits_for_peer: bool,
+    hung: Ms,
     iteration: u64,
     error: String,
 }
@@ -104,6 +108,7 @@ impl Mig {
             Phase::Copy => 100,
             Phase::Connect | Phase::Prepare => 50,
             _ if now - self.entered < 400 => 5,
+            _ if now - self.entered > 60_000 => 500,
             _ => 50,
         }
     }
@@ -134,6 +139,7 @@ impl World {
             keep_alive,
             data_closed: false,
             waits_for_peer: false,
+            hung: 0,
             iteration: 0,
             error: String::new(),
         });
@@ -271,7 +277,7 @@ impl World {
             return;
         }
         if self.mig_is_blocked() {
-            return;
+            return self.mig_hangs(tick);
         }
         let Some(mig) = &self.mig else { return };
         let lost = phase == Phase::SwitchOver && mig.loss_handled;
@@ -289,6 +295,13 @@ impl World {
         } else if phase == Phase::Copy {
             self.mig_iterates(from);
         }
+    }
+
+    /// The source's QEMU hangs until TCP gives up.
+    fn mig_hangs(&mut self, tick: Ms) {
+        let Some(mig) = &mut self.mig else { return };
+        mig.hung += tick;
+        mig.data_closed |= mig.hung >= TCP_GIVES_UP;
     }
 
     fn mig_iterates(&mut self, from: usize) {

@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 use tokio::time::{Duration, Instant};
 
 use crate::dice::Dice;
-use crate::gate::Gate;
+use crate::gate::{Gate, Passage};
 use crate::plant::Plant;
 use crate::scenario::Scenario;
 use guest::Guest;
@@ -31,6 +31,9 @@ use migration::Mig;
 pub type Ms = u64;
 /// Something that happens.
 pub(crate) type Act = Box<dyn FnOnce(&mut World) + Send>;
+
+/// So many looks at one moment are no coincidence.
+const STANDSTILL: u32 = 10_000;
 
 /// The source, of the first migration.
 pub const SOURCE: usize = 0;
@@ -102,11 +105,17 @@ pub struct World {
     pub troubled_at: Ms,
     /// The log holds the intent to resume the destination.
     pub resume_intended: bool,
+    /// The guest is being sent on, undisturbed.
+    pub once_more: bool,
+    /// What was last stored of the task, in words.
+    pub last_told: String,
     /// Intents written so far.
     pub intents: u32,
     /// The first thing that must never be.
     pub violation: Option<String>,
     trace: Option<Vec<String>>,
+    /// How often the world was looked at since time last moved.
+    looks: u32,
 }
 
 impl World {
@@ -136,9 +145,12 @@ impl World {
             restart_after: [1_000; 2],
             troubled_at: 0,
             resume_intended: false,
+            once_more: false,
+            last_told: String::new(),
             intents: 0,
             violation: None,
             trace: traced.then(Vec::new),
+            looks: 0,
             scenario,
         }
     }
@@ -168,6 +180,17 @@ impl World {
     /// The trace so far.
     pub fn take_trace(&mut self) -> Vec<String> {
         self.trace.take().unwrap_or_default()
+    }
+
+    /// Somebody who asks again and again without waiting keeps the clock from moving: the controllers are shut off then, so
+    /// that the history ends with that.
+    fn guard_against_standstill(&mut self, now: Ms) {
+        self.looks = if now == self.now { self.looks + 1 } else { 0 };
+        self.now = now;
+        if self.looks == STANDSTILL {
+            self.violate("somebody asks without ever waiting");
+            self.gates.iter().for_each(|gate| gate.set(Passage::Dead));
+        }
     }
 
     fn due(&self) -> Option<Ms> {
@@ -207,7 +230,8 @@ impl Stage {
     /// Looks at the world, or changes it, now.
     pub fn with<R>(&self, work: impl FnOnce(&mut World) -> R) -> R {
         let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
-        world.now = u64::try_from(world.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let now = u64::try_from(world.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        world.guard_against_standstill(now);
         let result = work(&mut world);
         if world.due().is_some_and(|due| due < world.armed) {
             self.wake.notify_one();

@@ -91,11 +91,8 @@ impl World {
         let (id, phase) = (mig.id, mig.phase);
         self.after(delay, move |world| {
             let Some(mig) = world.mig.as_mut().filter(|mig| mig.id == id) else { return };
-            match mig.phase {
-                Phase::Copy | Phase::SwitchOver => mig.data_closed = true,
-                Phase::Sent | Phase::Finish | Phase::Answer => mig.conn = false,
-                _ => {}
-            }
+            mig.conn = false;
+            mig.data_closed |= matches!(mig.phase, Phase::Copy | Phase::SwitchOver);
         });
         u32::from(phase >= Phase::Copy)
     }
