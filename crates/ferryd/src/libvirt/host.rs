@@ -188,7 +188,7 @@ impl Hypervisor for LibvirtHost {
     async fn destroy(&self, domain: DomainUuid) -> Result<()> {
         let result = self
             .link
-            .call_within("destroy", DESTROY_LIMIT, move |connect| {
+            .long_call_within("destroy", DESTROY_LIMIT, move |connect| {
                 let domain = lookup(connect, domain)?;
                 match domain.destroy() {
                     Ok(()) => Ok(()),
@@ -221,7 +221,10 @@ impl Hypervisor for LibvirtHost {
     }
 
     async fn set_autostart(&self, domain: DomainUuid, autostart: bool) -> Result<()> {
-        self.on_domain("autostart", domain, move |domain| Ok(domain.set_autostart(autostart)?)).await
+        self.on_domain("autostart", domain, move |domain| Ok(domain.set_autostart(autostart)?)).await?;
+        // libvirt has no event for this.
+        self.link.tell(domain, DomainEvent::Other);
+        Ok(())
     }
 
     async fn migrate(&self, domain: DomainUuid, call: &MigrateCall) -> Result<()> {
@@ -248,7 +251,9 @@ impl Hypervisor for LibvirtHost {
     async fn abort_job(&self, domain: DomainUuid) -> Result<()> {
         // Was seen to block for as long as a lost connection takes to be noticed.
         self.link
-            .call_within("abort", DESTROY_LIMIT, move |connect| ffi::abort_job(&lookup(connect, domain)?))
+            .long_call_within("abort", DESTROY_LIMIT, move |connect| {
+                ffi::abort_job(&lookup(connect, domain)?)
+            })
             .await
     }
 

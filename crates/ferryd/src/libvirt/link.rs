@@ -8,12 +8,17 @@
 //! Invariants: libvirt is never called on an async thread; every call has a limit; a call that ran out of time goes on in
 //! its thread until libvirt answers, and at most [`MAX_PENDING`] such threads exist per host, so that a host that does not
 //! answer costs only the requests that ask for it.
+//!
+//! On one connection only one call is under way at a time; the others wait for their turn. A libvirt client before 10.4
+//! (CVE-2024-4418; Debian 12 has 9.0 without the fix) brings its whole process down when a connection dies while several
+//! threads wait on it: the first leaves an event source behind that points into its stack, and the next one runs it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, broadcast, mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use virt::connect::Connect;
 
 use super::error::{HostError, LibvirtError};
@@ -26,9 +31,6 @@ use crate::model::domain::DomainEvent;
 const MAX_PENDING: usize = 32;
 /// Pause before a host that could not be reached is tried again, unless someone asks for it.
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
-/// Calls that last (a migration) on one connection: libvirtd serves five requests of a client at once by default
-/// (`max_client_requests`).
-const LONG_CALLS_PER_CONNECTION: usize = 3;
 
 /// Limits of a link.
 #[derive(Clone, Copy, Debug)]
@@ -67,17 +69,25 @@ pub struct Link {
 struct Inner {
     uri: String,
     state: watch::Sender<LinkState>,
-    main: Mutex<Option<Arc<EventedConnect>>>,
+    main: Mutex<Option<Arc<MainConnection>>>,
     long: Mutex<Vec<LongConnection>>,
     events: broadcast::Sender<(DomainUuid, DomainEvent)>,
     pending: Arc<Semaphore>,
     wanted: Notify,
 }
 
+/// The connection for short calls and events.
+#[derive(Debug)]
+struct MainConnection {
+    connect: EventedConnect,
+    turn: Arc<Semaphore>,
+}
+
+/// A connection for calls that last.
 #[derive(Debug)]
 struct LongConnection {
     connect: Connect,
-    places: Arc<Semaphore>,
+    turn: Arc<Semaphore>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -124,6 +134,12 @@ impl Link {
     #[must_use]
     pub fn events(&self) -> broadcast::Receiver<(DomainUuid, DomainEvent)> {
         self.inner.events.subscribe()
+    }
+
+    /// Tells those who follow the events of something that libvirt has no event for.
+    pub fn tell(&self, domain: DomainUuid, event: DomainEvent) {
+        // An error only says that nobody listens.
+        let _ = self.inner.events.send((domain, event));
     }
 
     /// Waits until the host is connected, asking for an attempt now if it is not, at most `limit`.
@@ -195,24 +211,29 @@ impl Link {
         limit: Duration,
         work: impl FnOnce(&Connect) -> Result<T, LibvirtError> + Send + 'static,
     ) -> Result<T, HostError> {
-        let Some(connect) = lock(&self.inner.main).clone() else {
+        let Some(main) = lock(&self.inner.main).clone() else {
             let reason = match &*self.inner.state.borrow() {
                 LinkState::Down(reason) => reason.clone(),
                 _ => "the connection is being made".to_owned(),
             };
             return Err(self.unreachable(&reason));
         };
+        let deadline = Instant::now() + limit;
+        let timed_out = || HostError::timed_out(&self.host, name, limit);
+        let Ok(turn) = tokio::time::timeout_at(deadline, main.turn.clone().acquire_owned()).await else {
+            return Err(timed_out());
+        };
         let permit = self.admit()?;
         let job = tokio::task::spawn_blocking(move || {
-            let answer = work(connect.connect());
-            drop(permit);
+            let answer = work(main.connect.connect());
+            drop((permit, turn));
             // Perhaps the last handle: closing may block, so it happens on this thread.
-            drop(connect);
+            drop(main);
             answer
         });
-        match tokio::time::timeout(limit, job).await {
+        match tokio::time::timeout_at(deadline, job).await {
             Ok(joined) => self.answer(name, joined),
-            Err(_) => Err(HostError::timed_out(&self.host, name, limit)),
+            Err(_) => Err(timed_out()),
         }
     }
 
@@ -226,14 +247,30 @@ impl Link {
         name: &'static str,
         work: impl FnOnce(&Connect) -> Result<T, LibvirtError> + Send + 'static,
     ) -> Result<T, HostError> {
-        let (connect, place) = self.long_connection().await?;
+        let (connect, turn) = self.long_connection().await?;
         let job = tokio::task::spawn_blocking(move || {
             let answer = work(&connect);
             drop(connect);
-            drop(place);
+            drop(turn);
             answer
         });
         self.answer(name, job.await)
+    }
+
+    /// The same within `limit`: for a call that may take so long that no other should wait for it.
+    ///
+    /// # Errors
+    /// No connection, no answer in time, or what libvirt says.
+    pub async fn long_call_within<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        limit: Duration,
+        work: impl FnOnce(&Connect) -> Result<T, LibvirtError> + Send + 'static,
+    ) -> Result<T, HostError> {
+        match tokio::time::timeout(limit, self.long_call(name, work)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(HostError::timed_out(&self.host, name, limit)),
+        }
     }
 
     fn answer<T>(
@@ -250,18 +287,15 @@ impl Link {
     }
 
     async fn long_connection(&self) -> Result<(Connect, OwnedSemaphorePermit), HostError> {
-        let found = lock(&self.inner.long).iter().find_map(|long| {
-            long.places.clone().try_acquire_owned().ok().map(|place| (long.connect.clone(), place))
+        // One that died by itself is replaced when the next one is opened.
+        let alive = |long: &&LongConnection| long.connect.is_alive().unwrap_or(false);
+        let found = lock(&self.inner.long).iter().filter(alive).find_map(|long| {
+            long.turn.clone().try_acquire_owned().ok().map(|turn| (long.connect.clone(), turn))
         });
         if let Some(found) = found {
             return Ok(found);
         }
-        open_long(&self.inner, self.limits).await.map_err(|reason| self.unreachable(&reason)).and_then(
-            |(connect, places)| match places.try_acquire_owned() {
-                Ok(place) => Ok((connect, place)),
-                Err(_) => Err(self.unreachable("its connections are all in use")),
-            },
-        )
+        open_long(&self.inner, self.limits).await.map_err(|reason| self.unreachable(&reason))
     }
 }
 
@@ -282,13 +316,18 @@ fn close_elsewhere<T: Send + 'static>(connections: T) {
     }
 }
 
-async fn open_long(inner: &Arc<Inner>, limits: LinkLimits) -> Result<(Connect, Arc<Semaphore>), String> {
+/// Opens another connection for calls that last. It is the caller's turn on it.
+async fn open_long(
+    inner: &Arc<Inner>,
+    limits: LinkLimits,
+) -> Result<(Connect, OwnedSemaphorePermit), String> {
     let uri = inner.uri.clone();
     let opening = tokio::task::spawn_blocking(move || open(&uri, limits));
     match tokio::time::timeout(limits.connect, opening).await {
         Ok(Ok(Ok(connect))) => {
-            let places = Arc::new(Semaphore::new(LONG_CALLS_PER_CONNECTION));
-            let long = LongConnection { connect: connect.clone(), places: places.clone() };
+            let turn = Arc::new(Semaphore::new(1));
+            let taken = turn.clone().try_acquire_owned().map_err(|error| error.to_string())?;
+            let long = LongConnection { connect: connect.clone(), turn };
             let dead: Vec<LongConnection> = {
                 let mut all = lock(&inner.long);
                 let (alive, dead) = all.drain(..).partition(|long| long.connect.is_alive().unwrap_or(false));
@@ -297,7 +336,7 @@ async fn open_long(inner: &Arc<Inner>, limits: LinkLimits) -> Result<(Connect, A
                 dead
             };
             close_elsewhere(dead);
-            Ok((connect, places))
+            Ok((connect, taken))
         }
         Ok(Ok(Err(error))) => Err(error.message),
         Ok(Err(error)) => Err(error.to_string()),
@@ -339,7 +378,8 @@ async fn keep(host: String, inner: Arc<Inner>, limits: LinkLimits) {
         let (closed, mut closing) = mpsc::unbounded_channel();
         match connect_once(&inner, limits, closed).await {
             Ok(connect) => {
-                *lock(&inner.main) = Some(Arc::new(connect));
+                let turn = Arc::new(Semaphore::new(1));
+                *lock(&inner.main) = Some(Arc::new(MainConnection { connect, turn }));
                 inner.state.send_replace(LinkState::Up);
                 tracing::info!(host, "connected");
                 // Made ahead of the first migration, which would otherwise wait for it.
