@@ -67,10 +67,8 @@ impl Work {
             self.monitor.destination_told(&destination.domain);
             let (source, destination) = (Copy::of(&source), Copy::of(&destination));
             // A copy that a controller left behind has nobody else to watch it.
-            self.monitor.source_seen(
-                matches!(source, Copy::PausedMigrating(_)),
-                matches!(source, Copy::Running(_)),
-            );
+            self.monitor
+                .source_seen(matches!(source, Copy::PausedMigrating(_)), matches!(source, Copy::Running(_)));
             self.know.stuck = self.is_stuck();
             let next = decide(source, destination, &self.know);
             tracing::debug!(migration.id = %self.handle.id(), ?source, ?destination, ?next, "looked");
@@ -131,11 +129,25 @@ impl Work {
             return Ok(());
         }
         let Ok(figures) = self.source.job(self.plan.domain, false).await else { return Ok(()) };
+        if figures.active && !self.downtime_set {
+            self.set_downtime().await;
+        }
         if self.monitor.job_told(figures) && self.monitor.report_due(self.timing.report) {
             let progress = self.monitor.progress();
             self.handle.update(|task| task.progress = progress).await?;
         }
         Ok(())
+    }
+
+    /// The controller that began the copy may have died before it could set the longest pause; doing it again is harmless.
+    async fn set_downtime(&mut self) {
+        let Some(downtime_ms) = self.plan.max_downtime_ms else { return };
+        match self.source.set_max_downtime(self.plan.domain, downtime_ms).await {
+            Ok(()) => self.downtime_set = true,
+            Err(error) => {
+                tracing::warn!(migration.id = %self.handle.id(), %error, "the downtime limit was not set");
+            }
+        }
     }
 
     /// Waits until something happens on either host, somebody asks for something, or it is time to look again.

@@ -115,6 +115,7 @@ impl Runner for Mover {
             timing: self.timing,
             monitor,
             cause: None,
+            downtime_set: false,
             linger_until: None,
         };
         work.go(&log).await
@@ -168,6 +169,8 @@ pub(super) struct Work {
     pub(super) monitor: Monitor,
     /// The first thing that went wrong, in libvirt's or the system's words.
     pub(super) cause: Option<String>,
+    /// An adopted copy was told the longest pause allowed.
+    pub(super) downtime_set: bool,
     /// Until when a call that nobody has an answer of may still take effect.
     pub(super) linger_until: Option<Instant>,
 }
