@@ -7,7 +7,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`Lab`], [`LabBuilder`] (`lab`) | bringing up, taking down, the keeper that outlives a killed owner |
-//! | [`Host`] (`host`, `faults`) | running programs on a host, its files; power, cable, bandwidth, daemons |
+//! | [`Host`] (`host`, `faults`, `hold`) | running programs on a host, its files; power, cable, bandwidth, daemons, held replies |
 //! | [`GuestSpec`] (`guest`), [`GuestLog`] (`serial`) | test guests and what they say on their serial lines |
 //! | [`Oracle`] (`oracle`) | whether exactly one copy runs, unharmed, and nothing is left over |
 //! | `roots`, `mirror` | the cached Debian roots |
@@ -24,6 +24,7 @@ mod faults;
 mod furnish;
 mod guest;
 mod helper;
+mod hold;
 mod host;
 mod lab;
 mod mirror;
