@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use lab::Host;
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::{LOOK_AGAIN, World};
+
 const READY_WITHIN: Duration = Duration::from_secs(30);
 /// How often a `ferryd` that does not become ready is asked whether it still lives.
 const STILL_ALIVE: Duration = Duration::from_millis(100);
@@ -21,6 +23,7 @@ const SHOWN: usize = 80;
 pub(crate) struct Ferryd {
     machine: Host,
     flags: Vec<String>,
+    environment: Vec<(String, String)>,
     child: Option<Child>,
     logs: tempfile::TempDir,
 }
@@ -30,7 +33,7 @@ impl Ferryd {
     pub(crate) fn started(machine: Host, flags: &[&str]) -> Self {
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
         let logs = tempfile::tempdir().expect("a directory");
-        let mut ferryd = Self { machine, flags, child: None, logs };
+        let mut ferryd = Self { machine, flags, environment: Vec::new(), child: None, logs };
         ferryd.start();
         ferryd
     }
@@ -45,7 +48,7 @@ impl Ferryd {
         ready.set_read_timeout(Some(STILL_ALIVE)).expect("a time limit");
         let log = File::options().create(true).append(true).open(self.log_file()).expect("a log");
         let mut command = self.machine.command("ferryd").expect("the machine is on");
-        command.args(&self.flags).env("NOTIFY_SOCKET", NOTIFY);
+        command.args(&self.flags).env("NOTIFY_SOCKET", NOTIFY).envs(self.environment.iter().cloned());
         // A level of the test's own goes before this one.
         if !self.flags.iter().any(|flag| flag.starts_with("--log-level")) {
             command.args(["--log-level", "info,ferryd=debug"]);
@@ -84,6 +87,17 @@ impl Ferryd {
         assert_eq!(self.pid(), None, "it is gone");
     }
 
+    /// Waits until it has ended by itself.
+    fn wait_end(&mut self, limit: Duration) {
+        let child = self.child.as_mut().expect("it was started");
+        let deadline = Instant::now() + limit;
+        while child.try_wait().expect("wait").is_none() {
+            assert!(Instant::now() < deadline, "ferryd does not end within {limit:?}");
+            std::thread::sleep(LOOK_AGAIN);
+        }
+        self.child = None;
+    }
+
     /// What it has logged so far, all its lives together.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.log_file()).unwrap_or_default()
@@ -107,6 +121,23 @@ impl Drop for Ferryd {
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+}
+
+impl World {
+    /// Ends `ferryd` with SIGKILL and starts it again with these variables in its environment, for this life alone.
+    pub(crate) fn restart_ferryd_with(&self, environment: &[(&str, &str)]) {
+        let mut ferryd = self.ferryd.borrow_mut();
+        ferryd.kill();
+        ferryd.environment =
+            environment.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        ferryd.start();
+        ferryd.environment.clear();
+    }
+
+    /// Waits until `ferryd` has ended by itself.
+    pub(crate) fn wait_ferryd_ends(&self, limit: Duration) {
+        self.ferryd.borrow_mut().wait_end(limit);
     }
 }
 

@@ -1,0 +1,32 @@
+//! After the fault the same domain migrates as if nothing had been.
+
+use std::time::Duration;
+
+use api::task::{Task, TaskState};
+use lab::Expect;
+
+use super::cell::Subject;
+use super::{DESTINATION, GUEST, SOURCE, sides};
+use crate::support::World;
+
+/// A guest boots under TCG in seconds, on a machine that does other things meanwhile in more.
+const BOOTS_WITHIN: Duration = Duration::from_secs(120);
+
+/// Starts a guest whose memory was lost where its definition is; that host.
+pub(crate) fn start_afresh(world: &World, subject: &Subject) -> String {
+    let has = |host: &&str| sides::has_definition(&world.host(host));
+    let host = [SOURCE, DESTINATION].into_iter().find(has).expect("the definition is never lost");
+    world.host(host).virsh(&["start", GUEST]).expect("it starts where it is defined");
+    subject.log.wait_next_tick(host, BOOTS_WITHIN).expect("it boots");
+    host.to_owned()
+}
+
+/// Moves the guest from its owner to the other host, and looks at everything again.
+pub(crate) fn migrates(world: &World, subject: &Subject, owner: &str) {
+    let other = if owner == SOURCE { DESTINATION } else { SOURCE };
+    let task: Task = world.ferry_json(&["migrate", GUEST, "--to", other]);
+    assert_eq!(task.state, TaskState::Done, "{task:#?}");
+    subject.assert_well(world, Expect::Running, Some(other));
+    let active: Vec<Task> = world.ferry_json(&["task", "list"]);
+    assert!(active.is_empty(), "hung tasks: {active:#?}");
+}

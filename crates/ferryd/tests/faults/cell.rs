@@ -1,0 +1,184 @@
+//! One cell of the matrix, and the criterion that all cells share.
+
+use std::time::{Duration, Instant};
+
+use api::host::{Host as ApiHost, HostState};
+use api::task::{Location, Task, TaskState};
+use lab::{Expect, GuestLog, GuestSpec, Oracle, Release};
+use uuid::Uuid;
+
+use super::moment::{self, Moment};
+use super::strike::Fault;
+use super::table::Record;
+use super::{DESTINATION, GUEST, SOURCE, again, sides};
+use crate::support::{SOON, World, until};
+
+const BOOTS_WITHIN: Duration = Duration::from_secs(120);
+/// The guest is back 15 s after a cut; the rest is what this machine's own noise may take.
+const BACK_WITHIN: Duration = Duration::from_secs(20);
+
+/// How the domain is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// From QEMU to QEMU.
+    Live,
+    /// Through libvirt's own connection.
+    Secure,
+}
+
+impl Mode {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Secure => "secure",
+        }
+    }
+
+    fn flags(self) -> &'static [&'static str] {
+        match self {
+            Self::Live => &[],
+            Self::Secure => &["--secure"],
+        }
+    }
+}
+
+/// A fault at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cell {
+    pub(crate) fault: Fault,
+    pub(crate) moment: Moment,
+    pub(crate) mode: Mode,
+}
+
+impl Cell {
+    pub(crate) fn new(fault: Fault, moment: Moment) -> Self {
+        Self { fault, moment, mode: Mode::Live }
+    }
+
+    pub(crate) fn secure(fault: Fault, moment: Moment) -> Self {
+        Self { fault, moment, mode: Mode::Secure }
+    }
+}
+
+/// The guest of a cell.
+pub(crate) struct Subject {
+    pub(crate) spec: GuestSpec,
+    pub(crate) log: GuestLog,
+    oracle: Oracle,
+}
+
+impl Subject {
+    /// Starts it on the source.
+    pub(crate) fn started(world: &World, spec: GuestSpec) -> Self {
+        let log = world.lab.watch_guest(&spec.name).expect("a log");
+        world.lab.start_guest(&spec, SOURCE).expect("it starts");
+        log.wait_ready(SOURCE, BOOTS_WITHIN).expect("it boots");
+        let oracle = Oracle::before(&world.lab, &spec).expect("a look before");
+        Self { spec, log, oracle }
+    }
+
+    /// The oracle finds nothing wrong; where it runs, it runs on `owner`.
+    #[track_caller]
+    pub(crate) fn assert_well(&self, world: &World, expect: Expect, owner: Option<&str>) {
+        let verdict = self.oracle.verdict(&world.lab, &self.log, expect).expect("a verdict");
+        let now = sides::Sides::of(world);
+        assert_eq!((verdict.violations.as_slice(), verdict.owner.as_deref()), (&[][..], owner), "{now}");
+    }
+}
+
+/// Two hosts of two releases, known to ferryd.
+pub(crate) fn world() -> World {
+    let plan = World::of("f").host(SOURCE, Release::Bookworm).host(DESTINATION, Release::Trixie);
+    let world = plan.up();
+    world.register(SOURCE);
+    world.register(DESTINATION);
+    world
+}
+
+/// Runs one cell.
+pub(crate) fn run(cell: Cell) {
+    let mut record = Record::begin(cell);
+    let world = world();
+    let mut spec = cell.moment.guest();
+    spec.autostart = cell.fault != Fault::SourcePowerOff;
+    let subject = Subject::started(&world, spec);
+    let at = moment::reach(&world, cell.moment, cell.mode.flags());
+    record.saw(&at.sides);
+    println!("{:?} at {:?}: {}", cell.fault, cell.moment, at.sides);
+    let struck = Instant::now();
+    cell.fault.strike(&world, &at, &subject.spec);
+    if cell.fault.is_bounded(cell.moment) {
+        let tick =
+            subject.log.wait_next_tick(SOURCE, BACK_WITHIN).expect("the guest is back at the source in time");
+        println!("the guest is back after {:.1} s", (tick.at - struck).as_secs_f64());
+    }
+    cell.fault.heal(&world, || drop(wait_final(&world, at.task)));
+    let task = wait_final(&world, at.task);
+    println!("{:.1} s after the fault: {:?}, {}", struck.elapsed().as_secs_f64(), task.state, task.message);
+    wait_whole(&world, &subject);
+    let owner = judge(&world, &subject, &task, cell);
+    again::migrates(&world, &subject, &owner);
+    record.held();
+}
+
+/// Waits for a task's end; the task as a person is told of it.
+pub(crate) fn wait_final(world: &World, task: Uuid) -> Task {
+    world.wait_task(task, "the migration does not end", |task| task.state.is_final());
+    world.ferry_json(&["task", "show", &task.to_string()])
+}
+
+/// Waits until ferryd reaches both hosts again, and what a host that did not answer still had is removed from it.
+pub(crate) fn wait_whole(world: &World, subject: &Subject) {
+    let reached = || {
+        let hosts: Vec<ApiHost> = world.ferry_json(&["host", "list"]);
+        hosts.iter().all(|host| host.state == HostState::Connected).then_some(())
+    };
+    until(SOON, "ferryd reaches the hosts", reached);
+    let traces = |host: &&str| {
+        let host = world.host(host);
+        sides::has_definition(&host) || host.pid_of_qemu(&subject.spec.uuid).is_some()
+    };
+    let one = || ([SOURCE, DESTINATION].iter().filter(|host| traces(host)).count() <= 1).then_some(());
+    until(SOON, "only one host has anything of it", one);
+}
+
+/// The task says what the oracle finds. Returns the host that has the domain, running (started afresh where its memory was
+/// lost).
+#[track_caller]
+fn judge(world: &World, subject: &Subject, task: &Task, cell: Cell) -> String {
+    let outcome = task.outcome.as_ref().expect("an ended task tells its outcome");
+    if outcome.memory_lost {
+        assert!(cell.fault.may_lose_memory(cell.moment), "nothing died that held the memory: {task:#?}");
+        assert_eq!(task.state, TaskState::Failed, "a loss is no success: {task:#?}");
+        subject.assert_well(world, Expect::Lost, None);
+        let owner = if outcome.location == Location::Source { SOURCE } else { DESTINATION };
+        assert!(sides::has_definition(&world.host(owner)), "it is not on {owner}: {task:#?}");
+        return again::start_afresh(world, subject);
+    }
+    let owner = judge_moved(world, subject, task, SOURCE, DESTINATION);
+    let cancelled = task.state == TaskState::Cancelled;
+    assert_eq!(cancelled, cell.fault == Fault::Cancel && owner == SOURCE, "{task:#?}");
+    assert!(cell.fault != Fault::None || owner == DESTINATION, "without a fault it moves: {task:#?}");
+    owner.to_owned()
+}
+
+/// The same where nothing died that held the memory: it runs where the task says.
+#[track_caller]
+pub(crate) fn judge_moved(
+    world: &World,
+    subject: &Subject,
+    task: &Task,
+    from: &'static str,
+    to: &'static str,
+) -> &'static str {
+    let outcome = task.outcome.as_ref().expect("an ended task tells its outcome");
+    assert!(!outcome.memory_lost, "nothing died that held the memory: {task:#?}");
+    let owner = match outcome.location {
+        Location::Source => from,
+        Location::Destination => to,
+        other => panic!("{GUEST} is said to be at {other:?}: {task:#?}"),
+    };
+    subject.assert_well(world, Expect::Running, Some(owner));
+    assert_eq!(task.state == TaskState::Done, owner == to, "{task:#?}");
+    owner
+}

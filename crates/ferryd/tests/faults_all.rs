@@ -1,0 +1,64 @@
+//! The whole matrix of faults on real libvirt and QEMU: `./test --all-faults`. With `FERRY_FAULT_TABLE` set each cell adds its
+//! row to that file.
+
+mod faults;
+mod support;
+
+use faults::Moment::*;
+use faults::cell::{Cell, run};
+use faults::strike::Fault;
+
+macro_rules! matrix {
+    ($make:ident; $($group:ident: $fault:ident at $($name:ident $moment:ident),+;)*) => {
+        $(mod $group {
+            use super::*;
+            $(#[test] fn $name() { run(Cell::$make(Fault::$fault, $moment)); })+
+        })*
+    };
+}
+
+mod live {
+    use super::*;
+
+    matrix! { new;
+        control: None at t1 T1, t2 T2, t3 T3, t4 T4, t5 T5, t6 T6, t7 T7;
+        controller_killed: ControllerKilled at t0 T0, t1 T1, t2 T2, t3 T3, t4 T4, t5 T5, t6 T6, t7 T7;
+        connection_to_source_dropped: LinkToSourceDropped at t1 T1, t2 T2, t3 T3, t4 T4, t5 T5, t6 T6, t7 T7;
+        connection_to_destination_dropped: LinkToDestinationDropped at
+            t1 T1, t2 T2, t3 T3, t4 T4, t5 T5, t6 T6, t7 T7;
+        connection_between_hosts_dropped: LinkBetweenDropped at t1 T1, t2 T2, t3 T3, t4 T4, t5 T5, t6 T6;
+        source_libvirtd_killed: SourceDaemonKilled at t1 T1, t2 T2, t3 T3, t4 T4, t5 T5, t6 T6, t7 T7;
+        source_libvirtd_frozen: SourceDaemonFrozen at t1 T1, t2 T2, t3 T3, t4 T4, t5 T5, t6 T6, t7 T7;
+        destination_libvirtd_killed: DestinationDaemonKilled at
+            t1 T1, t2 T2, t3 T3, t4 T4, t5 T5, t6 T6, t7 T7;
+        destination_libvirtd_frozen: DestinationDaemonFrozen at
+            t1 T1, t2 T2, t3 T3, t4 T4, t5 T5, t6 T6, t7 T7;
+        source_qemu_killed: SourceQemuKilled at t1 T1, t2 T2, t3 T3, t4 T4, t5 T5, t6 T6;
+        destination_qemu_killed: DestinationQemuKilled at t1 T1, t2 T2, t3 T3, t4 T4, t5 T5, t6 T6, t7 T7;
+        cable_out_5s: CableOut5s at t1 T1, t2 T2, t3 T3, t4 T4, t5 T5, t6 T6, t7 T7;
+        cable_out_50s: CableOut50s at t1 T1, t2 T2, t3 T3, t4 T4, t5 T5, t6 T6, t7 T7;
+        // Later the domain may be where the cable is out: the task waits for it.
+        cable_out_for_good: CableOutForGood at t1 T1, t2 T2, t3 T3, t4 T4;
+        destination_power_off: DestinationPowerOff at t1 T1, t2 T2, t3 T3, t4 T4, t5 T5, t6 T6, t7 T7;
+        destination_power_off_for_good: DestinationPowerOffForGood at t1 T1, t2 T2, t3 T3, t4 T4;
+        source_power_off_autostart: SourcePowerOffAutostart at t1 T1, t2 T2, t3 T3, t4 T4, t5 T5, t6 T6, t7 T7;
+        source_power_off: SourcePowerOff at t1 T1, t2 T2, t3 T3, t4 T4, t5 T5, t6 T6, t7 T7;
+        cancel: Cancel at t0 T0, t1 T1, t2 T2, t3 T3, t4 T4, t5 T5, t6 T6, t7 T7;
+        source_defined_again: SourceDefinedAgain at t7 T7;
+    }
+}
+
+/// Through libvirt's own connection. (T4 is told by the connection between the QEMUs, of which there is none here.)
+mod secure {
+    use super::*;
+
+    matrix! { secure;
+        control: None at t2 T2, t3 T3, t7 T7;
+        controller_killed: ControllerKilled at t2 T2, t3 T3, t5 T5, t7 T7;
+        connection_between_hosts_dropped: LinkBetweenDropped at t2 T2, t3 T3, t5 T5;
+        source_libvirtd_killed: SourceDaemonKilled at t2 T2, t3 T3, t6 T6;
+        destination_libvirtd_killed: DestinationDaemonKilled at t2 T2, t3 T3, t5 T5;
+        cable_out_50s: CableOut50s at t2 T2, t3 T3, t5 T5;
+        cancel: Cancel at t2 T2, t3 T3, t5 T5;
+    }
+}

@@ -1,0 +1,38 @@
+//! The cells of the matrix of faults that were found broken in plain libvirt, on real libvirt and QEMU; `faults_all` has all.
+
+mod faults;
+mod support;
+
+use faults::Moment::*;
+use faults::cell::{Cell, run};
+use faults::strike::Fault;
+
+macro_rules! cells {
+    ($($group:ident: $fault:ident at $($name:ident $moment:ident),+;)*) => {
+        $(mod $group {
+            use super::*;
+            $(#[test] fn $name() { run(Cell::new(Fault::$fault, $moment)); })+
+        })*
+    };
+}
+
+cells! {
+    control: None at t2 T2, t3 T3, t7 T7;
+    controller_killed: ControllerKilled at t0 T0, t1 T1, t2 T2, t3 T3, t4 T4, t5 T5, t6 T6, t7 T7;
+    connection_to_source_dropped: LinkToSourceDropped at t5 T5;
+    connection_to_destination_dropped: LinkToDestinationDropped at t5 T5;
+    connection_between_hosts_dropped: LinkBetweenDropped at t5 T5;
+    source_libvirtd_killed: SourceDaemonKilled at t4 T4, t6 T6;
+    source_libvirtd_frozen: SourceDaemonFrozen at t4 T4, t6 T6;
+    destination_libvirtd_killed: DestinationDaemonKilled at t5 T5;
+    destination_libvirtd_frozen: DestinationDaemonFrozen at t5 T5;
+    destination_qemu_killed: DestinationQemuKilled at t7 T7;
+    cable_out_5s: CableOut5s at t3 T3;
+    cable_out_50s: CableOut50s at t3 T3;
+    cable_out_for_good: CableOutForGood at t3 T3;
+    destination_power_off: DestinationPowerOff at t3 T3;
+    destination_power_off_for_good: DestinationPowerOffForGood at t3 T3;
+    source_power_off_autostart: SourcePowerOffAutostart at t5 T5;
+    cancel: Cancel at t3 T3;
+    source_defined_again: SourceDefinedAgain at t7 T7;
+}

@@ -1,0 +1,77 @@
+//! ferryd killed with SIGKILL right before and after every write of its log, in migrations that succeed and that are
+//! cancelled, and at random moments. `faults_kill` has the boundaries of roll-backs.
+
+mod faults;
+mod support;
+
+use std::time::Duration;
+
+use faults::Moment::*;
+use faults::kill::{Lot, Shuttle};
+
+/// A migration of the guest used here takes about this long.
+const WHOLE_MIGRATION_MS: u64 = 4000;
+const RANDOM_KILLS: u32 = 10;
+
+fn succeeds(step: &str) {
+    Shuttle::up(T3).dies_around(step, &[], |_| {});
+}
+
+#[test]
+fn around_prepare() {
+    succeeds("prepare");
+}
+
+#[test]
+fn around_perform() {
+    succeeds("perform");
+}
+
+#[test]
+fn around_the_resume_of_the_destination() {
+    succeeds("resume-destination");
+}
+
+#[test]
+fn around_the_autostart_of_the_destination() {
+    succeeds("autostart-destination");
+}
+
+fn cancelled(step: &str) {
+    let cancel = |shuttle: &Shuttle| {
+        let task = shuttle.newest();
+        shuttle.world.wait_task(task, "the copy", support::tasks::is_copying);
+        // It may die before it has answered.
+        shuttle.world.ferry(&["task", "cancel", &task.to_string()]);
+    };
+    Shuttle::up(T2).dies_around(step, &["--bandwidth", "16MiB/s"], cancel);
+}
+
+#[test]
+fn around_the_abort() {
+    cancelled("abort-job");
+}
+
+#[test]
+fn around_the_autostart_of_the_source() {
+    cancelled("autostart-source");
+}
+
+fn at_random_moments(seed: u64) {
+    println!("seed {seed}");
+    let mut lot = Lot(seed);
+    let mut shuttle = Shuttle::up(T3);
+    for _ in 0..RANDOM_KILLS {
+        shuttle.dies_after(Duration::from_millis(lot.below(WHOLE_MIGRATION_MS)));
+    }
+}
+
+#[test]
+fn at_random_moments_one_to_ten() {
+    at_random_moments(1);
+}
+
+#[test]
+fn at_random_moments_eleven_to_twenty() {
+    at_random_moments(2);
+}
