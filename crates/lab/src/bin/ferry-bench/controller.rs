@@ -52,10 +52,7 @@ impl Controller {
         for host in lab.hosts()?.iter().filter(|_| reach == Reach::EventsOnly) {
             controller.processes.push(open_port(host)?);
         }
-        let mut ferryd = controller.host.command("sh")?;
-        ferryd.args(["-c", &format!("exec ferryd >{LOG} 2>&1")]).stdin(Stdio::null());
-        controller.processes.push(ferryd.spawn().context("ferryd cannot be started")?);
-        controller.wait_for(&["ferry", "host", "list"])?;
+        controller.start_ferryd()?;
         for host in lab.hosts()? {
             let (uri, peer) = (reach.uri(host.name()), peer_uri(host.name()));
             controller.wait_for(&["ferry", "host", "add", host.name(), &uri, "--peer-uri", &peer])?;
@@ -63,15 +60,43 @@ impl Controller {
         Ok(controller)
     }
 
+    fn start_ferryd(&mut self) -> Result<()> {
+        let mut ferryd = self.host.command("sh")?;
+        ferryd.args(["-c", &format!("exec ferryd >>{LOG} 2>&1")]).stdin(Stdio::null());
+        self.processes.push(ferryd.spawn().context("ferryd cannot be started")?);
+        self.wait_for(&["ferry", "host", "list"])
+    }
+
+    /// Kills ferryd with SIGKILL and starts it again.
+    pub(crate) fn restart(&mut self) -> Result<()> {
+        let mut ferryd = self.processes.pop().context("ferryd was started last")?;
+        // With the stand-in goes the program.
+        ferryd.kill()?;
+        ferryd.wait()?;
+        while self.host.processes().iter().any(|process| process.name == "ferryd") {
+            thread::sleep(LOOK_AGAIN);
+        }
+        self.start_ferryd()
+    }
+
+    /// What ferryd has said so far.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.host.disk_path(LOG)).unwrap_or_default()
+    }
+
     /// Runs a command until it succeeds: what it talks to is just starting.
     fn wait_for(&self, command: &[&str]) -> Result<()> {
-        let deadline = Instant::now() + READY_WITHIN;
+        self.until(command, READY_WITHIN).map(drop)
+    }
+
+    /// Runs a command again and again until it succeeds, and returns what it printed.
+    pub(crate) fn until(&self, command: &[&str], limit: Duration) -> Result<String> {
+        let deadline = Instant::now() + limit;
         loop {
             match self.host.run(command) {
-                Ok(_) => return Ok(()),
+                Ok(printed) => return Ok(printed),
                 Err(error) if Instant::now() > deadline => {
-                    let log = std::fs::read_to_string(self.host.disk_path(LOG)).unwrap_or_default();
-                    bail!("{error:#}\nferryd says:\n{log}")
+                    bail!("{error:#}\nferryd says:\n{}", self.log())
                 }
                 Err(_) => thread::sleep(LOOK_AGAIN),
             }

@@ -2,6 +2,7 @@
 //!
 //! * `controller` – Ferry in a lab: `ferryd` on the machine without libvirt, hosts registered.
 //! * `overhead` – `ferry migrate` against `virsh migrate`.
+//! * `soak` – guests to and fro with faults drawn by lot (`strike`).
 //! * `proof` – what a guest's own logs say of the moves behind it.
 //! * `figures` – minimum, median, maximum.
 #![allow(clippy::print_stderr)]
@@ -10,6 +11,8 @@ mod controller;
 mod figures;
 mod overhead;
 mod proof;
+mod soak;
+mod strike;
 
 use std::process::ExitCode;
 
@@ -28,6 +31,8 @@ struct Arguments {
 enum Bench {
     /// Compare ferry migrate with virsh migrate: whole process to whole process, and the pause seen from outside.
     Overhead(overhead::Options),
+    /// Move guests to and fro with faults drawn by lot: nothing may be lost, doubled, damaged or left over.
+    Soak(soak::Options),
     /// Tell what became of a guest of a lab that is up, from its own logs and the hosts' processes.
     ///
     /// Reads the tasks of its moves from standard input, as `ferry task list --all --json` prints them.
@@ -49,6 +54,7 @@ fn main() -> ExitCode {
 fn run(bench: Bench) -> Result<bool> {
     match bench {
         Bench::Overhead(options) => overhead::run(&options),
+        Bench::Soak(options) => soak::run(&options),
         Bench::Proof(options) => proof::run(&options),
     }
 }
