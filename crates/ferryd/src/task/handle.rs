@@ -1,14 +1,19 @@
 //! What a runner writes through: every write fenced, every change of the task an event.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use api::task::Task;
 use serde::Serialize;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::{Engine, Wish};
 use crate::model::TaskId;
 use crate::store::{Debt, Lease, Store, StoreError};
+
+/// An answer of the store's that took no longer than this proves that the lease is still held: it lasts for much longer.
+const FRESH: Duration = Duration::from_secs(2);
 
 /// Why a runner stops before its task is settled.
 #[derive(Debug, thiserror::Error)]
@@ -99,9 +104,21 @@ impl Handle {
     pub async fn intend(&self, step: &str, intent: &impl Serialize) -> Result<i64, Stop> {
         let intent = serde_json::to_value(intent)?;
         hook::at(step, hook::Point::BeforeIntent);
+        let asked = Instant::now();
         let seq = self.store.log_intent(&self.lease, step, &intent, self.now_ms()).await?;
         hook::at(step, hook::Point::AfterIntent);
+        self.still_ours(asked).await?;
         Ok(seq)
+    }
+
+    /// A controller that is stopped (a frozen process, a hung disk) between a write and its act must not act when it goes on
+    /// after another has taken the task over: the lease is asked for again until the answer is fresh.
+    async fn still_ours(&self, mut asked: Instant) -> Result<(), Stop> {
+        while asked.elapsed() > FRESH {
+            asked = Instant::now();
+            self.store.renew(&self.lease, self.engine.lease_end()).await?;
+        }
+        Ok(())
     }
 
     /// Writes what came of it.
