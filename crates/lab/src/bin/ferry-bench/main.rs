@@ -3,6 +3,7 @@
 //! * `controller` – Ferry in a lab: `ferryd` on the machine without libvirt, hosts registered.
 //! * `overhead` – `ferry migrate` against `virsh migrate`.
 //! * `soak` – guests to and fro with faults drawn by lot (`strike`).
+//! * `table` – the table of the matrix of faults, from the rows of a run.
 //! * `proof` – what a guest's own logs say of the moves behind it.
 //! * `figures` – minimum, median, maximum.
 #![allow(clippy::print_stderr)]
@@ -13,6 +14,7 @@ mod overhead;
 mod proof;
 mod soak;
 mod strike;
+mod table;
 
 use std::process::ExitCode;
 
@@ -33,6 +35,8 @@ enum Bench {
     Overhead(overhead::Options),
     /// Move guests to and fro with faults drawn by lot: nothing may be lost, doubled, damaged or left over.
     Soak(soak::Options),
+    /// Write docs/faults.json and docs/faults.md from the rows that a run of the matrix of faults left.
+    FaultTable(table::Options),
     /// Tell what became of a guest of a lab that is up, from its own logs and the hosts' processes.
     ///
     /// Reads the tasks of its moves from standard input, as `ferry task list --all --json` prints them.
@@ -55,6 +59,7 @@ fn run(bench: Bench) -> Result<bool> {
     match bench {
         Bench::Overhead(options) => overhead::run(&options),
         Bench::Soak(options) => soak::run(&options),
+        Bench::FaultTable(options) => table::run(&options),
         Bench::Proof(options) => proof::run(&options),
     }
 }
