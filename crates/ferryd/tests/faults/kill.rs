@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::cell::{Subject, judge_moved, wait_final, wait_whole, world};
 use super::{DESTINATION, GUEST, Moment, SOURCE};
-use crate::support::World;
+use crate::support::{SOON, World, until};
 
 /// Right before and after each write of the log.
 const POINTS: [&str; 4] = ["BeforeIntent", "AfterIntent", "BeforeResult", "AfterResult"];
@@ -41,6 +41,8 @@ impl Shuttle {
             println!("-- {boundary}, from {}", self.at);
             self.world.restart_ferryd_with(&[("FERRYD_DIE_AT", &boundary)]);
             wait_whole(&self.world, &self.subject);
+            let listed = || (self.world.ferry(&["vm", "show", GUEST]).code == Some(0)).then_some(());
+            until(SOON, "the guest is listed", listed);
             let line = [&["migrate", GUEST, "--to", self.other(), "--detach"], flags].concat();
             // It may die before it has answered.
             self.world.ferry(&line);

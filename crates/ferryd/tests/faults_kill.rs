@@ -1,5 +1,5 @@
 //! ferryd killed with SIGKILL right before and after every write of its log, in migrations that succeed and that are
-//! cancelled, and at random moments. `faults_kill` has the boundaries of roll-backs.
+//! cancelled, and at random moments: `./test --all-faults`.
 
 mod faults;
 mod support;
