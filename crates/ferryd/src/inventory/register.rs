@@ -72,7 +72,7 @@ impl Fleet {
         let member = Member::start(&record, &self.ssh, self.limits)?;
         let limit = self.limits.connect + self.limits.call;
         let (info, _) =
-            member.known_machine(limit).await.map_err(|error| no_connection(&record.name, &error))?;
+            member.known_machine(limit).await.map_err(|error| no_connection(&member, &error))?;
         // What is registered is known with its virtual machines: the next command may name one.
         member.listed(self.limits.call).await;
         let _alone = self.registering.lock().await;
@@ -258,9 +258,14 @@ fn exists(name: &str) -> Problem {
     )
 }
 
-/// A host whose libvirt could not be connected.
-fn no_connection(name: &str, error: &HostError) -> Problem {
-    connect_problem(name, failure_of(error), error.cause())
+/// A host whose libvirt could not be connected. Its ssh server, where it is reached by one, has just been spoken to: a silence is
+/// the daemon's.
+fn no_connection(member: &Member, error: &HostError) -> Problem {
+    let failure = match failure_of(error) {
+        ConnectFailure::TimedOut if member.uri().ssh().is_some() => ConnectFailure::NotAnswering,
+        other => other,
+    };
+    connect_problem(member.name(), failure, error.cause())
 }
 
 /// Each way of not getting there with its own code.

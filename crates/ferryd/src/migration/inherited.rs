@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::Migrations;
 use crate::inventory::Refusal;
-use crate::ssh::Transport;
+use crate::ssh::{SshTarget, Transport, UriError};
 
 /// A migration as the inherited contract asks for it: the destination is a machine's name or address, not a registered
 /// host.
@@ -81,8 +81,10 @@ impl Migrations {
             return Ok(name);
         }
         let user = request.user.as_deref().unwrap_or("root");
-        let target = crate::ssh::SshTarget::new(Some(user), remote_host, None)
-            .map_err(|error| Problem::new(Code::BadValue, error.to_string()).field("remote_host"))?;
+        let target = SshTarget::new(Some(user), remote_host, None).map_err(|error| {
+            let field = if error == UriError::User { "user" } else { "remote_host" };
+            Problem::new(Code::BadValue, error.to_string()).field(field)
+        })?;
         let host = HostRequest {
             name: remote_host.clone(),
             uri: format!("qemu+ssh://{target}/system"),

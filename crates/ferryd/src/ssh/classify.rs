@@ -105,6 +105,10 @@ const WORDS: [(ConnectFailure, &[&str]); 10] = [
             "connection to",
             "timeout, server",
             "timed out during banner",
+            // Ferry's own words, of an attempt that came to nothing within its limit and of a connection that was lost.
+            "no answer within",
+            "no connection within",
+            "connection was lost",
         ],
     ),
     (
@@ -252,6 +256,8 @@ Host key verification failed.";
                 "Connection timed out during banner exchange\nConnection to 10.0.0.2 port 22 timed out",
             ),
             (TimedOut, "Timeout, server kvm2 not responding."),
+            (TimedOut, "kvm2 cannot be asked: no answer within 5 s"),
+            (TimedOut, "kvm2 cannot be asked: the connection was lost"),
             (
                 HostKeyUnknown,
                 "No ED25519 host key is known for kvm2 and you have requested strict checking.\nHost key verification \
