@@ -197,11 +197,17 @@ impl Host {
         kill(Pid::from_raw(process.pid), signal).context("kill")
     }
 
-    /// The daemon itself, which is a child of PID 1; its sessions and helpers are not.
+    /// The daemon itself, which is a child of PID 1. Its helpers are not; open sessions of an sshd that was killed become so,
+    /// and bear the names of their users.
     fn daemon_process(&self, daemon: Daemon) -> Option<ProcessInfo> {
         let init = self.init().ok()?;
-        let mut all = self.processes().into_iter();
-        all.find(|process| process.parent == init.pid && process.name == daemon.name())
+        let is_session = |process: &ProcessInfo| {
+            let title = process.arguments.join(" ");
+            title.starts_with("sshd") && !title.contains("[listener]")
+        };
+        self.processes().into_iter().find(|process| {
+            process.parent == init.pid && process.name == daemon.name() && !is_session(process)
+        })
     }
 
     fn qemu_process(&self, guest: &str) -> Option<ProcessInfo> {
