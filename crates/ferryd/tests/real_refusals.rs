@@ -4,10 +4,10 @@ mod support;
 
 use api::finding::{Finding, Severity};
 use api::problem::{Code, Problem};
-use lab::{GuestSpec, Host};
+use lab::{Expect, GuestSpec, Host};
 use support::guest::{Guest, busy, quiet};
 use support::process::spawn;
-use support::{Expect, SOON, World, until};
+use support::{SOON, World, until};
 
 /// A device of the host, given to a guest.
 const PASSED_THROUGH: &str = "<hostdev mode='subsystem' type='pci' managed='yes'><source>\

@@ -27,7 +27,7 @@ use serde::de::DeserializeOwned;
 
 use self::process::Ferryd;
 
-pub(crate) use lab::{CONTROLLER, Expect};
+use lab::CONTROLLER;
 
 /// No single `ferry` command takes longer, or it hangs.
 const COMMAND_LIMIT_S: &str = "120";
