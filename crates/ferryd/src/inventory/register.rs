@@ -71,8 +71,7 @@ impl Fleet {
         self.let_in(&request).await?;
         let member = Member::start(&record, &self.ssh, self.limits)?;
         let limit = self.limits.connect + self.limits.call;
-        let (info, _) =
-            member.known_machine(limit).await.map_err(|error| no_connection(&member, &error))?;
+        let (info, _) = member.known_machine(limit).await.map_err(|error| no_connection(&member, &error))?;
         // What is registered is known with its virtual machines: the next command may name one.
         member.listed(self.limits.call).await;
         let _alone = self.registering.lock().await;
