@@ -61,8 +61,10 @@ impl Copy {
             _ if matches!(sight.reason, Reason::PostCopy | Reason::PostCopyFailed) => Self::PostCopy(sight),
             VmState::Paused if sight.reason == Reason::Migrating => Self::PausedMigrating(sight),
             VmState::Paused | VmState::PmSuspended => Self::Paused(sight),
-            VmState::NoState => Self::Unknown,
-            VmState::Running | VmState::Blocked | VmState::Shutdown => Self::Running(sight),
+            // "Shutdown" is a QEMU that is just ending, as the source's does when libvirt confirms a migration: a moment later it
+            // is gone. Taken for running, it would cost the destination's copy, which is then the only one.
+            VmState::NoState | VmState::Shutdown => Self::Unknown,
+            VmState::Running | VmState::Blocked => Self::Running(sight),
         }
     }
 

@@ -341,3 +341,17 @@ fn what_a_host_says_is_taken_for_no_more_than_it_is() {
     let runs = sight(VmState::Running, Reason::Other, false, false);
     assert_eq!(copy(Answer::Present(runs), ProcessAnswer::None), Copy::Running(runs));
 }
+
+/// The source's QEMU is ending because libvirt confirms: the destination's copy is the only one.
+#[test]
+fn a_source_that_is_just_ending_does_not_cost_the_destination() {
+    let ending = HostSight {
+        domain: Answer::Present(sight(VmState::Shutdown, Reason::Other, false, false)),
+        process: ProcessAnswer::None,
+        boot_id: None,
+    };
+    for bits in 0..1 << FLAGS {
+        let next = decide(Copy::of(&ending), arrived(), &knowledge(bits, None));
+        assert!(matches!(next, Next::Wait(_) | Next::Ask(_)), "{next:?}");
+    }
+}
