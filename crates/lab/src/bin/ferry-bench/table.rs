@@ -72,7 +72,7 @@ fn page(rows: &[Row]) -> String {
          a moment of a migration between two hosts with libvirt and QEMU. It has *held* when an oracle that shares no code \
          with Ferry found exactly one running copy, unharmed, one definition, autostart as it was and nothing left over; \
          when the task said what the oracle found; and when the same domain migrated again.\n\n\
-         {held} of {} cells held. Together {total:.0} s, the longest {longest:.0} s.\n\n\
+         {held} of {} cells held; a cell that is not listed was not run. Together {total:.0} s, the longest {longest:.0} s.\n\n\
          T0 prepare, T1 first pass, T2 later passes, T3 stop-and-copy, T4 source done, T5 destination done and its reply \
          held, T6 confirm pending, T7 source gone and destination paused.\n\n\
          | fault | moment | mode | verdict | source at the fault | destination | s |\n|---|---|---|---|---|---|---:|\n",
