@@ -23,7 +23,7 @@ use crate::verdict::place;
 use crate::world::{DESTINATION, Ms, NAME, NAMES, SOURCE, Stage, ours};
 
 /// Between two looks at how the history goes.
-const STEP: Duration = Duration::from_millis(100);
+const STEP: Duration = Duration::from_millis(200);
 /// How long a guest may be frozen, by default.
 const RECOVERY: Duration = Duration::from_secs(15);
 /// The time of day when a history begins.
@@ -88,8 +88,7 @@ struct History {
 
 impl History {
     fn begin(stage: Stage, plant: Option<Plant>) -> Self {
-        let store =
-            if plant == Some(Plant::Generation) { MemStore::unfenced() } else { MemStore::default() };
+        let store = if plant == Some(Plant::Generation) { MemStore::unfenced() } else { MemStore::default() };
         stage.with(|world| {
             world.furnish();
             world.schedule_faults();
@@ -242,7 +241,8 @@ impl History {
                 return true;
             }
             if world.now - *healed_at > MUST_END {
-                let may_wait = task.state == TaskState::NeedsAttention && world.hosts.iter().any(|host| host.gone);
+                let may_wait =
+                    task.state == TaskState::NeedsAttention && world.hosts.iter().any(|host| host.gone);
                 if !may_wait {
                     world.violate(format!("the task does not end: {:?}: {}", task.state, task.message));
                 }
@@ -322,9 +322,9 @@ impl History {
     fn goes_again(&self, id: TaskId) -> bool {
         let ended = self.store.task_now(id).is_some_and(|task| task.state.is_final());
         ended
-            && self.stage.with(|world| {
-                world.scenario.again && world.violation.is_none() && world.can_go_again()
-            })
+            && self
+                .stage
+                .with(|world| world.scenario.again && world.violation.is_none() && world.can_go_again())
     }
 
     /// Sends the guest on, undisturbed: that must succeed.

@@ -7,9 +7,7 @@ use api::event::Event;
 use api::task::{ResolveRequest, Side, Task, TaskQuery, TaskState};
 use async_trait::async_trait;
 use ferryd::model::{DomainUuid, TaskId};
-use ferryd::store::{
-    Debt, HostRecord, Lease, LogEntry, NewTask, Result, Store, StoreError, TaskRecord,
-};
+use ferryd::store::{Debt, HostRecord, Lease, LogEntry, NewTask, Result, Store, StoreError, TaskRecord};
 
 /// A store that lives as long as its value.
 #[derive(Debug)]
@@ -51,7 +49,10 @@ impl Row {
 
 impl Data {
     fn active_task(&self, domain: DomainUuid) -> Option<TaskId> {
-        self.tasks.iter().find(|(_, row)| row.active && row.record.task.vm_uuid == domain.0).map(|(id, _)| *id)
+        self.tasks
+            .iter()
+            .find(|(_, row)| row.active && row.record.task.vm_uuid == domain.0)
+            .map(|(id, _)| *id)
     }
 
     fn add_event(&mut self, task: &Task) -> Event {
@@ -303,8 +304,7 @@ impl Store for MemStore {
 
     async fn events_after(&self, after: i64, task: Option<TaskId>, limit: u32) -> Result<Vec<Event>> {
         let data = self.data();
-        let wanted =
-            |event: &&Event| event.id > after && task.is_none_or(|task| task.0 == event.task_id);
+        let wanted = |event: &&Event| event.id > after && task.is_none_or(|task| task.0 == event.task_id);
         Ok(data.events.iter().filter(wanted).take(limit as usize).cloned().collect())
     }
 

@@ -134,7 +134,21 @@ impl Scenario {
             for_good |= fault.what.is_for_good();
             scenario.faults.push(fault);
         }
+        if scenario.controllers > 1 && dice.chance(40) {
+            scenario.late_riser(dice);
+        }
         scenario
+    }
+
+    /// A controller that sleeps through its lease, right where it was about to act, and wakes when another has gone on.
+    fn late_riser(&mut self, dice: &mut Dice) {
+        let n = u32::try_from(dice.between(2, 5)).unwrap_or(2);
+        let freeze = What::ControllerFreeze(0, dice.between(16_000, 40_000));
+        self.faults.push(Fault { trigger: Trigger::Intent(n, dice.pick(&[0, 0, 1, 2, 3])), what: freeze });
+        if dice.chance(60) {
+            let delay = dice.between(1_000, 30_000);
+            self.faults.push(Fault { trigger: Trigger::Intent(n, delay), what: What::Cancel });
+        }
     }
 
     fn fault(&self, dice: &mut Dice, for_good: bool) -> Fault {

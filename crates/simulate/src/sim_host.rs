@@ -41,7 +41,10 @@ impl SimHost {
     }
 
     fn unreachable(&self) -> HostError {
-        HostError::Unreachable { host: NAMES[self.host].to_owned(), reason: "the connection was lost".to_owned() }
+        HostError::Unreachable {
+            host: NAMES[self.host].to_owned(),
+            reason: "the connection was lost".to_owned(),
+        }
     }
 
     fn shell_error(&self, what: &str) -> HostError {
@@ -72,7 +75,8 @@ impl SimHost {
             () = tokio::time::sleep(limit) => Err(HostError::timed_out(NAMES[host], name, limit)),
         };
         if let Err(error) = &answer {
-            self.stage.with(|world| world.tell(|| format!("controller {}: {name}: {error:?}", self.controller)));
+            self.stage
+                .with(|world| world.tell(|| format!("controller {}: {name}: {error:?}", self.controller)));
         }
         self.gate.pass().await;
         answer
@@ -162,11 +166,15 @@ impl Hypervisor for SimHost {
     }
 
     async fn job(&self, domain: DomainUuid, _completed: bool) -> Result<JobFigures> {
-        self.call("job statistics", Some(CALL_LIMIT), move |world, host, reply| world.job(host, reply, domain)).await
+        self.call("job statistics", Some(CALL_LIMIT), move |world, host, reply| {
+            world.job(host, reply, domain)
+        })
+        .await
     }
 
     async fn resume(&self, domain: DomainUuid) -> Result<()> {
-        self.call("resume", Some(CALL_LIMIT), move |world, host, reply| world.resume(host, reply, domain, 0)).await
+        self.call("resume", Some(CALL_LIMIT), move |world, host, reply| world.resume(host, reply, domain, 0))
+            .await
     }
 
     async fn suspend(&self, domain: DomainUuid) -> Result<()> {

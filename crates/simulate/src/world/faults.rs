@@ -36,6 +36,11 @@ impl World {
         let n = self.intents;
         self.resume_intended |= step == "resume-destination";
         self.tell(|| format!("stored: about to {step}"));
+        // At once: between the write and its answer. A controller that has the answer makes its call in the same instant.
+        let now = |fault: &Fault| fault.trigger == Trigger::Intent(n, 0);
+        for fault in self.scenario.faults.extract_if(.., |fault| now(fault)).collect::<Vec<_>>() {
+            self.strike(fault.what);
+        }
         self.fire(|trigger| match trigger {
             Trigger::Intent(at, delay) if at == n => Some(delay),
             _ => None,
@@ -43,8 +48,9 @@ impl World {
     }
 
     fn fire(&mut self, meets: impl Fn(Trigger) -> Option<Ms>) {
-        let (now, later): (Vec<Fault>, Vec<Fault>) =
-            std::mem::take(&mut self.scenario.faults).into_iter().partition(|fault| meets(fault.trigger).is_some());
+        let (now, later): (Vec<Fault>, Vec<Fault>) = std::mem::take(&mut self.scenario.faults)
+            .into_iter()
+            .partition(|fault| meets(fault.trigger).is_some());
         self.scenario.faults = later;
         for fault in now {
             let delay = meets(fault.trigger).unwrap_or(0);

@@ -24,6 +24,9 @@ pub struct Guest {
     pub ran_until: Ms,
     /// Its memory was lost, and when.
     pub lost_at: Option<Ms>,
+    /// A host that came back booted it anew, before or after its autostart was the engine's to set. Asked then, libvirt says
+    /// "running", and nothing of what the engine looks at tells that from the run before.
+    pub rebooted: bool,
     /// A person decided which copy to keep: from then on its memory is that person's.
     pub person_decided: bool,
     /// Since when it has been frozen at the source although all that is needed to free it answers.
@@ -75,6 +78,13 @@ impl World {
         self.tell(|| format!("{}: the guest stands", NAMES[host]));
     }
 
+    /// A destination was finished after the source had died: the memory is there after all.
+    pub(super) fn found_again(&mut self, host: usize) {
+        if self.is_current(host) && self.guest.lost_at.take().is_some() {
+            self.tell(|| "the guest's memory is not lost after all".to_owned());
+        }
+    }
+
     /// A copy's QEMU process ends.
     pub fn die(&mut self, host: usize, by: By) {
         let Some(qemu) = self.qemu_of(host).copied() else { return };
@@ -93,7 +103,10 @@ impl World {
             self.guest.lost_at = Some(self.now);
             self.tell(|| "the guest's memory is lost".to_owned());
             if by == By::Order && !self.guest.person_decided {
-                self.violate(format!("the only good memory, on {}, was thrown away by an order", NAMES[host]));
+                self.violate(format!(
+                    "the only good memory, on {}, was thrown away by an order",
+                    NAMES[host]
+                ));
             }
         }
     }

@@ -20,7 +20,9 @@ pub struct Qemu {
     pub running: bool,
     /// Up to when its memory is the guest's, while they do not.
     pub memory_until: Ms,
-    /// It has received everything (or began here).
+    /// It has received everything.
+    pub received: bool,
+    /// libvirt lets it run: it began here, or its migration was finished. (What was received without that is not to be had.)
     pub complete: bool,
 }
 
@@ -168,7 +170,7 @@ impl World {
     pub fn new_qemu(&mut self, running: bool, memory_until: Ms, complete: bool) -> Qemu {
         self.next_pid += 1;
         let process = Process { pid: self.next_pid, start_ticks: self.now / 10 };
-        Qemu { process, running, memory_until, complete }
+        Qemu { process, running, memory_until, received: complete, complete }
     }
 
     /// Puts the guest (and what else the scenario wants) where it begins.
@@ -177,7 +179,8 @@ impl World {
         let qemu = self.new_qemu(wants_running, 0, true);
         let (state, reason) =
             if wants_running { (VmState::Running, Reason::Other) } else { (VmState::Paused, Reason::User) };
-        let definition = self.scenario.persistent.then_some(Definition { autostart: self.scenario.autostart });
+        let definition =
+            self.scenario.persistent.then_some(Definition { autostart: self.scenario.autostart });
         let domain = Domain {
             name: NAME.to_owned(),
             definition,
@@ -395,6 +398,7 @@ impl World {
         }
         // Its disk is not what any older memory believes it to be.
         self.guest.ran_until = self.now;
+        self.guest.rebooted = true;
         self.run(host);
         self.set_state(host, VmState::Running, Reason::Other, DomainEvent::Started);
     }

@@ -1,6 +1,5 @@
 //! The connections from controllers to hosts: requests that arrive, wait or get lost; answers likewise; events.
 
-use ferryd::hypervisor;
 use ferryd::libvirt::error::LibvirtError;
 use ferryd::model::DomainUuid;
 use ferryd::model::domain::{DomainEvent, Process};
@@ -155,6 +154,7 @@ impl World {
         } else if answers {
             self.hosts[host].silent_since = None;
             link.open();
+            self.guest.frozen_since = None;
             self.tell(|| format!("connection {controller}-{} is up", NAMES[host]));
         } else {
             next = if power { self.dice.between(3_000, 5_000) } else { 5_000 };
@@ -195,7 +195,11 @@ impl World {
         if self.dice.per_mille(noise.refused) {
             return Fate::Refused;
         }
-        if self.dice.per_mille(noise.slow) { Fate::Slow(self.dice.between(20, 3_000)) } else { Fate::Ordinary }
+        if self.dice.per_mille(noise.slow) {
+            Fate::Slow(self.dice.between(20, 3_000))
+        } else {
+            Fate::Ordinary
+        }
     }
 
     /// Sends a request; none when there is no connection. One that `lasts` (the migration's) is answered when libvirt's call ends,
@@ -266,7 +270,14 @@ impl World {
         }
     }
 
-    fn event_arrives(&mut self, controller: usize, host: usize, epoch: u64, uuid: DomainUuid, event: DomainEvent) {
+    fn event_arrives(
+        &mut self,
+        controller: usize,
+        host: usize,
+        epoch: u64,
+        uuid: DomainUuid,
+        event: DomainEvent,
+    ) {
         let link = &self.links[controller][host];
         if !link.is(epoch) {
             return;
@@ -309,10 +320,4 @@ impl World {
 #[must_use]
 pub fn refusal(code: i32, message: &str) -> LibvirtError {
     LibvirtError { code, domain: 10, message: message.to_owned() }
-}
-
-/// The same as the seam reports it.
-#[must_use]
-pub fn as_host_error(host: usize, call: &'static str, source: LibvirtError) -> hypervisor::Result<()> {
-    Err(ferryd::libvirt::error::HostError::Libvirt { host: NAMES[host].to_owned(), call, source })
 }

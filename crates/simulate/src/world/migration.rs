@@ -107,7 +107,8 @@ impl Mig {
         match self.phase {
             Phase::Copy => 100,
             Phase::Connect | Phase::Prepare => 50,
-            _ if now - self.entered < 400 => 5,
+            _ if now - self.entered < 100 => 5,
+            _ if now - self.entered < 1_000 => 25,
             _ if now - self.entered > 60_000 => 500,
             _ => 50,
         }
@@ -326,7 +327,7 @@ impl World {
             Phase::SwitchOver => {
                 let until = self.qemu_of(from).map(|qemu| qemu.memory_until);
                 if let (Some(qemu), Some(until)) = (self.qemu_mut(to), until) {
-                    (qemu.complete, qemu.memory_until) = (true, until);
+                    (qemu.received, qemu.memory_until) = (true, until);
                 }
                 self.enter(Phase::Sent, windows[0]);
             }
@@ -389,9 +390,9 @@ impl World {
 
     /// The destination makes its copy ready; false when there is none.
     pub(super) fn finish(&mut self, to: usize, call: &MigrateCall) -> bool {
-        if self.qemu_of(to).is_none() {
-            return false;
-        }
+        let Some(qemu) = self.qemu_mut(to) else { return false };
+        qemu.complete = true;
+        self.found_again(to);
         if let Some(domain) = self.hosts[to].domains.get_mut(&ours()).filter(|_| call.persistent) {
             domain.definition = Some(Definition { autostart: false });
             self.emit(to, ours(), DomainEvent::Defined);

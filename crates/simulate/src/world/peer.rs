@@ -52,8 +52,8 @@ impl World {
             return self
                 .after(LOOK, move |world| world.look_after_incoming(to, process, call, ordered, waited));
         }
-        let complete = self.qemu_of(to).is_some_and(|qemu| qemu.complete);
-        if ordered && complete {
+        let received = self.qemu_of(to).is_some_and(|qemu| qemu.received);
+        if ordered && received {
             self.tell(|| format!("{}: finishes all the same", NAMES[to]));
             self.finish(to, &call);
         } else {
