@@ -16,79 +16,72 @@ use support::{World, until};
 const BY_AN_EVENT: Duration = Duration::from_millis(2500);
 const JSON: &str = "Content-Type: application/json\r\n";
 
+/// A request that is wrong: method, address, headers, body, and the code and the field it is refused with.
+type Wrong<'a> = (&'a str, &'a str, &'a str, &'a [u8], Code, Option<&'a str>);
+
+const MIGRATIONS: &str = "/api/v1/migrations";
+const HOSTS: &str = "/api/v1/hosts";
+const NO_TASK: &str = "/api/v1/tasks/00000000-0000-0000-0000-000000000007/cancel";
+const PLAIN: &str = "Content-Type: text/plain\r\n";
+const GOOD: &[u8] = br#"{"vm":"a","destination":"kvm2"}"#;
+
+const WRONG_BODIES: &[Wrong<'_>] = &[
+    ("POST", MIGRATIONS, JSON, b"{", Code::BadRequest, None),
+    ("POST", MIGRATIONS, JSON, b"", Code::BadRequest, None),
+    ("POST", MIGRATIONS, JSON, b"[]", Code::BadRequest, None),
+    ("POST", MIGRATIONS, JSON, b"\xff\xfe{}", Code::BadRequest, None),
+    ("POST", MIGRATIONS, JSON, b"{}", Code::BadRequest, Some("vm")),
+    ("POST", MIGRATIONS, JSON, br#"{"vm":7,"destination":"kvm2"}"#, Code::BadRequest, Some("vm")),
+    ("POST", MIGRATIONS, JSON, br#"{"vm":"a","destination":"b","fast":1}"#, Code::BadRequest, Some("fast")),
+    ("POST", MIGRATIONS, JSON, br#"{"vm":"","destination":"kvm2"}"#, Code::BadValue, Some("vm")),
+    (
+        "POST",
+        MIGRATIONS,
+        JSON,
+        br#"{"vm":"a","destination":"kvm2","bandwidth_mib_s":0}"#,
+        Code::BadValue,
+        Some("bandwidth_mib_s"),
+    ),
+    ("POST", HOSTS, JSON, br#"{"name":"-x","uri":"qemu:///system"}"#, Code::BadValue, Some("name")),
+    (
+        "POST",
+        HOSTS,
+        JSON,
+        br#"{"name":"x","uri":"qemu+ssh://-oProxyCommand=x/system"}"#,
+        Code::BadValue,
+        Some("uri"),
+    ),
+];
+
+const WRONG_OTHERWISE: &[Wrong<'_>] = &[
+    ("POST", MIGRATIONS, PLAIN, GOOD, Code::UnsupportedMediaType, None),
+    ("PUT", MIGRATIONS, JSON, GOOD, Code::MethodNotAllowed, None),
+    ("POST", MIGRATIONS, JSON, GOOD, Code::UnknownVm, None),
+    ("GET", "/api/v1/vms?state=flying", "", b"", Code::BadRequest, Some("state")),
+    ("GET", "/api/v1/tasks/7", "", b"", Code::BadRequest, Some("id")),
+    ("POST", NO_TASK, "", b"", Code::UnknownTask, None),
+    ("DELETE", "/api/v1/hosts/kvm9", "", b"", Code::UnknownHost, None),
+    ("GET", "/api/v2", "", b"", Code::NoSuchRoute, None),
+];
+
 #[test]
 fn bad_input_is_refused_with_a_reason_and_at_once() {
     let world = World::pair("doors");
     let huge = format!("{{\"vm\":\"{}\"}}", "x".repeat(4 << 20));
     let deep = "[".repeat(60_000);
-    let migrations = "/api/v1/migrations";
-    let good = br#"{"vm":"a","destination":"kvm2"}"#;
-    for (method, path, headers, body, code, field) in [
-        ("POST", migrations, JSON, &b"{"[..], Code::BadRequest, None),
-        ("POST", migrations, JSON, b"", Code::BadRequest, None),
-        ("POST", migrations, JSON, b"[]", Code::BadRequest, None),
-        ("POST", migrations, JSON, b"\xff\xfe{}", Code::BadRequest, None),
-        ("POST", migrations, JSON, deep.as_bytes(), Code::BadRequest, None),
-        ("POST", migrations, JSON, b"{}", Code::BadRequest, Some("vm")),
-        ("POST", migrations, JSON, br#"{"vm":7,"destination":"kvm2"}"#, Code::BadRequest, Some("vm")),
-        (
-            "POST",
-            migrations,
-            JSON,
-            br#"{"vm":"a","destination":"kvm2","fast":1}"#,
-            Code::BadRequest,
-            Some("fast"),
-        ),
-        ("POST", migrations, JSON, br#"{"vm":"","destination":"kvm2"}"#, Code::BadValue, Some("vm")),
-        (
-            "POST",
-            migrations,
-            JSON,
-            br#"{"vm":"a","destination":"kvm2","bandwidth_mib_s":0}"#,
-            Code::BadValue,
-            Some("bandwidth_mib_s"),
-        ),
-        ("POST", migrations, JSON, huge.as_bytes(), Code::TooLarge, None),
-        ("POST", migrations, "Content-Type: text/plain\r\n", good, Code::UnsupportedMediaType, None),
-        ("PUT", migrations, JSON, good, Code::MethodNotAllowed, None),
-        ("POST", migrations, JSON, good, Code::UnknownVm, None),
-        (
-            "POST",
-            "/api/v1/hosts",
-            JSON,
-            br#"{"name":"-x","uri":"qemu:///system"}"#,
-            Code::BadValue,
-            Some("name"),
-        ),
-        (
-            "POST",
-            "/api/v1/hosts",
-            JSON,
-            br#"{"name":"x","uri":"qemu+ssh://-oProxyCommand=x/system"}"#,
-            Code::BadValue,
-            Some("uri"),
-        ),
-        ("GET", "/api/v1/vms?state=flying", "", b"", Code::BadRequest, Some("state")),
-        ("GET", "/api/v1/tasks/7", "", b"", Code::BadRequest, Some("id")),
-        ("POST", "/api/v1/tasks/00000000-0000-0000-0000-000000000007/cancel", "", b"", Code::UnknownTask, None),
-        ("DELETE", "/api/v1/hosts/kvm9", "", b"", Code::UnknownHost, None),
-        ("GET", "/api/v2", "", b"", Code::NoSuchRoute, None),
-    ] {
+    let large: [Wrong<'_>; 2] = [
+        ("POST", MIGRATIONS, JSON, huge.as_bytes(), Code::TooLarge, None),
+        ("POST", MIGRATIONS, JSON, deep.as_bytes(), Code::BadRequest, None),
+    ];
+    for (method, path, headers, body, code, field) in WRONG_BODIES.iter().chain(WRONG_OTHERWISE).chain(&large)
+    {
         let asked = Instant::now();
         let answer = world.send(&request(method, path, headers, body));
-        let (what, problem) =
-            (String::from_utf8_lossy(&body[..body.len().min(80)]).into_owned(), answer.problem());
-        assert_eq!(
-            (problem.code, problem.field.as_deref()),
-            (code, field),
-            "{method} {path} {what}: {problem:#?}"
-        );
+        let (begins, problem) = (String::from_utf8_lossy(&body[..body.len().min(80)]), answer.problem());
+        let what = format!("{method} {path} {begins}");
+        assert_eq!((problem.code, problem.field.as_deref()), (*code, *field), "{what}: {problem:#?}");
         assert!((400..500).contains(&answer.status) && !problem.detail.is_empty(), "{answer:#?}");
-        assert!(
-            asked.elapsed() < Duration::from_secs(1),
-            "{method} {path} {what} took {:?}",
-            asked.elapsed()
-        );
+        assert!(asked.elapsed() < Duration::from_secs(1), "{what} took {:?}", asked.elapsed());
     }
     let hosts: Vec<api::host::Host> = world.ferry_json(&["host", "list"]);
     assert_eq!(hosts.len(), 2, "what is refused registers nothing");
