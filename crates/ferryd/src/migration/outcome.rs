@@ -107,6 +107,9 @@ pub struct Knowledge {
     pub autostart: bool,
     /// The log holds the intent to resume the destination: it may have run.
     pub resume_intended: bool,
+    /// The log holds the intent to destroy the destination: a copy that is off there was ended by this task and is not where the
+    /// guest went.
+    pub destroy_destination_intended: bool,
     /// The log holds the intent to destroy the source.
     pub destroy_source_intended: bool,
     /// The source may have run again after the switch-over had begun (it was seen to, or the log holds the intent to resume it):
@@ -304,7 +307,8 @@ fn source_gone(source: Copy, destination: Copy, know: &Knowledge) -> Next {
         Copy::PausedMigrating(_) => Act(A::DestroyDestination),
         Copy::PostCopy(_) => Ask(Question::Unexpected),
         Copy::Off(sight) => {
-            moved(source, destination, know, know.wants_running && sight.reason != Reason::Ended)
+            let ended_on_purpose = sight.reason == Reason::Ended && !know.destroy_destination_intended;
+            moved(source, destination, know, know.wants_running && !ended_on_purpose)
         }
         Copy::Absent => nowhere(source, destination, know),
         Copy::Unknown | Copy::Dead if know.patience_over => Ask(Question::DestinationSilent),

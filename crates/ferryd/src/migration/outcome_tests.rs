@@ -40,6 +40,8 @@ fn knowledge(bits: u32, keep: Option<Keep>) -> Knowledge {
         autostart: bit(2),
         resume_intended: bit(3),
         destroy_source_intended: bit(4),
+        // Told apart only where both copies are off, with the source having let go.
+        destroy_destination_intended: bit(4),
         source_ran_again: bit(5),
         suspended_both: bit(6),
         source_redefined: bit(7),
@@ -319,6 +321,12 @@ fn the_measured_situations() {
             Next::End(Ending { location: Location::Source, memory_lost: true, owed: None }),
         ),
         (Copy::Absent, Copy::Absent, know, Next::Act(Action::DefineSource)),
+        (
+            Copy::Absent,
+            off(Reason::Ended),
+            Knowledge { destroy_destination_intended: true, ..know },
+            Next::End(Ending { location: Location::Destination, memory_lost: true, owed: None }),
+        ),
     ] {
         assert_eq!(decide(source, destination, &know), expected, "{source:?} / {destination:?}");
     }

@@ -145,6 +145,7 @@ impl Knowledge {
         match action {
             Action::ResumeDestination => self.resume_intended = true,
             Action::DestroySource => self.destroy_source_intended = true,
+            Action::DestroyDestination => self.destroy_destination_intended = true,
             Action::ResumeSource => self.source_ran_again = true,
             Action::SuspendBoth => self.suspended_both = true,
             Action::DefineSource => self.source_redefined = true,
