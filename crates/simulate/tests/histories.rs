@@ -1,4 +1,4 @@
-//! The engine survives its histories; a mistake planted in them is found; and each can be played again.
+//! The engine survives its histories, and a mistake planted in them is found.
 
 use simulate::history::play;
 use simulate::plant::Plant;
@@ -24,14 +24,5 @@ fn every_planted_mistake_is_found() {
         let seed = summary.first_failing_seed.expect("a history failed");
         let right = play(seed, None, false).expect("a history is played");
         assert_eq!(right.violation, None, "seed {seed} fails without {plant:?} too");
-    }
-}
-
-#[test]
-fn a_history_can_be_played_again() {
-    for seed in [13, 45, 841] {
-        let [first, second] = [0; 2].map(|_| play(seed, None, true).expect("a history is played"));
-        assert!(first.trace.len() > 20, "{:?}", first.trace);
-        assert_eq!(first.trace, second.trace, "seed {seed}");
     }
 }
