@@ -7,7 +7,7 @@ use simulate::history::play;
 fn a_history_can_be_played_again() {
     for seed in [13, 45, 841, 1283] {
         let [first, second] = [0; 2].map(|_| play(seed, None, true).expect("a history is played"));
-        assert!(first.trace.len() > 20, "{:?}", first.trace);
+        assert!(first.trace.len() > 10, "{:?}", first.trace);
         assert_eq!(first.trace, second.trace, "seed {seed}");
     }
 }
