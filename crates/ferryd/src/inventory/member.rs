@@ -9,7 +9,6 @@ use api::vm::{Vm, VmState};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 
 use crate::hypervisor::Hypervisor;
 use crate::libvirt::error::HostError;
@@ -21,7 +20,7 @@ use crate::ssh::{LibvirtUri, Shell, SshDir, Transport, classify};
 use crate::store::HostRecord;
 
 /// Events come in bursts (a start is four): after a look the next one is this much later, for all that come meanwhile.
-const BURST: Duration = Duration::from_millis(50);
+const BURST: Duration = Duration::from_millis(200);
 /// Figures that no event tells (memory, CPU time) are read this often.
 const FIGURES: Duration = Duration::from_secs(5);
 
@@ -233,14 +232,13 @@ async fn keep_view(host: Arc<LibvirtHost>, view: Arc<watch::Sender<View>>) {
         let mut events = link.events();
         tokio::spawn(warm(host.clone()));
         tokio::join!(identify(&link, &view), refresh(&link, &view));
-        let mut looked_at = Instant::now();
         while *state.borrow() == LinkState::Up {
             tokio::select! {
                 told = events.recv() => {
                     if matches!(told, Err(RecvError::Closed)) {
                         return;
                     }
-                    tokio::time::sleep_until(looked_at + BURST).await;
+                    tokio::time::sleep(BURST).await;
                     events = events.resubscribe();
                 }
                 changed = state.changed() => {
@@ -251,7 +249,6 @@ async fn keep_view(host: Arc<LibvirtHost>, view: Arc<watch::Sender<View>>) {
                 }
                 () = tokio::time::sleep(FIGURES) => {}
             }
-            looked_at = Instant::now();
             refresh(&link, &view).await;
         }
         view.send_modify(|view| view.listed = false);
