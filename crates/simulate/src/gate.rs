@@ -4,44 +4,40 @@
 //! they are until the history is over. One whose gate opens again goes on as a process does that was stopped: what was
 //! answered meanwhile it learns now.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 /// The state of a gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Passage {
     /// Open.
-    Open,
+    Open = 0,
     /// Shut for a while.
-    Frozen,
+    Frozen = 1,
     /// Shut for ever.
-    Dead,
+    Dead = 2,
 }
 
-/// One controller's gate.
-#[derive(Debug)]
+/// One controller's gate. Those who wait at it go on in the order in which they came: tokio's own watch channel wakes its
+/// receivers in an order of chance, by which a history could not be played again.
+#[derive(Debug, Default)]
 pub struct Gate {
-    passage: watch::Sender<Passage>,
+    passage: AtomicU8,
+    opened: Notify,
     /// Dies when so many have passed; 0 for never.
     fuse: AtomicU32,
-}
-
-impl Default for Gate {
-    fn default() -> Self {
-        Self { passage: watch::Sender::new(Passage::Open), fuse: AtomicU32::new(0) }
-    }
 }
 
 impl Gate {
     /// Waits until the gate is open; for ever, if it never is again.
     pub async fn pass(&self) {
-        if *self.passage.borrow() == Passage::Open {
+        if self.is_open() {
             self.burn();
         }
-        let mut passage = self.passage.subscribe();
-        // The sender lives as long as the gate.
-        let _ = passage.wait_for(|passage| *passage == Passage::Open).await;
+        while !self.is_open() {
+            self.opened.notified().await;
+        }
     }
 
     fn burn(&self) {
@@ -61,22 +57,21 @@ impl Gate {
 
     /// Opens or shuts it; one that is dead stays so.
     pub fn set(&self, to: Passage) {
-        self.passage.send_if_modified(|passage| {
-            let changes = *passage != Passage::Dead && *passage != to;
-            if changes {
-                *passage = to;
+        if !self.is_dead() {
+            self.passage.store(to as u8, Ordering::Relaxed);
+            if to == Passage::Open {
+                self.opened.notify_waiters();
             }
-            changes
-        });
+        }
     }
 
     /// Whether the controller is dead.
     pub fn is_dead(&self) -> bool {
-        *self.passage.borrow() == Passage::Dead
+        self.passage.load(Ordering::Relaxed) == Passage::Dead as u8
     }
 
     /// Whether it works.
     pub fn is_open(&self) -> bool {
-        *self.passage.borrow() == Passage::Open
+        self.passage.load(Ordering::Relaxed) == Passage::Open as u8
     }
 }

@@ -71,7 +71,7 @@ impl SimHost {
             Ok(told) = &mut pending.answer => {
                 told.map_err(|source| HostError::Libvirt { host: NAMES[host].to_owned(), call: name, source })
             }
-            _ = pending.life.changed() => Err(self.unreachable()),
+            () = pending.life.ends() => Err(self.unreachable()),
             () = tokio::time::sleep(limit) => Err(HostError::timed_out(NAMES[host], name, limit)),
         };
         if let Err(error) = &answer {

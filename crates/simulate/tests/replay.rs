@@ -5,9 +5,9 @@ use simulate::history::play;
 
 #[test]
 fn a_history_can_be_played_again() {
-    for seed in [13, 45, 841, 1283] {
+    for seed in (1..=80).chain([841, 1283]) {
         let [first, second] = [0; 2].map(|_| play(seed, None, true).expect("a history is played"));
-        assert!(first.trace.len() > 10, "{:?}", first.trace);
+        assert!(first.trace.len() > 5, "{:?}", first.trace);
         assert_eq!(first.trace, second.trace, "seed {seed}");
     }
 }

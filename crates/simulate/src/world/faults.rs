@@ -112,15 +112,17 @@ impl World {
                 self.restart_after[n] = lasts;
                 self.gates[self.current[n]].set_fuse(passes);
             }
-            What::ControllerFreeze(n, lasts) => {
-                let gate = self.gates[self.current[n]].clone();
-                gate.set(Passage::Frozen);
-                self.for_a_while(lasts, move |world| {
-                    world.tell(|| format!("controller {n} goes on"));
-                    gate.set(Passage::Open);
-                });
-            }
+            What::ControllerFreeze(n, lasts) => self.controller_freezes(n, lasts),
         }
+    }
+
+    fn controller_freezes(&mut self, n: usize, lasts: Ms) {
+        let gate = self.gates[self.current[n]].clone();
+        gate.set(Passage::Frozen);
+        self.for_a_while(lasts, move |world| {
+            world.tell(|| format!("controller {n} goes on"));
+            gate.set(Passage::Open);
+        });
     }
 
     fn controller_dies(&mut self, n: usize, lasts: Ms) {

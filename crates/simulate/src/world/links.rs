@@ -1,9 +1,12 @@
 //! The connections from controllers to hosts: requests that arrive, wait or get lost; answers likewise; events.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use ferryd::libvirt::error::LibvirtError;
 use ferryd::model::DomainUuid;
 use ferryd::model::domain::{DomainEvent, Process};
-use tokio::sync::{broadcast, oneshot, watch};
+use tokio::sync::{Notify, broadcast, oneshot};
 
 use super::host::Daemon;
 use super::{Act, Ms, NAMES, World};
@@ -27,13 +30,30 @@ impl std::fmt::Debug for Request {
     }
 }
 
+/// A connection's life. Calls that wait learn of its end in the order in which they were made, so that a history can be played
+/// again.
+#[derive(Debug, Default)]
+pub struct Life {
+    ended: AtomicBool,
+    end: Notify,
+}
+
+impl Life {
+    /// Waits for the end.
+    pub async fn ends(&self) {
+        while !self.ended.load(Ordering::Relaxed) {
+            self.end.notified().await;
+        }
+    }
+}
+
 /// One controller's connection to one host.
 #[derive(Debug)]
 pub struct Link {
     up: bool,
     epoch: u64,
-    /// Dropped when the connection is lost.
-    life: Option<watch::Sender<()>>,
+    /// Ends when the connection is lost.
+    life: Option<Arc<Life>>,
     /// How long the host is silent until keep-alive gives it up.
     keep_alive: Ms,
     events: broadcast::Sender<(DomainUuid, DomainEvent)>,
@@ -65,12 +85,15 @@ impl Link {
     fn open(&mut self) {
         self.up = true;
         self.epoch += 1;
-        self.life = Some(watch::Sender::new(()));
+        self.life = Some(Arc::default());
     }
 
     fn close(&mut self) {
         self.up = false;
-        self.life = None;
+        if let Some(life) = self.life.take() {
+            life.ended.store(true, Ordering::Relaxed);
+            life.end.notify_waiters();
+        }
     }
 }
 
@@ -108,7 +131,7 @@ pub struct Pending<T> {
     /// The answer.
     pub answer: oneshot::Receiver<Told<T>>,
     /// Ends when the connection does.
-    pub life: watch::Receiver<()>,
+    pub life: Arc<Life>,
 }
 
 /// What becomes of a call besides what the host makes of it.
@@ -212,7 +235,7 @@ impl World {
         act: impl FnOnce(&mut Self, Reply<T>) + Send + 'static,
     ) -> Option<Pending<T>> {
         let link = &self.links[controller][host];
-        let (epoch, life) = (link.epoch, link.life.as_ref()?.subscribe());
+        let (epoch, life) = (link.epoch, link.life.clone()?);
         let (tell, answer) = oneshot::channel();
         let mut reply = Reply { tell, host, muted: false };
         let mut delay = self.latency();
