@@ -62,6 +62,27 @@ fn every_way_of_not_answering_is_told_apart_in_time() {
     world.register("kvm1");
 }
 
+#[test]
+fn of_two_names_for_one_machine_at_once_one_is_refused() {
+    let world = World::of("names").host("kvm1", Release::Bookworm).up();
+    let address = world.host("kvm1").address().expect("an address");
+    for round in 0..3 {
+        let held = [("one", "kvm1"), ("other", address.as_str())].map(|(name, host)| {
+            let body = json!({ "name": name, "uri": uri(host) }).to_string();
+            world.hold(&json_request("POST", "/api/v1/hosts", &body))
+        });
+        let threads = held.map(|held| thread::spawn(move || held.let_go()));
+        let mut answers = threads.map(|thread| thread.join().expect("an answer"));
+        answers.sort_by_key(|answer| answer.status);
+        let [registered, refused] = &answers;
+        assert_eq!((registered.status, refused.status), (201, 409), "round {round}: {answers:#?}");
+        let (host, problem): (Host, Problem) = (registered.json(), refused.problem());
+        assert_eq!(problem.code, Code::HostExists, "{problem:#?}");
+        assert!(problem.detail.contains(&format!("registered as {}", host.name)), "{problem:#?}");
+        world.ferry(&["host", "remove", &host.name]).succeeded();
+    }
+}
+
 fn hosts(world: &World) -> Vec<Host> {
     world.ferry_json(&["host", "list"])
 }
