@@ -102,7 +102,7 @@ keys! {
     data_dir: PathBuf = PathBuf::from("/var/lib/ferry"), "FERRYD_DATA_DIR";
     /// The Unix socket to listen on; its owner and its group may use it.
     socket: PathBuf = PathBuf::from("/run/ferry/ferry.sock"), "FERRYD_SOCKET";
-    /// A loopback address and port to listen on besides (127.0.0.1:PORT or [::1]:PORT; port 0 takes a free one), or off.
+    /// A loopback address and port to listen on besides (`127.0.0.1:PORT` or `[::1]:PORT`; port 0 takes a free one), or off.
     /// Whoever may run programs on this machine can use it: there is no login yet.
     listen: Listen = Listen::Off, "FERRYD_LISTEN";
     /// How the log is written to standard error: text or json.

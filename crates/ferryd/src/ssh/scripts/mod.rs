@@ -97,7 +97,7 @@ pub fn watch_death(process: ProcessId) -> String {
     )
 }
 
-/// What became of the connections that [`close_migration_socket`] was to close.
+/// What became of the connections that [`break_off`] was to close.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ClosedSockets {
     /// So many were closed.
