@@ -31,7 +31,9 @@ impl World {
     ) {
         if let Some(process) = self.incoming(to) {
             let ordered = finishing || (ordered && self.dice.chance(50));
-            self.after(LOOK, move |world| world.look_after_incoming(to, process, call, ordered, 0));
+            // What is being carried out needs nobody else any more.
+            let waited = if finishing { PATIENCE } else { 0 };
+            self.after(LOOK, move |world| world.look_after_incoming(to, process, call, ordered, waited));
         }
     }
 
