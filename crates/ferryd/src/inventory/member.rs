@@ -127,6 +127,14 @@ impl Member {
         matches!(listed, Ok(Ok(_)))
     }
 
+    /// Lists its virtual machines now, at most `limit`, where events have not led to it yet.
+    pub async fn look_again(&self, limit: Duration) {
+        if self.is_connected() {
+            // Running out of time leaves the view as it is.
+            let _ = tokio::time::timeout(limit, refresh(self.link(), &self.view)).await;
+        }
+    }
+
     /// What the machine is and which domain types it runs, once it was connected.
     #[must_use]
     pub fn machine(&self) -> Option<(HostInfo, Vec<String>)> {

@@ -11,6 +11,7 @@ mod register;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use api::host::Host;
 use api::problem::{Code, Problem};
@@ -25,6 +26,9 @@ use crate::task::Clock;
 use member::Member;
 
 pub use register::Refusal;
+
+/// How long a host may take to be looked at again for a request that its view leaves open.
+const LOOK_LIMIT: Duration = Duration::from_secs(1);
 
 /// All registered hosts.
 pub struct Fleet {
@@ -178,6 +182,13 @@ impl Fleet {
                 ))
             }
         }
+    }
+
+    /// Has all hosts list their virtual machines now: the view follows what happens a little later, and a request that comes
+    /// right after a migration must not be told what was before it.
+    pub async fn look_again(&self) {
+        let members = self.members();
+        futures_util::future::join_all(members.iter().map(|member| member.look_again(LOOK_LIMIT))).await;
     }
 
     fn unknown_vm(&self, name: &str) -> Problem {

@@ -29,6 +29,7 @@ use api::vm::Vm;
 pub use inherited::InheritedRequest;
 
 use crate::inventory::{Fleet, facts, unknown_host};
+use crate::model::facts::Facts;
 use crate::model::{DomainUuid, TaskId};
 use crate::plan::Plan;
 use crate::preflight;
@@ -74,12 +75,15 @@ impl Migrations {
     /// A problem document that says why not; `refused-by-checks` holds everything that the checks found.
     pub async fn start(&self, request: MigrationRequest) -> Result<Task, Problem> {
         valid(&request)?;
-        let vm = self.find(&request).await?;
+        let mut vm = self.find(&request).await?;
+        let mut facts = self.facts(&request, &vm).await?;
+        if facts.domain.is_none() && facts.source.known().is_some() {
+            // It left that host after the last look at it.
+            self.fleet.look_again().await;
+            vm = self.find(&request).await?;
+            facts = self.facts(&request, &vm).await?;
+        }
         let domain = DomainUuid(vm.uuid);
-        let member = |name: &str| self.fleet.member(name).ok_or_else(|| unknown_host(name));
-        let (source, destination) = (member(&vm.host)?, member(&request.destination)?);
-        self.nothing_owed(&vm, &request.destination).await?;
-        let facts = facts::gather(&source, &destination, domain, &vm.name, self.limit).await;
         let findings = preflight::check(&facts);
         // Of two requests the second sees the first one's job and copy: say that, and not "job active".
         self.not_moving(domain, &vm.name).await?;
@@ -96,16 +100,31 @@ impl Migrations {
         })
     }
 
-    /// The virtual machine that is meant. While it moves both hosts have it: that is told by its task.
+    /// Everything that the checks look at.
+    async fn facts(&self, request: &MigrationRequest, vm: &Vm) -> Result<Facts, Problem> {
+        let member = |name: &str| self.fleet.member(name).ok_or_else(|| unknown_host(name));
+        let (source, destination) = (member(&vm.host)?, member(&request.destination)?);
+        self.nothing_owed(vm, &request.destination).await?;
+        Ok(facts::gather(&source, &destination, DomainUuid(vm.uuid), &vm.name, self.limit).await)
+    }
+
+    /// The virtual machine that is meant. While it moves both hosts have it: that is told by its task. Right after that the view
+    /// of the hosts may still be the old one: they are looked at again.
     async fn find(&self, request: &MigrationRequest) -> Result<Vm, Problem> {
-        match self.fleet.find_vm(&request.vm, request.source.as_deref()) {
+        let find = || self.fleet.find_vm(&request.vm, request.source.as_deref());
+        match find() {
+            Err(problem) if problem.code == Code::UnknownVm => {
+                self.fleet.look_again().await;
+                find()
+            }
             Err(problem) if problem.code == Code::AmbiguousVm => {
                 let named = self.fleet.vms(&api::vm::VmQuery::default());
                 for vm in named.iter().filter(|vm| vm.name == request.vm || vm.uuid.to_string() == request.vm)
                 {
                     self.not_moving(DomainUuid(vm.uuid), &vm.name).await?;
                 }
-                Err(problem)
+                self.fleet.look_again().await;
+                find()
             }
             other => other,
         }

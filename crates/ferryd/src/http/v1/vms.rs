@@ -1,5 +1,6 @@
 //! `/vms`: what the registered hosts run.
 
+use api::problem::Code;
 use api::task::TaskQuery;
 use api::vm::{Vm, VmQuery};
 use axum::extract::State;
@@ -43,6 +44,13 @@ async fn with_tasks(app: &AppState, mut vms: Vec<Vm>) -> Result<Vec<Vm>, Failure
     Ok(vms)
 }
 
+/// Whether a task moves the virtual machine of this name or UUID.
+async fn is_moving(app: &AppState, name: &str) -> Result<bool, Failure> {
+    let active = TaskQuery { active: Some(true), ..TaskQuery::default() };
+    let tasks = app.store.tasks(&active, u32::MAX).await?;
+    Ok(tasks.iter().any(|task| task.vm == name || task.vm_uuid.to_string() == name))
+}
+
 /// One virtual machine, by its name or its UUID.
 #[utoipa::path(get, path = "/vms/{vm}", tag = "vms", operation_id = "show_vm",
     params(("vm" = String, Path, description = "The virtual machine's name or UUID."), HostQuery),
@@ -52,6 +60,14 @@ pub async fn show(
     NamePath(name): NamePath,
     Query(query): Query<HostQuery>,
 ) -> Result<Json<Vm>, Failure> {
-    let vm = app.fleet.find_vm(&name, query.host.as_deref())?;
+    let find = || app.fleet.find_vm(&name, query.host.as_deref());
+    let vm = match find() {
+        // Right after a migration the view may still be the old one. While one is under way the hosts are left in peace.
+        Err(problem) if problem.code == Code::AmbiguousVm && !is_moving(&app, &name).await? => {
+            app.fleet.look_again().await;
+            find()?
+        }
+        other => other?,
+    };
     Ok(Json(with_tasks(&app, vec![vm]).await?.remove(0)))
 }
