@@ -52,6 +52,9 @@ const INSIDE: &[(&str, Check)] = &[
     ("a_host_key_is_shown_trusted_and_missed_when_it_changes", || {
         Box::pin(a_host_key_is_shown_trusted_and_missed_when_it_changes())
     }),
+    ("a_host_with_nothing_but_an_rsa_key_is_shown_trusted_and_reached", || {
+        Box::pin(a_host_with_nothing_but_an_rsa_key_is_shown_trusted_and_reached())
+    }),
     ("a_password_opens_the_door_once_and_the_key_from_then_on", || {
         Box::pin(a_password_opens_the_door_once_and_the_key_from_then_on())
     }),
@@ -196,6 +199,22 @@ async fn a_host_key_is_shown_trusted_and_missed_when_it_changes() {
 
     host.dir.forget(&host.name).expect("forget");
     assert_eq!(host.examine().await.1, Trust::Unknown);
+}
+
+async fn a_host_with_nothing_but_an_rsa_key_is_shown_trusted_and_reached() {
+    let kvm1 = Fixture::ready("qemu+ssh://root@kvm1/system").await;
+    let sshd = "/usr/sbin/sshd -f /dev/null -p 2022 -o HostKey=/root/rsa -o PermitRootLogin=yes -o PidFile=/run/rsa.pid";
+    kvm1.run(&format!("ssh-keygen -q -t rsa -b 2048 -N '' -f /root/rsa && {sshd}"))
+        .await
+        .expect("a second sshd");
+    let host = Fixture::new("qemu+ssh://root@kvm1:2022/system").await;
+    let (key, trust) = host.examine().await;
+    assert_eq!((key.algorithm(), trust), ("ssh-rsa", Trust::Unknown));
+    host.dir.trust(&host.name, &host.endpoint, &key).expect("trust");
+    assert_eq!(host.examine().await.1, Trust::Known);
+    host.install(ROOT_PASSWORD, key.fingerprint()).await.expect("install");
+    assert_eq!(host.run("hostname").await.expect("run"), "kvm1\n");
+    kvm1.run("kill $(cat /run/rsa.pid)").await.expect("the second sshd ends");
 }
 
 async fn a_password_opens_the_door_once_and_the_key_from_then_on() {

@@ -265,8 +265,7 @@ impl Hypervisor for LibvirtHost {
         };
         let watched = ProcessId { pid: process.pid, start_time: process.start_ticks };
         let mut lines = session
-            .shell()
-            .spawn_lines(&scripts::watch_death(watched), WATCH_LIMIT)
+            .follow(&scripts::watch_death(watched), WATCH_LIMIT)
             .await
             .map_err(|error| self.shell_error("watching the QEMU", error))?;
         let first =
@@ -277,7 +276,15 @@ impl Hypervisor for LibvirtHost {
         let host = self.link.host().to_owned();
         Ok(Some(Box::pin(async move {
             match lines.next_unlimited().await {
-                Ok(Some(line)) if Watch::parse(&line) == Some(Watch::Gone) => Ok(()),
+                Ok(Some(line)) if Watch::parse(&line) == Some(Watch::Gone) => {
+                    // The hand-over does not wait for the script's end.
+                    tokio::spawn(async move {
+                        if let Ok(None) = lines.next(WATCH_LIMIT).await {
+                            session.keep(lines).await;
+                        }
+                    });
+                    Ok(())
+                }
                 other => {
                     Err(HostError::Shell { host, what: format!("the watch on the QEMU ended: {other:?}") })
                 }

@@ -14,7 +14,7 @@ use crate::store::Debt;
 use crate::task::Stop;
 
 /// First pause between two looks; it doubles up to [`super::steps::Timing::look`].
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
 /// How long what has been going on.
 #[derive(Debug)]

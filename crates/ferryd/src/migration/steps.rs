@@ -25,8 +25,10 @@ use tokio::time::Instant;
 
 use super::monitor::Monitor;
 use super::outcome::{Action, Keep, Knowledge};
+use super::settle::FIRST_PAUSE;
 use crate::hypervisor::Hypervisor;
 use crate::libvirt::error::HostError;
+use crate::model::domain::Answer;
 use crate::plan::Plan;
 use crate::store::{LogEntry, TaskRecord};
 use crate::task::{Handle, Runner, Stop};
@@ -213,6 +215,7 @@ impl Work {
             self.linger();
         }
         if !begun && !self.know.cancel {
+            self.await_hosts().await;
             match self.prepare().await? {
                 Ok(()) => self.perform().await?,
                 Err(error) => self.note_failure("prepare", &error),
@@ -224,6 +227,22 @@ impl Work {
     /// A call that got no answer, or whose controller died, may still take effect: for a while "nothing happens" is no end.
     fn linger(&mut self) {
         self.linger_until = Some(Instant::now() + self.timing.linger);
+    }
+
+    /// A controller that was just started may not be connected yet: nothing is begun, and so nothing fails, before both hosts
+    /// have answered, or had as long to as any answer may take.
+    async fn await_hosts(&self) {
+        let answers = async |host: &Arc<dyn Hypervisor>| {
+            let mut pause = FIRST_PAUSE;
+            while matches!(host.domain(self.plan.domain).await, Answer::Unknown(_)) {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(self.timing.look);
+            }
+        };
+        let both = async { tokio::join!(answers(&self.source), answers(&self.destination)) };
+        if tokio::time::timeout(self.timing.waited, both).await.is_err() {
+            tracing::info!(migration.id = %self.handle.id(), "a host does not answer; it goes on without");
+        }
     }
 
     /// A host that was powered off boots with its autostart: the source's is cleared before the start, so that it cannot bring

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use russh::client::{self, Config};
-use russh::keys::{Algorithm, EcdsaCurve, PublicKey, PublicKeyOrCertificate};
+use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PublicKey, PublicKeyOrCertificate};
 use russh::{Error, Preferred};
 use tokio::time::timeout;
 
@@ -16,12 +16,14 @@ use super::endpoint::{Endpoint, ReachError};
 use super::keys::{KeyError, PublicLine, SshDir, at, write_atomic};
 use crate::model::HostName;
 
-/// Host key algorithms that are asked for, the preferred ones first. RSA is left to OpenSSH.
-const ALGORITHMS: [Algorithm; 4] = [
+/// Host key algorithms that are asked for, the preferred ones first; RSA never with SHA-1, which OpenSSH refuses too.
+const ALGORITHMS: [Algorithm; 6] = [
     Algorithm::Ed25519,
     Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 },
     Algorithm::Ecdsa { curve: EcdsaCurve::NistP384 },
     Algorithm::Ecdsa { curve: EcdsaCurve::NistP521 },
+    Algorithm::Rsa { hash: Some(HashAlg::Sha512) },
+    Algorithm::Rsa { hash: Some(HashAlg::Sha256) },
 ];
 
 /// The key that a host shows; that it owns it has been proven in the key exchange.
@@ -81,7 +83,7 @@ pub enum Trust {
 /// Asks a host for its key, and for nothing else: the connection is closed as soon as the key is proven.
 ///
 /// # Errors
-/// Any [`ReachError`]; a server that has RSA keys alone is [`ReachError::Protocol`].
+/// Any [`ReachError`]; a server that has none of the usual kinds of key is [`ReachError::Protocol`].
 pub async fn scan(endpoint: &Endpoint, limit: Duration) -> Result<HostKey, ReachError> {
     timeout(limit, scan_for(endpoint, ALGORITHMS.to_vec())).await.unwrap_or(Err(ReachError::TimedOut(limit)))
 }
@@ -95,6 +97,14 @@ async fn scan_for(endpoint: &Endpoint, algorithms: Vec<Algorithm>) -> Result<Hos
         (Some(key), _) => Ok(key),
         (None, Err(error)) => Err(way.error(&error).await),
         (None, Ok(_)) => Err(ReachError::Protocol("no key was shown".to_owned())),
+    }
+}
+
+/// The kind of key that an algorithm signs with, as it stands in a file of known hosts.
+fn kind_of_key(algorithm: &Algorithm) -> &str {
+    match algorithm {
+        Algorithm::Rsa { .. } => "ssh-rsa",
+        other => other.as_str(),
     }
 }
 
@@ -193,7 +203,7 @@ impl SshDir {
         let examined = async {
             let entries = self.entries(host, endpoint).await?;
             let known =
-                |algorithm: &Algorithm| entries.iter().any(|entry| entry.algorithm == algorithm.as_str());
+                |algorithm: &Algorithm| entries.iter().any(|entry| entry.algorithm == kind_of_key(algorithm));
             let (mut first, rest): (Vec<_>, Vec<_>) = ALGORITHMS.into_iter().partition(known);
             first.extend(rest);
             let key = scan_for(endpoint, first).await?;

@@ -16,11 +16,20 @@ pub struct LineStream {
 
 impl LineStream {
     pub(super) async fn open(shell: &Shell, script: &str) -> Result<Self, ShellError> {
-        let mut live = Live::start(shell).await?;
+        Self::over(Live::start(shell).await?, script).await
+    }
+
+    /// The same over a shell that is open already.
+    pub(super) async fn over(mut live: Live, script: &str) -> Result<Self, ShellError> {
         match live.send(script, Input::Lifeline, Errors::Apart).await {
             Ok(()) => Ok(Self { live, ended: None }),
             Err(broken) => Err(live.error(broken).await),
         }
+    }
+
+    /// The shell, free for another script; none while this one may still be running.
+    pub(super) fn into_live(self) -> Option<Live> {
+        self.ended.map(|_| self.live)
     }
 
     /// The next line without its newline; none when the script has come to its end. Empty lines are passed over. May be

@@ -1,12 +1,21 @@
-//! One shell for many quick commands, so that each costs a round trip and not a login.
+//! One shell for many quick commands, so that each costs a round trip and not a login; and one beside it for what is followed
+//! for longer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
+use super::lines::LineStream;
 use super::live::{Broken, Errors, Live};
 use super::shell::{Output, Shell, ShellError};
+
+/// How long a second shell stays open after it was used: long enough for one migration after another, short enough that a fleet
+/// at rest costs one shell a host.
+const SPARE_KEPT: Duration = Duration::from_secs(300);
+/// How long a shell that was open already may take to show that it still answers.
+const SPARE_ANSWERS: Duration = Duration::from_secs(1);
 
 /// A shell that stays open. Commands wait for each other; standard error is folded into the output.
 ///
@@ -16,17 +25,16 @@ use super::shell::{Output, Shell, ShellError};
 pub struct Session {
     shell: Shell,
     live: Mutex<Option<Live>>,
+    spare: Spare,
 }
+
+/// A shell that a script was followed over, and when that ended.
+type Spare = Arc<Mutex<Option<(Live, Instant)>>>;
 
 impl Session {
     /// A session on this shell, not connected yet.
     pub fn new(shell: Shell) -> Self {
-        Self { shell, live: Mutex::new(None) }
-    }
-
-    /// Where its commands run.
-    pub fn shell(&self) -> &Shell {
-        &self.shell
+        Self { shell, live: Mutex::new(None), spare: Spare::default() }
     }
 
     /// Connects, if it is not connected, so that the next command is quick.
@@ -44,6 +52,35 @@ impl Session {
     /// Any [`ShellError`]; a script that ran and failed is no error but an [`Output`] with its exit code.
     pub async fn run(&self, script: &str, limit: Duration) -> Result<Output, ShellError> {
         timeout(limit, self.run_unlimited(script)).await.unwrap_or(Err(ShellError::TimedOut(limit)))
+    }
+
+    /// Starts a script whose output is read line by line, as [`Shell::spawn_lines`] does; over the shell that
+    /// [`keep`](Self::keep) kept, where it still answers, so that it costs no login.
+    ///
+    /// # Errors
+    /// Any [`ShellError`].
+    pub async fn follow(&self, script: &str, limit: Duration) -> Result<LineStream, ShellError> {
+        let kept = self.spare.lock().await.take().and_then(|(live, _)| live.unless_ended());
+        if let Some(mut live) = kept
+            && let Ok(Ok(_)) = timeout(SPARE_ANSWERS, live.exchange(":", Errors::Folded)).await
+        {
+            return timeout(limit, LineStream::over(live, script))
+                .await
+                .unwrap_or(Err(ShellError::TimedOut(limit)));
+        }
+        self.shell.spawn_lines(script, limit).await
+    }
+
+    /// Keeps the shell of a script that was followed to its end, for the next one; for some minutes.
+    pub async fn keep(&self, lines: LineStream) {
+        let Some(live) = lines.into_live() else { return };
+        let since = Instant::now();
+        *self.spare.lock().await = Some((live, since));
+        let spare = self.spare.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(SPARE_KEPT).await;
+            spare.lock().await.take_if(|(_, kept_since)| *kept_since == since);
+        });
     }
 
     async fn run_unlimited(&self, script: &str) -> Result<Output, ShellError> {
@@ -85,6 +122,37 @@ mod tests {
         let output = session.run("echo out; echo err >&2; exit 3", LIMIT).await.expect("run");
         assert_eq!((output.status, output.stdout.as_str()), (3, "out\nerr\n"));
         assert_eq!(pid(&session).await, pid(&session).await);
+    }
+
+    #[tokio::test]
+    async fn a_followed_scripts_shell_serves_the_next_one() {
+        let session = Session::new(Shell::local());
+        let follow = async |script: &str| {
+            let mut lines = session.follow(script, LIMIT).await.expect("it starts");
+            let first = lines.next(LIMIT).await.expect("a line").expect("a line");
+            (first, lines)
+        };
+        let (one, mut lines) = follow("echo $$").await;
+        assert_eq!(lines.next(LIMIT).await.expect("the end"), None);
+        session.keep(lines).await;
+        let (two, lines) = follow("echo $$; read -r _").await;
+        assert_eq!(one, two);
+        // One that is still at work is not kept.
+        session.keep(lines).await;
+        let (three, _lines) = follow("echo $$").await;
+        assert_ne!(two, three);
+    }
+
+    #[tokio::test]
+    async fn a_kept_shell_that_died_is_replaced() {
+        let session = Session::new(Shell::local());
+        let mut lines = session.follow("echo $$", LIMIT).await.expect("it starts");
+        let pid = lines.next(LIMIT).await.expect("a line").expect("a line");
+        assert_eq!(lines.next(LIMIT).await.expect("the end"), None);
+        session.keep(lines).await;
+        assert!(Shell::local().run(&format!("kill -9 {pid}"), LIMIT).await.expect("kill").success());
+        let mut lines = session.follow("echo $$", LIMIT).await.expect("it starts");
+        assert_ne!(lines.next(LIMIT).await.expect("a line"), Some(pid));
     }
 
     #[tokio::test]
