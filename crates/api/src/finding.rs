@@ -31,6 +31,9 @@ pub struct Finding {
     /// What mends it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remedy: Option<Remedy>,
+    /// What it costs, where that is known: time, data to copy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<String>,
 }
 
 /// What mends a finding.

@@ -26,6 +26,9 @@ pub struct MigrationRequest {
     /// Send the memory through libvirt's own encrypted connection (tunnelled) rather than openly between the two QEMUs.
     #[serde(default)]
     pub secure: bool,
+    /// Codes of warnings and notes of the checks to leave out; a blocker cannot be ignored.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ignore: Vec<String>,
 }
 
 /// What kind of work a task is.

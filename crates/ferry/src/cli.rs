@@ -80,6 +80,12 @@ pub(crate) enum Command {
     /// leaves it running.
     #[command(after_help = EXIT_CODES)]
     Migrate(MigrateArgs),
+    /// Say whether a virtual machine can move, and everything that stands in the way
+    ///
+    /// Nothing on any host is changed. Each finding says what was seen and what mends it. Without --to, every registered host
+    /// is checked, and the best one comes first. The exit code is 0 if it can move, and 3 if it cannot.
+    #[command(after_help = EXIT_CODES)]
+    Check(CheckArgs),
     /// Show, watch and stop what ferryd does
     #[command(subcommand)]
     Task(TaskCommand),
@@ -187,9 +193,38 @@ pub(crate) struct MigrateArgs {
     /// Send the memory encrypted, through libvirt's own connection; costs speed
     #[arg(long)]
     pub(crate) secure: bool,
+    /// Leave out the warning or note of the checks with this code; may be given several times
+    #[arg(long, value_name = "CODE", value_parser = value::code)]
+    pub(crate) ignore: Vec<String>,
     /// Only start the migration; do not wait for its end
     #[arg(long)]
     pub(crate) detach: bool,
+}
+
+/// `ferry check`
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// The virtual machine's name or UUID
+    #[arg(value_name = "VM", value_parser = value::vm_name)]
+    pub(crate) vm: String,
+    /// The registered host to move it to [without it: all of them]
+    #[arg(long, value_name = "HOST", value_parser = value::host_name)]
+    pub(crate) to: Option<String>,
+    /// The registered host it is on, where several hosts have one of that name
+    #[arg(long, value_name = "HOST", value_parser = value::host_name)]
+    pub(crate) from: Option<String>,
+    /// Check the way home as well, after a reboot of the guest on the other host
+    #[arg(long)]
+    pub(crate) come_back: bool,
+    /// Leave out the warning or note with this code; may be given several times
+    #[arg(long, value_name = "CODE", value_parser = value::code)]
+    pub(crate) ignore: Vec<String>,
+    /// As for a migration with --secure
+    #[arg(long)]
+    pub(crate) secure: bool,
+    /// As for a migration with this limit of the bandwidth
+    #[arg(long, value_name = "RATE", value_parser = value::bandwidth_mib_s)]
+    pub(crate) bandwidth: Option<u64>,
 }
 
 /// `ferry task …`

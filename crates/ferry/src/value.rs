@@ -66,6 +66,15 @@ pub(crate) fn vm_name(text: &str) -> Result<String, String> {
     }
 }
 
+/// Reads the code of a finding.
+pub(crate) fn code(text: &str) -> Result<String, String> {
+    let fine = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if text.is_empty() || text.len() > 64 || text.starts_with('-') || !text.chars().all(fine) {
+        return Err("the code of a finding, as it stands in [brackets] behind it".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
 /// Reads a libvirt connection URI.
 pub(crate) fn uri(text: &str) -> Result<String, String> {
     plain(text, "a libvirt URI")?;

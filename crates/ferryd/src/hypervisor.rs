@@ -31,6 +31,9 @@ pub struct MigrateCall {
     pub persistent: bool,
     /// Send everything through libvirt's own connection (`VIR_MIGRATE_TUNNELLED`).
     pub tunnelled: bool,
+    /// The disks were proven to be the same on both hosts: libvirt need not refuse those whose file system it does not know as
+    /// shared (`VIR_MIGRATE_UNSAFE`).
+    pub sharing_proven: bool,
     /// Upper limit of the bandwidth in MiB/s.
     pub bandwidth_mib_s: Option<u64>,
 }

@@ -30,6 +30,7 @@ pub use self::error::ClientError;
 pub use self::events::{EventStream, Item, Retry};
 use self::transport::Answer;
 use crate::host::{Host, HostRequest};
+use crate::preflight::{PreflightRequest, Report};
 use crate::problem::Problem;
 use crate::task::{MigrationRequest, ResolveRequest, Task, TaskQuery};
 use crate::vm::{Vm, VmQuery};
@@ -142,6 +143,14 @@ impl Client {
     pub async fn vm(&self, vm: &str, host: Option<&str>) -> Result<Vm> {
         let query = VmQuery { host: host.map(str::to_owned), state: None };
         self.get(&self.query(&format!("vms/{}", segment(vm)), &query)?).await
+    }
+
+    /// Everything that stands against a migration, for each destination; nothing is changed.
+    ///
+    /// # Errors
+    /// A problem: `unknown-vm`, `ambiguous-vm`, `unknown-host`, `bad-value`; or any other [`ClientError`].
+    pub async fn check(&self, request: &PreflightRequest) -> Result<Vec<Report>> {
+        self.post("preflight", Some(request), self.slow_limit).await
     }
 
     /// Starts a migration and gives its task as it was accepted.

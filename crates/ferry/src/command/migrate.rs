@@ -20,6 +20,7 @@ pub(super) async fn run(context: &Context, args: MigrateArgs) -> Result<Exit, Fa
         max_downtime_ms: args.max_downtime,
         bandwidth_mib_s: args.bandwidth,
         secure: args.secure,
+        ignore: args.ignore,
     };
     let accepted = tokio::select! {
         accepted = context.client.migrate(&request) => accepted,

@@ -1,5 +1,6 @@
 //! What the commands do, one file per noun.
 
+mod check;
 mod host;
 mod migrate;
 mod pages;
@@ -47,6 +48,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Host(command) => block_on(host::run(&context, command)),
         Command::Vm(command) => block_on(vm::run(&context, command)),
         Command::Migrate(args) => block_on(migrate::run(&context, args)),
+        Command::Check(args) => block_on(check::run(&context, args)),
         Command::Task(command) => block_on(task::run(&context, command)),
         Command::Completions { shell } => pages::completions(shell),
         Command::Man { directory } => pages::man(&directory),

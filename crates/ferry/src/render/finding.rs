@@ -19,6 +19,9 @@ fn finding(finding: &Finding) -> String {
     if !finding.evidence.is_empty() {
         lines.push(format!("  seen: {}", finding.evidence.replace('\n', "\n        ")));
     }
+    if let Some(cost) = &finding.cost {
+        lines.push(format!("  costs: {cost}"));
+    }
     if let Some(remedy) = &finding.remedy {
         lines.push(format!("  remedy: {}", remedy.text.replace('\n', "\n          ")));
         if let Some(command) = &remedy.command {
@@ -44,6 +47,7 @@ mod tests {
             message: "something is the matter".to_owned(),
             evidence: evidence.to_owned(),
             remedy,
+            cost: None,
         };
         let here = Remedy {
             text: "Undefine it.".to_owned(),

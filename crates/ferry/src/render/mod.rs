@@ -1,5 +1,6 @@
 //! What people read, made from the types of the API. Pure: values in, text out.
 
+pub(crate) mod check;
 pub(crate) mod finding;
 pub(crate) mod host;
 pub(crate) mod problem;

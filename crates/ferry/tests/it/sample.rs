@@ -149,5 +149,6 @@ pub(crate) fn finding(severity: Severity) -> Finding {
             command: Some("virsh undefine old1".to_owned()),
             host: Some("kvm2".to_owned()),
         }),
+        cost: None,
     }
 }

@@ -1,35 +1,48 @@
 //! One registered host: its link, and the view of it that events keep true.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use api::host::{Host, HostInfo, HostState};
+use api::host::{Host, HostState};
 use api::problem::{Code, Problem};
 use api::vm::{Vm, VmState};
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use uuid::Uuid;
 
 use crate::hypervisor::Hypervisor;
 use crate::libvirt::error::HostError;
 use crate::libvirt::host::LibvirtHost;
 use crate::libvirt::link::{Link, LinkLimits, LinkState};
 use crate::libvirt::survey::{self, Listed};
-use crate::model::HostName;
-use crate::ssh::{LibvirtUri, Shell, SshDir, Transport, classify};
+use crate::model::definition::Definition;
+use crate::model::domain::DomainEvent;
+use crate::model::facts::HostFacts;
+use crate::model::{DomainUuid, HostName};
+use crate::ssh::scripts::MeetingAnswer;
+use crate::ssh::{LibvirtUri, Session, Shell, SshDir, Transport, classify};
 use crate::store::HostRecord;
 
+/// For how long a way to another host that was found open counts as open for a migration: libvirt itself notices one that is not,
+/// before anything moves.
+const WAY_STAYS_OPEN: Duration = Duration::from_secs(60);
 /// Events come in bursts (a start is four): after a look the next one is this much later, for all that come meanwhile.
 const BURST: Duration = Duration::from_millis(200);
+/// How long a host may take to tell the definitions of all its domains.
+const DEFINITIONS_LIMIT: Duration = Duration::from_secs(30);
 /// Figures that no event tells (memory, CPU time) are read this often.
 const FIGURES: Duration = Duration::from_secs(5);
 
 /// What is known of a host.
 #[derive(Clone, Debug, Default)]
 struct View {
-    info: Option<HostInfo>,
-    domain_types: Vec<String>,
+    machine: Option<Arc<HostFacts>>,
     domains: Arc<Vec<Listed>>,
+    /// Their definitions, as they were when an event last told of a change.
+    definitions: Arc<HashMap<Uuid, Arc<Definition>>>,
     /// The domains were listed since the host was connected last.
     listed: bool,
 }
@@ -42,6 +55,8 @@ pub struct Member {
     connect_uri: String,
     host: Arc<LibvirtHost>,
     view: Arc<watch::Sender<View>>,
+    /// Ways to other hosts that were found open, and when.
+    ways: Mutex<HashMap<String, (Instant, MeetingAnswer)>>,
     keeper: JoinHandle<()>,
 }
 
@@ -71,7 +86,15 @@ impl Member {
         let host = Arc::new(LibvirtHost::new(link, shell));
         let view = Arc::new(watch::Sender::new(View::default()));
         let keeper = tokio::spawn(keep_view(host.clone(), view.clone()));
-        Ok(Arc::new(Self { record: record.clone(), uri, connect_uri, host, view, keeper }))
+        Ok(Arc::new(Self {
+            record: record.clone(),
+            uri,
+            connect_uri,
+            host,
+            view,
+            ways: Mutex::default(),
+            keeper,
+        }))
     }
 
     /// The registered name.
@@ -131,31 +154,59 @@ impl Member {
     pub async fn look_again(&self, limit: Duration) {
         if self.is_connected() {
             // Running out of time leaves the view as it is.
-            let _ = tokio::time::timeout(limit, refresh(self.link(), &self.view)).await;
+            let _ = tokio::time::timeout(limit, refresh(self.link(), &self.view, &Changed::Nothing)).await;
         }
     }
 
-    /// What the machine is and which domain types it runs, once it was connected.
+    /// What the machine is, once it was connected.
     #[must_use]
-    pub fn machine(&self) -> Option<(HostInfo, Vec<String>)> {
-        let view = self.view();
-        view.info.map(|info| (info, view.domain_types))
+    pub fn machine(&self) -> Option<Arc<HostFacts>> {
+        self.view.borrow().machine.clone()
     }
 
     /// Waits until the machine is known, at most `limit`.
     ///
     /// # Errors
     /// Why the host does not answer.
-    pub async fn known_machine(&self, limit: Duration) -> Result<(HostInfo, Vec<String>), HostError> {
+    pub async fn known_machine(&self, limit: Duration) -> Result<HostFacts, HostError> {
         self.link().ready(limit).await?;
         if let Some(machine) = self.machine() {
-            return Ok(machine);
+            return Ok(HostFacts::clone(&machine));
         }
         let machine = self.link().call_within("capabilities", limit, survey::machine).await?;
-        self.view.send_modify(|view| {
-            (view.info, view.domain_types) = (Some(machine.0.clone()), machine.1.clone())
-        });
+        self.view.send_modify(|view| view.machine = Some(Arc::new(machine.clone())));
         Ok(machine)
+    }
+
+    /// The shell that stays open, where the host offers one.
+    #[must_use]
+    pub fn session(&self) -> Option<Arc<Session>> {
+        self.host.session().cloned()
+    }
+
+    /// A way to another host that was found open a moment ago.
+    pub(super) fn open_way(&self, key: &str) -> Option<MeetingAnswer> {
+        let ways = self.ways.lock().unwrap_or_else(PoisonError::into_inner);
+        ways.get(key).filter(|(found, _)| found.elapsed() < WAY_STAYS_OPEN).map(|(_, way)| way.clone())
+    }
+
+    /// Remembers a way that was found open, or forgets one that was not.
+    pub(super) fn remember_way(&self, key: String, way: Option<MeetingAnswer>) {
+        let mut ways = self.ways.lock().unwrap_or_else(PoisonError::into_inner);
+        match way {
+            Some(way) => drop(ways.insert(key, (Instant::now(), way))),
+            None => drop(ways.remove(&key)),
+        }
+    }
+
+    /// Its virtual machines with their definitions; those whose definition is not known yet are left out.
+    #[must_use]
+    pub fn definitions(&self) -> Vec<(Listed, Arc<Definition>)> {
+        let view = self.view();
+        let known = view.domains.iter().filter_map(|listed| {
+            view.definitions.get(&listed.uuid).map(|definition| (listed.clone(), definition.clone()))
+        });
+        known.collect()
     }
 
     /// The URI by which another member's libvirt reaches this one. A source on this very machine uses the login that Ferry
@@ -167,7 +218,7 @@ impl Member {
         }
         match self.uri.transport() {
             Transport::Local => {
-                self.machine().map(|(info, _)| format!("qemu+ssh://root@{}/system", info.hostname))
+                self.machine().map(|machine| format!("qemu+ssh://root@{}/system", machine.hostname))
             }
             Transport::Ssh(_) if matches!(from.uri.transport(), Transport::Local) => {
                 Some(self.connect_uri.clone())
@@ -196,7 +247,7 @@ impl Member {
             peer_uri: self.record.peer_uri.clone(),
             state,
             problem,
-            info: view.info,
+            info: view.machine.map(|machine| machine.info()),
             vms_running: u32::try_from(running).unwrap_or(u32::MAX),
             vms_total: u32::try_from(view.domains.len()).unwrap_or(u32::MAX),
         }
@@ -229,6 +280,27 @@ impl Member {
     }
 }
 
+/// Whose definitions may have changed since they were read.
+enum Changed {
+    /// Nobody's that is known.
+    Nothing,
+    /// Theirs.
+    These(HashSet<Uuid>),
+    /// Anybody's: events were missed.
+    Anything,
+}
+
+impl Changed {
+    fn note(&mut self, told: Result<Uuid, RecvError>) {
+        match (&mut *self, told) {
+            (Self::Anything, _) => {}
+            (Self::These(uuids), Ok(uuid)) => drop(uuids.insert(uuid)),
+            (Self::Nothing, Ok(uuid)) => *self = Self::These(HashSet::from([uuid])),
+            (_, Err(_)) => *self = Self::Anything,
+        }
+    }
+}
+
 /// Keeps the view: everything once when the host is connected, the domains after every event and every few seconds.
 async fn keep_view(host: Arc<LibvirtHost>, view: Arc<watch::Sender<View>>) {
     let link = host.link().clone();
@@ -239,15 +311,19 @@ async fn keep_view(host: Arc<LibvirtHost>, view: Arc<watch::Sender<View>>) {
         }
         let mut events = link.events();
         tokio::spawn(warm(host.clone()));
-        tokio::join!(identify(&link, &view), refresh(&link, &view));
+        tokio::join!(identify(&link, &view), refresh(&link, &view, &Changed::Anything));
         while *state.borrow() == LinkState::Up {
+            let mut changed = Changed::Nothing;
             tokio::select! {
                 told = events.recv() => {
                     if matches!(told, Err(RecvError::Closed)) {
                         return;
                     }
+                    changed.note(told.map(|(domain, _)| domain.0));
                     tokio::time::sleep(BURST).await;
-                    events = events.resubscribe();
+                    while let Some(told) = received(&mut events) {
+                        changed.note(told);
+                    }
                 }
                 changed = state.changed() => {
                     if changed.is_err() {
@@ -257,9 +333,18 @@ async fn keep_view(host: Arc<LibvirtHost>, view: Arc<watch::Sender<View>>) {
                 }
                 () = tokio::time::sleep(FIGURES) => {}
             }
-            refresh(&link, &view).await;
+            refresh(&link, &view, &changed).await;
         }
         view.send_modify(|view| view.listed = false);
+    }
+}
+
+/// What has come meanwhile, without waiting.
+fn received(events: &mut Receiver<(DomainUuid, DomainEvent)>) -> Option<Result<Uuid, RecvError>> {
+    match events.try_recv() {
+        Ok((domain, _)) => Some(Ok(domain.0)),
+        Err(TryRecvError::Lagged(count)) => Some(Err(RecvError::Lagged(count))),
+        Err(TryRecvError::Empty | TryRecvError::Closed) => None,
     }
 }
 
@@ -273,16 +358,38 @@ async fn warm(host: Arc<LibvirtHost>) {
 
 async fn identify(link: &Link, view: &watch::Sender<View>) {
     match link.call("capabilities", survey::machine).await {
-        Ok((info, types)) => {
-            view.send_modify(|view| (view.info, view.domain_types) = (Some(info), types));
-        }
+        Ok(machine) => view.send_modify(|view| view.machine = Some(Arc::new(machine))),
         Err(error) => tracing::debug!(host = link.host(), %error, "what the machine is was not read"),
     }
 }
 
-async fn refresh(link: &Link, view: &watch::Sender<View>) {
-    match link.call("list of domains", survey::domains).await {
-        Ok(domains) => view.send_modify(|view| (view.domains, view.listed) = (Arc::new(domains), true)),
-        Err(error) => tracing::debug!(host = link.host(), %error, "the domains were not listed"),
+/// Lists the domains, and reads the definitions of those that are new or have changed.
+async fn refresh(link: &Link, view: &watch::Sender<View>, changed: &Changed) {
+    let domains = match link.call("list of domains", survey::domains).await {
+        Ok(domains) => domains,
+        Err(error) => return tracing::debug!(host = link.host(), %error, "the domains were not listed"),
+    };
+    let known = view.borrow().definitions.clone();
+    let stale = |uuid: &Uuid| match changed {
+        Changed::Anything => true,
+        Changed::These(uuids) => uuids.contains(uuid) || !known.contains_key(uuid),
+        Changed::Nothing => !known.contains_key(uuid),
+    };
+    let wanted: Vec<Uuid> = domains.iter().map(|domain| domain.uuid).filter(stale).collect();
+    view.send_modify(|view| (view.domains, view.listed) = (Arc::new(domains), true));
+    if wanted.is_empty() {
+        return;
+    }
+    match link
+        .call_within("definitions", DEFINITIONS_LIMIT, move |connect| survey::definitions(connect, &wanted))
+        .await
+    {
+        Ok(read) => view.send_modify(|view| {
+            let mut all = HashMap::clone(&view.definitions);
+            all.extend(read.into_iter().map(|(uuid, definition)| (uuid, Arc::new(definition))));
+            all.retain(|uuid, _| view.domains.iter().any(|domain| domain.uuid == *uuid));
+            view.definitions = Arc::new(all);
+        }),
+        Err(error) => tracing::debug!(host = link.host(), %error, "definitions were not read"),
     }
 }

@@ -71,11 +71,11 @@ impl Fleet {
         self.let_in(&request).await?;
         let member = Member::start(&record, &self.ssh, self.limits)?;
         let limit = self.limits.connect + self.limits.call;
-        let (info, _) = member.known_machine(limit).await.map_err(|error| no_connection(&member, &error))?;
+        let machine = member.known_machine(limit).await.map_err(|error| no_connection(&member, &error))?;
         // What is registered is known with its virtual machines: the next command may name one.
         member.listed(self.limits.call).await;
         let _alone = self.registering.lock().await;
-        self.refuse_same_machine(&record.name, info.uuid)?;
+        self.refuse_same_machine(&record.name, machine.uuid)?;
         match self.store.add_host(&record, self.clock.now_ms()).await {
             Ok(()) => {}
             Err(StoreError::HostExists) => return Err(exists(&record.name).into()),
@@ -105,7 +105,7 @@ impl Fleet {
     }
 
     fn refuse_same_machine(&self, name: &str, uuid: uuid::Uuid) -> Result<(), Refusal> {
-        let same = |member: &&Arc<Member>| member.machine().is_some_and(|(info, _)| info.uuid == uuid);
+        let same = |member: &&Arc<Member>| member.machine().is_some_and(|machine| machine.uuid == uuid);
         let Some(other) = self.members().iter().find(same).cloned() else { return Ok(()) };
         let vms = self.vms(&VmQuery { host: Some(other.name().to_owned()), state: None }).len();
         let problem = Problem::new(

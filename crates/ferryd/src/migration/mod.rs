@@ -1,12 +1,15 @@
 //! One domain's move.
 //!
-//! * [`Migrations`] – accepts requests: checks, plan, task.
+//! * [`Migrations`] – accepts requests: checks (`check`), plan, task.
 //! * [`steps`] – the table of steps and the runner that walks it.
 //! * `perform` – libvirt's migration under watch, and the hand-over; `monitor` – what is seen of it.
+//! * `contact` – how long the source was out of sight.
 //! * `settle` – ask both hosts, decide, act, until it has ended; [`outcome`] – the decision, pure.
 //! * [`debts`] – what an ended migration left on a host that did not answer, removed when it does.
 //! * `story` – what a person is told.
 
+mod check;
+mod contact;
 pub mod debts;
 mod inherited;
 mod monitor;
@@ -28,8 +31,8 @@ use api::vm::Vm;
 
 pub use inherited::InheritedRequest;
 
-use crate::inventory::{Fleet, facts, unknown_host};
-use crate::model::facts::Facts;
+use crate::inventory::{Fleet, facts};
+use crate::model::facts::{Facts, Wanted};
 use crate::model::{DomainUuid, TaskId};
 use crate::plan::Plan;
 use crate::preflight;
@@ -75,18 +78,19 @@ impl Migrations {
     /// A problem document that says why not; `refused-by-checks` holds everything that the checks found.
     pub async fn start(&self, request: MigrationRequest) -> Result<Task, Problem> {
         valid(&request)?;
-        let mut vm = self.find(&request).await?;
+        let mut vm = self.find(&request.vm, request.source.as_deref()).await?;
         let mut facts = self.facts(&request, &vm).await?;
         if facts.domain.is_none() && facts.source.known().is_some() {
             // It left that host after the last look at it.
             self.fleet.look_again().await;
-            vm = self.find(&request).await?;
+            vm = self.find(&request.vm, request.source.as_deref()).await?;
             facts = self.facts(&request, &vm).await?;
         }
         let domain = DomainUuid(vm.uuid);
-        let findings = preflight::check(&facts);
+        let mut findings = preflight::check(&facts);
         // Of two requests the second sees the first one's job and copy: say that, and not "job active".
         self.not_moving(domain, &vm.name).await?;
+        preflight::ignore(&mut findings, &request.ignore).map_err(|code| check::not_to_be_ignored(&code))?;
         let (Some(domain_facts), Some(peer_uri), false) =
             (&facts.domain, &facts.destination_peer_uri, preflight::forbids(&findings))
         else {
@@ -102,16 +106,17 @@ impl Migrations {
 
     /// Everything that the checks look at.
     async fn facts(&self, request: &MigrationRequest, vm: &Vm) -> Result<Facts, Problem> {
-        let member = |name: &str| self.fleet.member(name).ok_or_else(|| unknown_host(name));
-        let (source, destination) = (member(&vm.host)?, member(&request.destination)?);
+        let (source, destination) = (self.member(&vm.host)?, self.member(&request.destination)?);
         self.nothing_owed(vm, &request.destination).await?;
-        Ok(facts::gather(&source, &destination, DomainUuid(vm.uuid), &vm.name, self.limit).await)
+        let wanted = Wanted { tunnelled: request.secure, bandwidth_mib_s: request.bandwidth_mib_s };
+        let inquiry = self.inquiry(vm, &source, &destination, wanted, false).await?;
+        Ok(facts::gather(&inquiry).await.0)
     }
 
     /// The virtual machine that is meant. While it moves both hosts have it: that is told by its task. Right after that the view
     /// of the hosts may still be the old one: they are looked at again.
-    async fn find(&self, request: &MigrationRequest) -> Result<Vm, Problem> {
-        let find = || self.fleet.find_vm(&request.vm, request.source.as_deref());
+    async fn find(&self, name: &str, source: Option<&str>) -> Result<Vm, Problem> {
+        let find = || self.fleet.find_vm(name, source);
         match find() {
             Err(problem) if problem.code == Code::UnknownVm => {
                 self.fleet.look_again().await;
@@ -119,8 +124,7 @@ impl Migrations {
             }
             Err(problem) if problem.code == Code::AmbiguousVm => {
                 let named = self.fleet.vms(&api::vm::VmQuery::default());
-                for vm in named.iter().filter(|vm| vm.name == request.vm || vm.uuid.to_string() == request.vm)
-                {
+                for vm in named.iter().filter(|vm| vm.name == name || vm.uuid.to_string() == name) {
                     self.not_moving(DomainUuid(vm.uuid), &vm.name).await?;
                 }
                 self.fleet.look_again().await;
@@ -145,6 +149,7 @@ impl Migrations {
                 command: Some(format!("ferry host show {destination}")),
                 host: None,
             }),
+            cost: None,
         };
         Err(refused(&vm.name, destination, vec![finding]))
     }
@@ -188,20 +193,32 @@ impl Migrations {
 }
 
 fn valid(request: &MigrationRequest) -> Result<(), Problem> {
-    let bad = |field: &str, detail: String| Err(Problem::new(Code::BadValue, detail).field(field));
-    for (field, text) in [("vm", &request.vm), ("destination", &request.destination)] {
-        if text.is_empty() || text.len() > 256 || text.chars().any(char::is_control) {
-            return bad(
-                field,
-                format!("{field} must be a name of 1 to 256 characters without control characters."),
-            );
-        }
-    }
+    name_fits("vm", &request.vm)?;
+    name_fits("destination", &request.destination)?;
     if request.max_downtime_ms.is_some_and(|ms| ms == 0 || ms > MAX_DOWNTIME_MS) {
-        return bad("max_downtime_ms", format!("max_downtime_ms must be 1 to {MAX_DOWNTIME_MS}."));
+        return Err(bad_value("max_downtime_ms", format!("max_downtime_ms must be 1 to {MAX_DOWNTIME_MS}.")));
     }
-    if request.bandwidth_mib_s.is_some_and(|mib| mib == 0 || mib > MAX_BANDWIDTH_MIB_S) {
-        return bad("bandwidth_mib_s", format!("bandwidth_mib_s must be 1 to {MAX_BANDWIDTH_MIB_S}."));
+    bandwidth_fits(request.bandwidth_mib_s)
+}
+
+fn bad_value(field: &str, detail: String) -> Problem {
+    Problem::new(Code::BadValue, detail).field(field)
+}
+
+fn name_fits(field: &str, text: &str) -> Result<(), Problem> {
+    if text.is_empty() || text.len() > 256 || text.chars().any(char::is_control) {
+        let detail = format!("{field} must be a name of 1 to 256 characters without control characters.");
+        return Err(bad_value(field, detail));
+    }
+    Ok(())
+}
+
+fn bandwidth_fits(mib_s: Option<u64>) -> Result<(), Problem> {
+    if mib_s.is_some_and(|mib_s| mib_s == 0 || mib_s > MAX_BANDWIDTH_MIB_S) {
+        return Err(bad_value(
+            "bandwidth_mib_s",
+            format!("bandwidth_mib_s must be 1 to {MAX_BANDWIDTH_MIB_S}."),
+        ));
     }
     Ok(())
 }

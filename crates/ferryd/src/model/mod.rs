@@ -1,7 +1,10 @@
 //! Plain data and identifiers. Nothing here reads or writes anything.
 
+pub mod connect;
+pub mod definition;
 pub mod domain;
 pub mod facts;
 pub mod ids;
 
+pub use connect::ConnectFailure;
 pub use ids::{DomainUuid, HostName, TaskId};

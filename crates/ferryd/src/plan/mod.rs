@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::hypervisor::MigrateCall;
 use crate::model::DomainUuid;
 use crate::model::facts::{DomainFacts, Facts};
+use crate::preflight;
 
 /// Everything that a migration will do. It is stored with the task, so that whoever takes the task over does the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +36,10 @@ pub struct Plan {
     pub bandwidth_mib_s: Option<u64>,
     /// Send everything through libvirt's own connection.
     pub tunnelled: bool,
+    /// Every image that is written to was proven to be the same on both hosts, and libvirt, which goes by the type of the file
+    /// system alone, is to take that from us.
+    #[serde(default)]
+    pub sharing_proven: bool,
 }
 
 impl Plan {
@@ -54,6 +59,7 @@ impl Plan {
             max_downtime_ms: request.max_downtime_ms,
             bandwidth_mib_s: request.bandwidth_mib_s,
             tunnelled: request.secure,
+            sharing_proven: preflight::sharing_proven(facts),
         }
     }
 
@@ -65,6 +71,7 @@ impl Plan {
             arrive_paused: true,
             persistent: self.persistent,
             tunnelled: self.tunnelled,
+            sharing_proven: self.sharing_proven,
             bandwidth_mib_s: self.bandwidth_mib_s,
         }
     }

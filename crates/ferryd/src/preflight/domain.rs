@@ -3,7 +3,7 @@
 use api::finding::Finding;
 use api::vm::VmState;
 
-use super::{advice, blocker, command};
+use super::say::{advice, blocker, command, note, shell_word, warning};
 use crate::model::facts::Facts;
 
 /// The source (still) has it.
@@ -66,29 +66,12 @@ pub(super) fn idle(facts: &Facts, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Nothing of the machine's own is given to it.
-pub(super) fn passed_through(facts: &Facts, findings: &mut Vec<Finding>) {
-    let Some(domain) = &facts.domain else { return };
-    for device in &domain.passed_through {
-        findings.push(blocker(
-            "device-passed-through",
-            &device.what,
-            format!("{} uses a device of its host, which cannot move with it.", domain.name),
-            format!("passed through: {}", device.what),
-            advice("Detach the device (virsh detach-device), move, and attach one of the destination's."),
-        ));
-    }
-}
-
 /// Its name and UUID are free on the destination. (libvirt itself would overwrite a stopped domain of the same name and UUID
 /// without a word.)
 pub(super) fn name_and_uuid_free(facts: &Facts, findings: &mut Vec<Finding>) {
     let (Some(destination), Some(domain)) = (facts.destination.known(), &facts.domain) else { return };
-    if facts.source.known().is_some_and(|source| source.uuid == destination.uuid) {
-        // Its namesake on the same machine is the domain itself, and nothing to be removed.
-        return;
-    }
-    for other in &facts.namesakes {
+    let Some(reception) = facts.reception.as_ref().filter(|_| !facts.same_machine()) else { return };
+    for other in &reception.namesakes {
         let state = if other.active { "running" } else { "stopped" };
         let evidence = format!("{} has {} ({}), {state}", destination.name, other.name, other.uuid);
         let word = shell_word(&other.name);
@@ -113,25 +96,108 @@ pub(super) fn name_and_uuid_free(facts: &Facts, findings: &mut Vec<Finding>) {
     }
 }
 
-/// A name as it can be pasted into a shell.
-fn shell_word(name: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if !name.is_empty() && !name.starts_with('-') && name.chars().all(plain) {
-        return name.to_owned();
+/// Its title is nobody else's there: two of one title confuse people.
+pub(super) fn title_free(facts: &Facts, findings: &mut Vec<Finding>) {
+    let (Some((_, destination, domain)), Some(reception)) = (facts.all(), &facts.reception) else { return };
+    let Some(title) = &domain.definition.title else { return };
+    for other in reception.occupied.iter().filter(|other| other.title.as_ref() == Some(title)) {
+        findings.push(warning(
+            "title-taken",
+            &other.domain,
+            format!("{} on {} has the same title as {}.", other.domain, destination.name, domain.name),
+            format!("title \"{title}\""),
+            command(
+                "Give one of them another title.",
+                format!(
+                    "virsh desc --title {} {}",
+                    shell_word(&other.domain),
+                    shell_word(&format!("{title} (2)"))
+                ),
+                Some(&destination.name),
+            ),
+        ));
     }
-    let quoted = format!("'{}'", name.replace('\'', r"'\''"));
-    if name.starts_with('-') { format!("-- {quoted}") } else { quoted }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::shell_word;
+/// It has no snapshots and no checkpoints, with which libvirt refuses to move it.
+pub(super) fn snapshots(facts: &Facts, findings: &mut Vec<Finding>) {
+    let (Some(source), Some(domain)) = (facts.source.known(), &facts.domain) else { return };
+    let name = shell_word(&domain.name);
+    for (code, kind, verb, list) in [
+        ("snapshots", "snapshots", "snapshot-delete", &domain.snapshots),
+        ("checkpoints", "checkpoints", "checkpoint-delete", &domain.checkpoints),
+    ] {
+        if list.is_empty() {
+            continue;
+        }
+        let commands: Vec<String> =
+            list.iter().map(|item| format!("virsh {verb} {name} {} --metadata", shell_word(item))).collect();
+        findings.push(blocker(
+            code,
+            &domain.name,
+            format!("libvirt does not move a virtual machine that has {kind}."),
+            format!("{} {kind}: {}", list.len(), list.join(", ")),
+            command(
+                &format!("Have libvirt forget them; what they are in the images stays. (Keep their XML first: virsh {}.)", verb.replace("delete", "dumpxml")),
+                commands.join(" && "),
+                Some(&source.name),
+            ),
+        ));
+    }
+}
 
-    #[test]
-    fn names_are_safe_to_paste() {
-        assert_eq!(shell_word("web1"), "web1");
-        assert_eq!(shell_word("my vm"), "'my vm'");
-        assert_eq!(shell_word("a'; reboot"), r"'a'\''; reboot'");
-        assert_eq!(shell_word("-x"), "-- '-x'");
+/// No job is at work on its disks.
+pub(super) fn block_jobs(facts: &Facts, findings: &mut Vec<Finding>) {
+    let (Some(source), Some(domain)) = (facts.source.known(), &facts.domain) else { return };
+    for job in &domain.block_jobs {
+        let (name, target) = (shell_word(&domain.name), shell_word(&job.target));
+        findings.push(blocker(
+            "block-job-active",
+            &job.target,
+            format!("A {} is at work on disk {} of {}.", job.kind, job.target, domain.name),
+            format!("virDomainGetBlockJobInfo reports a {}", job.kind),
+            command(
+                "Wait for it to end, or abort it.",
+                format!("virsh blockjob {name} {target} --abort"),
+                Some(&source.name),
+            ),
+        ));
+    }
+}
+
+/// libvirt can speak with its QEMU.
+pub(super) fn responding(facts: &Facts, findings: &mut Vec<Finding>) {
+    let (Some(source), Some(domain)) = (facts.source.known(), &facts.domain) else { return };
+    if let Some(trouble) = &domain.not_responding {
+        findings.push(blocker(
+            "not-responding",
+            &domain.name,
+            format!("libvirt cannot speak with the QEMU of {}.", domain.name),
+            trouble.clone(),
+            command(
+                "See what occupies it.",
+                format!("virsh domcontrol {}", shell_word(&domain.name)),
+                Some(&source.name),
+            ),
+        ));
+    }
+}
+
+/// Its guest agent, where it has a channel for one.
+pub(super) fn guest_agent(facts: &Facts, findings: &mut Vec<Finding>) {
+    let Some(domain) = facts.domain.as_ref().filter(|domain| domain.is_active()) else { return };
+    let agent = domain.definition.character_devices.iter().find(|device| {
+        device.target.as_deref().is_some_and(|target| target.starts_with("org.qemu.guest_agent"))
+    });
+    if agent.is_some_and(|agent| agent.state.as_deref() == Some("disconnected")) {
+        findings.push(note(
+            "guest-agent-absent",
+            &domain.name,
+            format!(
+                "The guest agent of {} does not answer; the guest's clock is not set after the move.",
+                domain.name
+            ),
+            "its channel is disconnected".to_owned(),
+        ));
     }
 }

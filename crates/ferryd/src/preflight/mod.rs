@@ -1,12 +1,23 @@
 //! Every reason against a migration, found before anything moves: pure functions from facts to findings.
 //!
-//! Each subject is a file; [`CHECKS`] lists them all. A check answers with everything it finds and never with the first thing
-//! only.
+//! Each subject is a file; [`CHECKS`] lists all checks. A check answers with everything it finds and never with the first thing
+//! only. What could not be found out is no reason against a migration by itself: libvirt refuses what is truly impossible, and a
+//! check that must know says that it does not.
 
+mod access;
+mod convergence;
+mod cpu;
+mod devices;
 mod domain;
 mod hosts;
+mod machine;
+mod network;
+mod say;
+mod storage;
 
-use api::finding::{Finding, Remedy, Severity};
+use api::finding::{Finding, Severity};
+
+pub use storage::sharing_proven;
 
 use crate::model::facts::Facts;
 
@@ -19,12 +30,59 @@ const CHECKS: &[Check] = &[
     hosts::different,
     hosts::hypervisor,
     hosts::architecture,
-    hosts::peer_address,
+    hosts::versions,
+    hosts::clocks,
+    hosts::memory,
+    hosts::huge_pages,
+    hosts::processors,
+    hosts::placement,
+    hosts::security_labels,
+    access::peer_address,
+    access::peer_name,
+    access::login,
+    access::hostname,
+    access::migration_port,
+    access::sessions,
+    cpu::features,
+    cpu::passed_on,
+    machine::machine_type,
+    machine::emulator,
+    machine::firmware,
+    machine::tpm,
+    machine::launch_security,
+    machine::devices_offered,
+    storage::sources,
+    storage::shared,
+    storage::servers,
+    storage::pools,
+    storage::media,
+    storage::secrets,
+    storage::kinds,
+    storage::in_use,
+    storage::errors,
+    network::networks,
+    network::bridges,
+    network::filters,
+    network::addresses,
+    network::mtu,
+    devices::passed_through,
+    devices::characters,
+    devices::filesystems,
+    devices::shared_memory,
+    devices::screens,
+    devices::files,
+    devices::vsock,
+    devices::qemu_arguments,
     domain::present,
     domain::movable,
     domain::idle,
-    domain::passed_through,
     domain::name_and_uuid_free,
+    domain::title_free,
+    domain::snapshots,
+    domain::block_jobs,
+    domain::responding,
+    domain::guest_agent,
+    convergence::first_pass,
 ];
 
 /// Everything that is found in these facts, the gravest first.
@@ -45,23 +103,18 @@ pub fn forbids(findings: &[Finding]) -> bool {
     findings.iter().any(|finding| finding.severity == Severity::Blocker)
 }
 
-fn blocker(code: &str, subject: &str, message: String, evidence: String, remedy: Option<Remedy>) -> Finding {
-    Finding {
-        code: code.to_owned(),
-        severity: Severity::Blocker,
-        subject: subject.to_owned(),
-        message,
-        evidence,
-        remedy,
+/// Leaves out warnings and notes whose codes are named.
+///
+/// # Errors
+/// The code of a blocker among those named: what would fail or do harm is not ignored.
+pub fn ignore(findings: &mut Vec<Finding>, codes: &[String]) -> Result<(), String> {
+    let named = |finding: &Finding| codes.contains(&finding.code);
+    let blocker = findings.iter().find(|finding| finding.severity == Severity::Blocker && named(finding));
+    if let Some(blocker) = blocker {
+        return Err(blocker.code.clone());
     }
-}
-
-fn advice(text: &str) -> Option<Remedy> {
-    Some(Remedy { text: text.to_owned(), command: None, host: None })
-}
-
-fn command(text: &str, command: String, host: Option<&str>) -> Option<Remedy> {
-    Some(Remedy { text: text.to_owned(), command: Some(command), host: host.map(str::to_owned) })
+    findings.retain(|finding| !named(finding));
+    Ok(())
 }
 
 #[cfg(test)]

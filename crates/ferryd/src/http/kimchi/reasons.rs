@@ -212,6 +212,7 @@ mod tests {
             message: format!("About {code}."),
             evidence: String::new(),
             remedy: None,
+            cost: None,
         }
     }
 

@@ -11,6 +11,7 @@ pub mod events;
 pub mod hosts;
 pub mod migrations;
 pub mod openapi;
+pub mod preflight;
 pub mod tasks;
 pub mod vms;
 
@@ -52,6 +53,7 @@ fn described() -> OpenApiRouter<AppState> {
         .routes(routes!(vms::list))
         .routes(routes!(vms::show))
         .routes(routes!(migrations::list, migrations::start))
+        .routes(routes!(preflight::check))
         .routes(routes!(tasks::list))
         .routes(routes!(tasks::show))
         .routes(routes!(tasks::cancel))

@@ -1,6 +1,7 @@
-# Prints the boot id, one line for each QEMU process of the domain UUID, and "end". UUID is set before.
+# Prints the boot id with the seconds since, one line for each QEMU process of the domain UUID, and "end". UUID is set before.
 read -r boot </proc/sys/kernel/random/boot_id || exit 1
-echo "boot $boot"
+read -r uptime _ </proc/uptime || exit 1
+echo "boot $boot $uptime"
 for file in $(grep -lsF -e "$UUID" /proc/[0-9]*/cmdline); do
     directory=${file%/cmdline}
     name=$(readlink "$directory/exe" 2>/dev/null)

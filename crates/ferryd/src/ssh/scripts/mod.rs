@@ -3,9 +3,17 @@
 //! Whatever is put into a script is a number, a UUID, a checked key or a quoted word: nothing that a shell could read as
 //! anything else. Each is set as a variable in front of a fixed text.
 
+mod facts;
+
 use std::ops::RangeInclusive;
 
 use uuid::Uuid;
+
+pub use facts::{
+    Inspection, MeetingAnswer, MeetingQuestion, find_marks, inspect, listen, mark_name, meet,
+    parse_inspection, parse_listening, parse_marked, parse_marks_found, parse_meeting, parse_probes, probe,
+    remove_marks, write_marks,
+};
 
 use super::keys::PublicLine;
 use super::wrapper::shell_quoted;
@@ -29,6 +37,8 @@ pub struct ProcessId {
 pub struct QemuSighting {
     /// The boot of the host, by which a restart in between is noticed.
     pub boot_id: Uuid,
+    /// How long ago that boot was.
+    pub boot_age_ms: u64,
     /// The processes: one where the domain runs, none where it does not.
     pub processes: Vec<ProcessId>,
 }
@@ -44,11 +54,14 @@ pub fn find_qemu(domain: Uuid) -> String {
 /// What [`find_qemu`] printed; none if it is not whole, which must not be taken for "no process".
 pub fn parse_qemu(output: &str) -> Option<QemuSighting> {
     let mut lines = output.lines();
-    let boot_id = lines.next()?.strip_prefix("boot ")?.parse().ok()?;
+    let (boot_id, seconds) = lines.next()?.strip_prefix("boot ")?.split_once(' ')?;
+    let boot_id = boot_id.parse().ok()?;
+    // "12.34" seconds are 12340 ms.
+    let boot_age_ms = (seconds.parse::<f64>().ok().filter(|seconds| *seconds >= 0.0)? * 1000.0) as u64;
     let mut processes = Vec::new();
     for line in lines.by_ref() {
         if line == "end" {
-            return Some(QemuSighting { boot_id, processes });
+            return Some(QemuSighting { boot_id, boot_age_ms, processes });
         }
         let (pid, start_time) = line.strip_prefix("qemu ")?.split_once(' ')?;
         processes.push(ProcessId { pid: pid.parse().ok()?, start_time: start_time.parse().ok()? });

@@ -125,18 +125,20 @@ async fn qemu_is_found_by_its_uuid() {
     assert_eq!(sighting.processes, [qemu.id()]);
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").expect("boot id");
     assert_eq!(sighting.boot_id.to_string(), boot.trim());
+    assert!(sighting.boot_age_ms > 0);
 }
 
 #[test]
 fn half_an_answer_is_no_answer() {
     let boot = Uuid::new_v4();
     assert_eq!(parse_qemu(""), None);
-    assert_eq!(parse_qemu(&format!("boot {boot}\n")), None);
-    assert_eq!(parse_qemu(&format!("boot {boot}\nqemu 12 34\n")), None);
-    assert_eq!(parse_qemu(&format!("boot {boot}\nqemu 12\nend\n")), None);
-    let whole = parse_qemu(&format!("boot {boot}\nqemu 12 34\nend\n"));
+    assert_eq!(parse_qemu(&format!("boot {boot} 12.34\n")), None);
+    assert_eq!(parse_qemu(&format!("boot {boot} 12.34\nqemu 12 34\n")), None);
+    assert_eq!(parse_qemu(&format!("boot {boot} 12.34\nqemu 12\nend\n")), None);
+    assert_eq!(parse_qemu(&format!("boot {boot}\nqemu 12 34\nend\n")), None);
+    let whole = parse_qemu(&format!("boot {boot} 12.34\nqemu 12 34\nend\n"));
     let process = ProcessId { pid: 12, start_time: 34 };
-    assert_eq!(whole, Some(QemuSighting { boot_id: boot, processes: vec![process] }));
+    assert_eq!(whole, Some(QemuSighting { boot_id: boot, boot_age_ms: 12_340, processes: vec![process] }));
     assert_eq!(parse_closed("closed a b\n"), None);
     assert_eq!(parse_closed("closed a b\nkept c d\nend\n"), Some(ClosedSockets { closed: 1, kept: 1 }));
 }

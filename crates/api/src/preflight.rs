@@ -1,0 +1,82 @@
+//! Checks before a migration: every reason against it, found before anything moves.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::finding::Finding;
+
+/// Body of `POST /api/v1/preflight`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PreflightRequest {
+    /// The virtual machine: its name or its UUID.
+    pub vm: String,
+    /// The registered host it is on; needed only where several hosts have one of that name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// The registered host to move it to; without it, every registered host is checked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destination: Option<String>,
+    /// Check the way home as well, after a reboot of the guest on the destination.
+    #[serde(default)]
+    pub come_back: bool,
+    /// Codes of warnings and notes to leave out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ignore: Vec<String>,
+    /// As it is asked for in a migration: send everything through libvirt's own encrypted connection.
+    #[serde(default)]
+    pub secure: bool,
+    /// As it is asked for in a migration: upper limit of the bandwidth (1 to 1,000,000 MiB/s).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bandwidth_mib_s: Option<u64>,
+}
+
+/// What the checks say as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Nothing stands in the way.
+    Go,
+    /// A blocker does.
+    NoGo,
+}
+
+/// What the checks found of one virtual machine and one destination.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Report {
+    /// The virtual machine's name.
+    pub vm: String,
+    /// The virtual machine's UUID.
+    pub vm_uuid: Uuid,
+    /// The registered host it is on.
+    pub source: String,
+    /// The registered host it would go to.
+    pub destination: String,
+    /// Whether it can.
+    pub verdict: Verdict,
+    /// Everything that was found, the gravest first.
+    pub findings: Vec<Finding>,
+    /// Memory that programs on the destination can still have; none where it did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_available_bytes: Option<u64>,
+    /// How long the checks took.
+    pub took_ms: u64,
+    /// The questions that the hosts were asked, and how long each answer took.
+    pub questions: Vec<Question>,
+    /// The way home, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(no_recursion)]
+    pub come_back: Option<Box<Report>>,
+}
+
+/// A question that a host was asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Question {
+    /// The registered host.
+    pub host: String,
+    /// What it was asked.
+    pub question: String,
+    /// How long the answer took.
+    pub took_ms: u64,
+}

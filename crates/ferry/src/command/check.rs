@@ -1,0 +1,33 @@
+//! `ferry check`
+
+use api::preflight::{PreflightRequest, Verdict};
+
+use super::Context;
+use crate::cli::CheckArgs;
+use crate::exit::{Exit, Failure};
+use crate::{render, say};
+
+pub(super) async fn run(context: &Context, args: CheckArgs) -> Result<Exit, Failure> {
+    let one = args.to.is_some();
+    let request = PreflightRequest {
+        vm: args.vm,
+        source: args.from,
+        destination: args.to,
+        come_back: args.come_back,
+        ignore: args.ignore,
+        secure: args.secure,
+        bandwidth_mib_s: args.bandwidth,
+    };
+    let reports = context.client.check(&request).await?;
+    if context.json {
+        say::json(&reports)?;
+    } else if one {
+        for report in &reports {
+            say::out(&render::check::report(report))?;
+        }
+    } else {
+        say::out(&render::check::reports(&reports))?;
+    }
+    let go = reports.iter().any(|report| report.verdict == Verdict::Go);
+    Ok(if go { Exit::Done } else { Exit::Refused })
+}

@@ -1,0 +1,326 @@
+//! The facts of one migration, read fresh from both hosts at once.
+//!
+//! ```text
+//! source's libvirt        domain ─┬────────────────────────────────────────────┐
+//! source's shell                  └▶ marks, paths, memory … ─▶ the way there ──┤
+//! destination's libvirt           └▶ machine, CPU, networks, pools … ──────────┼▶ facts
+//! destination's shell     listen ───▶ marks found, paths, servers … ───────────┘
+//! ```
+//! Nothing stays on either host: the marks are removed again whatever becomes of the request, and the port that the destination
+//! listens on is let go after the first connection or some seconds.
+
+mod questions;
+mod sharing;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::member::Member;
+use crate::libvirt::error::HostError;
+use crate::libvirt::host::failure_of;
+use crate::libvirt::survey::{self, Listed};
+use crate::model::definition::{Definition, Disk};
+use crate::model::facts::{
+    DomainFacts, Facts, HostFacts, HostKnowledge, Meeting, Occupied, Reception, ShellFacts, Wanted,
+};
+use crate::model::{ConnectFailure, DomainUuid};
+use crate::ssh::LibvirtUri;
+use questions::{Marks, Stopwatch};
+
+/// What is to be found out.
+#[derive(Clone, Copy, Debug)]
+pub struct Inquiry<'a> {
+    /// The host the domain is on.
+    pub source: &'a Member,
+    /// The host it is to go to.
+    pub destination: &'a Member,
+    /// The domain.
+    pub domain: DomainUuid,
+    /// How it is asked to be sent.
+    pub wanted: Wanted,
+    /// Memory of domains on their way to the destination.
+    pub arriving_bytes: u64,
+    /// How long a host may take to answer.
+    pub limit: Duration,
+    /// Whether the source's way to the destination is tried anew although it was found open a moment ago.
+    pub fresh: bool,
+}
+
+/// How long one question took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// Of whom.
+    pub host: String,
+    /// What.
+    pub question: &'static str,
+    /// How long the answer took.
+    pub took_ms: u64,
+}
+
+/// Reads everything about both hosts and the domain, and how long each answer took. A host that does not answer within the limit
+/// is a fact too.
+pub async fn gather(inquiry: &Inquiry<'_>) -> (Facts, Vec<Asked>) {
+    let watch = Stopwatch::default();
+    let facts = inquiry.gather(&watch).await;
+    (facts, watch.read())
+}
+
+/// The same for the way home, after the domain was started anew on the destination: what is needed then is what its definition
+/// for the next start says. None where one of the hosts did not answer on the way there.
+pub async fn gather_way_home(there: &Inquiry<'_>, facts: &Facts) -> Option<(Facts, Vec<Asked>)> {
+    let (source, destination) = (facts.source.known()?, facts.destination.known()?);
+    let domain = after_reboot(facts)?;
+    let watch = Stopwatch::default();
+    let home = Inquiry { source: there.destination, destination: there.source, arriving_bytes: 0, ..*there };
+    let (from, to) = (
+        HostKnowledge::Known(Box::new(HostFacts { shell: None, ..destination.clone() })),
+        HostKnowledge::Known(Box::new(HostFacts { shell: None, ..source.clone() })),
+    );
+    let port = questions::listen(home.destination, home.limit, &watch).await;
+    let mut facts = home.complete(from, to, Some(domain), port.flatten(), &watch).await;
+    // There it is the domain itself that has its name.
+    if let Some(reception) = &mut facts.reception {
+        reception.namesakes.clear();
+    }
+    Some((facts, watch.read()))
+}
+
+/// The domain as it would be after a reboot on the destination.
+fn after_reboot(facts: &Facts) -> Option<DomainFacts> {
+    let mut domain = facts.domain.clone()?;
+    if let Some(next) = domain.next_start.clone() {
+        domain.definition = next;
+    }
+    // What is on the source alone does not go along; snapshots and jobs are dealt with before it leaves.
+    (domain.snapshots, domain.checkpoints, domain.block_jobs) = (Vec::new(), Vec::new(), Vec::new());
+    (domain.sight.job, domain.not_responding) = (false, None);
+    let machine = facts.reception.as_ref().and_then(|reception| reception.machine.as_ref()?.as_ref().ok());
+    let host_model = machine.and_then(|machine| machine.host_model.clone());
+    if domain.definition.cpu.mode.as_deref() == Some("host-model") {
+        domain.definition.cpu.xml.clone_from(&host_model);
+    }
+    domain.host_model = host_model;
+    Some(domain)
+}
+
+impl Inquiry<'_> {
+    async fn gather(&self, watch: &Stopwatch) -> Facts {
+        let (from, to, port) = tokio::join!(
+            self.ask_source(watch),
+            machine(self.destination, self.limit),
+            questions::listen(self.destination, self.limit, watch)
+        );
+        let (source, domain) = match from {
+            Ok((host, domain)) => (HostKnowledge::Known(Box::new(host)), domain),
+            Err(error) => (unreachable(self.source.name(), &error), None),
+        };
+        let destination = match to {
+            Ok(host) => HostKnowledge::Known(Box::new(host)),
+            Err(error) => unreachable(self.destination.name(), &error),
+        };
+        self.complete(source, destination, domain, port.flatten(), watch).await
+    }
+
+    /// Adds to what the two machines and the domain are what follows from that.
+    async fn complete(
+        &self,
+        mut source: HostKnowledge,
+        mut destination: HostKnowledge,
+        domain: Option<DomainFacts>,
+        port: Option<u16>,
+        watch: &Stopwatch,
+    ) -> Facts {
+        let destination_peer_uri = match &destination {
+            HostKnowledge::Known(_) => self.destination.peer_uri(self.source),
+            // One finding is enough for a host that does not answer.
+            HostKnowledge::Unreachable { .. } => Some(String::new()),
+        };
+        let same = matches!((source.known(), destination.known()), (Some(one), Some(other)) if one.uuid == other.uuid);
+        let (mut reception, mut meeting) = (None, None);
+        if let (Some(domain), Some(there), false) = (&domain, destination.known(), same) {
+            let peer = destination_peer_uri.as_deref().and_then(plain_uri);
+            let seen = self.look(domain, peer, &there.hostname, port, watch).await;
+            match seen.reception {
+                Ok(found) => reception = Some(found),
+                Err(error) => destination = unreachable(self.destination.name(), &error),
+            }
+            meeting = Some(seen.meeting);
+            put_shell(&mut source, seen.source_shell);
+            put_shell(&mut destination, seen.destination_shell);
+        }
+        Facts { source, destination, domain, reception, meeting, destination_peer_uri, wanted: self.wanted }
+    }
+
+    async fn ask_source(&self, watch: &Stopwatch) -> Result<(HostFacts, Option<DomainFacts>), HostError> {
+        let host = machine(self.source, self.limit).await?;
+        let uuid = self.domain;
+        let facts = self
+            .source
+            .link()
+            .call_within("facts", self.limit, move |connect| survey::domain_facts(connect, uuid));
+        match watch.time(self.source.name(), "the domain", facts).await {
+            Ok(facts) => Ok((host, Some(facts))),
+            Err(error) if error.is_no_domain() => Ok((host, None)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Everything that can be asked once the domain is known, all at the same time.
+    async fn look(
+        &self,
+        domain: &DomainFacts,
+        peer: Option<LibvirtUri>,
+        hostname: &str,
+        port: Option<u16>,
+        watch: &Stopwatch,
+    ) -> Seen {
+        let (from, to, limit) = (self.source, self.destination, self.limit);
+        // Dropped at the end, or when nobody waits any more: then the marks go.
+        let marks = Marks::new(from, sharing::directories(domain));
+        let (written, marked) = tokio::sync::oneshot::channel();
+        let at_source = async {
+            let marked = marks.write(limit, watch).await;
+            // The other side may have given up.
+            let _ = written.send(());
+            let shell = questions::inspect(from, domain, limit, watch).await;
+            let way = match peer {
+                Some(peer) => from.way_to(peer, hostname, port, limit, self.fresh, watch).await,
+                None => None,
+            };
+            (marked, shell, way)
+        };
+        let at_destination = async {
+            // An error says that the source did not get there; what is found then means nothing, and is not read.
+            let _ = marked.await;
+            let found = marks.find(to, limit, watch).await;
+            let shell = questions::inspect(to, domain, limit, watch).await;
+            let servers = questions::probe_servers(to, &domain.definition, limit, watch).await;
+            (found, shell, servers)
+        };
+        let ((marked, source_shell, way), (found, destination_shell, servers), reception) =
+            tokio::join!(at_source, at_destination, self.ask_destination(domain, watch));
+        marks.remove();
+        let way = way.unwrap_or_default();
+        let sharing = sharing::judge(
+            domain,
+            source_shell.as_ref(),
+            destination_shell.as_ref(),
+            marked.as_ref(),
+            found.as_ref(),
+        );
+        let meeting = Meeting {
+            peer: way.peer,
+            hostname: way.hostname,
+            login: way.login,
+            port: way.port,
+            sharing,
+            servers,
+        };
+        Seen { source_shell, destination_shell, meeting, reception }
+    }
+
+    async fn ask_destination(&self, domain: &DomainFacts, watch: &Stopwatch) -> Result<Reception, HostError> {
+        let asked = survey::Asked { uuid: domain.uuid, definition: domain.definition.clone() };
+        let to = self.destination;
+        let question =
+            to.link().call_within("facts", self.limit, move |connect| survey::reception(connect, &asked));
+        let found = watch.time(to.name(), "what it has for the domain", question).await?;
+        Ok(Reception {
+            occupied: to.occupied(domain.uuid),
+            memory_promised_bytes: to.memory_promised_bytes(),
+            memory_arriving_bytes: self.arriving_bytes,
+            ..found
+        })
+    }
+}
+
+/// What was seen once the domain was known.
+struct Seen {
+    source_shell: Option<ShellFacts>,
+    destination_shell: Option<ShellFacts>,
+    meeting: Meeting,
+    reception: Result<Reception, HostError>,
+}
+
+fn put_shell(host: &mut HostKnowledge, shell: Option<ShellFacts>) {
+    if let HostKnowledge::Known(facts) = host {
+        facts.shell = shell;
+    }
+}
+
+/// A peer URI without its query, which says how to log in and not where.
+fn plain_uri(uri: &str) -> Option<LibvirtUri> {
+    uri.split('?').next()?.parse().ok()
+}
+
+async fn machine(member: &Member, limit: Duration) -> Result<HostFacts, HostError> {
+    let machine = member.known_machine(limit).await?;
+    Ok(HostFacts { name: member.name().to_owned(), ..machine })
+}
+
+impl Member {
+    /// What its other domains use.
+    fn occupied(&self, but: DomainUuid) -> Vec<Occupied> {
+        let of_domain = |(listed, definition): (Listed, Arc<Definition>)| {
+            let writes = |disk: &&Disk| !disk.readonly && !disk.shareable;
+            Occupied {
+                active: listed.state != api::vm::VmState::Shutoff,
+                domain: listed.name,
+                macs: definition.interfaces.iter().map(|interface| interface.mac.clone()).collect(),
+                paths: definition
+                    .disks
+                    .iter()
+                    .filter(writes)
+                    .filter_map(|disk| disk.source.path())
+                    .map(str::to_owned)
+                    .collect(),
+                ports: definition
+                    .graphics
+                    .iter()
+                    .flat_map(|screen| [screen.port, screen.tls_port])
+                    .flatten()
+                    .collect(),
+                title: definition.title.clone(),
+                vsock_cid: definition.vsock_cid,
+                host_devices: definition.host_devices.iter().map(|device| device.describe()).collect(),
+            }
+        };
+        self.definitions().into_iter().filter(|(listed, _)| listed.uuid != but.0).map(of_domain).collect()
+    }
+
+    /// Memory that the domains which run here may take.
+    fn memory_promised_bytes(&self) -> u64 {
+        let running =
+            self.definitions().into_iter().filter(|(listed, _)| listed.state != api::vm::VmState::Shutoff);
+        running.map(|(listed, _)| listed.max_memory_bytes).sum()
+    }
+}
+
+/// The stable code of a failure to reach a host.
+#[must_use]
+pub fn failure_code(failure: ConnectFailure) -> &'static str {
+    match failure {
+        ConnectFailure::Resolve => "host-name-unknown",
+        ConnectFailure::NoRoute => "host-no-route",
+        ConnectFailure::Refused => "host-refused",
+        ConnectFailure::TimedOut => "host-timed-out",
+        ConnectFailure::HostKeyUnknown => "host-key-unknown",
+        ConnectFailure::HostKeyChanged => "host-key-changed",
+        ConnectFailure::Denied => "host-access-denied",
+        ConnectFailure::TlsCertificate => "host-tls-certificate",
+        ConnectFailure::NoLibvirt => "host-no-libvirt",
+        ConnectFailure::NotAnswering => "host-not-answering",
+        ConnectFailure::Other => "host-unreachable",
+    }
+}
+
+fn unreachable(name: &str, error: &HostError) -> HostKnowledge {
+    let failure = failure_of(error);
+    HostKnowledge::Unreachable {
+        name: name.to_owned(),
+        code: failure_code(failure).to_owned(),
+        message: format!("{name}: {}", failure.explanation()),
+        evidence: error.cause(),
+        remedy: failure.remedy().to_owned(),
+    }
+}

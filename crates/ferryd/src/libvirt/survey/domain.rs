@@ -1,0 +1,121 @@
+//! The facts of one domain on its source.
+
+use virt::connect::Connect;
+use virt::domain::Domain;
+use virt_sys as sys;
+
+use super::{Result, unreadable};
+use crate::libvirt::ffi;
+use crate::libvirt::host::sight;
+use crate::libvirt::xml;
+use crate::model::DomainUuid;
+use crate::model::definition::{Definition, Link, Source};
+use crate::model::facts::{BlockJob, DiskImage, DomainFacts, NetworkFacts};
+
+/// The facts of one domain on its source.
+///
+/// # Errors
+/// What libvirt says; `VIR_ERR_NO_DOMAIN` where it is not there.
+pub fn domain_facts(connect: &Connect, uuid: DomainUuid) -> Result<DomainFacts> {
+    let domain = connect.lookup_domain_by_uuid(uuid.0)?;
+    let sight = sight(&domain)?;
+    let definition = xml::definition(&domain.xml_desc(0)?).map_err(unreadable)?;
+    // Without VIR_DOMAIN_XML_SECURE: passwords in it must not reach the database.
+    let persistent_xml =
+        sight.persistent.then(|| domain.xml_desc(sys::VIR_DOMAIN_XML_INACTIVE)).transpose()?;
+    let next_start = persistent_xml.as_deref().map(xml::definition).transpose().map_err(unreadable)?;
+    let active = domain.is_active()?;
+    Ok(DomainFacts {
+        uuid,
+        name: domain.name()?,
+        sight,
+        next_start,
+        persistent_xml,
+        // A driver that has none of these says so by an error: then there are none.
+        snapshots: snapshots(&domain).unwrap_or_default(),
+        checkpoints: ffi::checkpoint_names(&domain).unwrap_or_default(),
+        managed_save: domain.has_managed_save(0).unwrap_or(false),
+        block_jobs: if active { block_jobs(&domain, &definition) } else { Vec::new() },
+        images: images(&domain, &definition),
+        volume_paths: volume_paths(connect, &definition),
+        networks: networks(connect, &definition),
+        host_model: host_model(connect, &definition),
+        not_responding: if active { ffi::control_trouble(&domain).unwrap_or_default() } else { None },
+        disk_errors: if active { ffi::disk_errors(&domain).unwrap_or_default() } else { Vec::new() },
+        definition,
+    })
+}
+
+fn snapshots(domain: &Domain) -> Result<Vec<String>> {
+    let all = domain.list_all_snapshots(0)?;
+    all.iter().map(|snapshot| Ok(snapshot.name()?)).collect()
+}
+
+fn block_jobs(domain: &Domain, definition: &Definition) -> Vec<BlockJob> {
+    let with_medium = definition.disks.iter().filter(|disk| disk.source != Source::Empty);
+    let jobs = with_medium.filter_map(|disk| {
+        let kind = ffi::block_job(domain, &disk.target).ok()??;
+        Some(BlockJob { target: disk.target.clone(), kind })
+    });
+    jobs.collect()
+}
+
+/// What libvirt measures of the images. One that it cannot measure (gone, or on a server that does not answer) is left out; the
+/// checks of storage say what is the matter.
+fn images(domain: &Domain, definition: &Definition) -> Vec<DiskImage> {
+    let with_medium = definition.disks.iter().filter(|disk| disk.source != Source::Empty);
+    let measured = with_medium.filter_map(|disk| {
+        let info = domain.block_info(&disk.target, 0).ok()?;
+        Some(DiskImage {
+            target: disk.target.clone(),
+            capacity_bytes: info.capacity,
+            allocation_bytes: info.allocation,
+            physical_bytes: info.physical,
+        })
+    });
+    measured.collect()
+}
+
+/// Paths of the drives that are volumes; one whose pool or volume is gone is left out.
+fn volume_paths(connect: &Connect, definition: &Definition) -> Vec<(String, String)> {
+    let paths = definition.disks.iter().filter_map(|disk| {
+        let Source::Volume { pool, volume } = &disk.source else { return None };
+        let found =
+            connect.lookup_storage_pool_by_name(pool).ok()?.lookup_storage_vol_by_name(volume).ok()?;
+        Some((disk.target.clone(), found.path().ok()?))
+    });
+    paths.collect()
+}
+
+/// The networks that it is connected to; one that is gone is left out.
+fn networks(connect: &Connect, definition: &Definition) -> Vec<NetworkFacts> {
+    let mut found: Vec<NetworkFacts> = Vec::new();
+    for interface in &definition.interfaces {
+        let Link::Network { name, .. } = &interface.link else { continue };
+        if found.iter().any(|network| network.name == *name) {
+            continue;
+        }
+        let read = connect.lookup_network_by_name(name).and_then(|network| network.xml_desc(0));
+        found.extend(read.ok().and_then(|xml| xml::network(&xml).ok()));
+    }
+    found
+}
+
+/// Asked only where it is of use: of a CPU that is the host's own.
+fn host_model(connect: &Connect, definition: &Definition) -> Option<String> {
+    let mode = definition.cpu.mode.as_deref()?;
+    if !matches!(mode, "host-passthrough" | "maximum" | "host-model") {
+        return None;
+    }
+    let (architecture, machine) = (definition.architecture.as_str(), definition.machine.as_str());
+    let xml = connect
+        .domain_capabilities(
+            definition.emulator.as_deref(),
+            Some(architecture),
+            Some(machine),
+            Some(&definition.domain_type),
+            0,
+        )
+        .ok()?;
+    xml::machine_support(&xml).ok()?.host_model
+}

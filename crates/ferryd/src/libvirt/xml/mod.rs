@@ -1,0 +1,70 @@
+//! What is read out of libvirt's XML. Nothing here fails on XML that holds more than it looks for.
+//!
+//! * [`definition()`] – a domain; [`capabilities()`] – a host; [`machine_support`] – what a host's QEMU offers a domain;
+//!   [`network()`], [`pool()`] – networks and storage pools.
+
+mod capabilities;
+mod definition;
+mod devices;
+mod resources;
+
+use std::str::FromStr;
+
+use roxmltree::{Document, Node};
+
+pub use capabilities::{Capabilities, capabilities, machine_support};
+pub use definition::definition;
+pub use resources::{network, pool};
+
+/// Why libvirt's XML could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum XmlError {
+    /// It is not XML.
+    #[error("libvirt's {what} is not XML")]
+    Syntax {
+        /// Which document.
+        what: &'static str,
+        /// Where.
+        #[source]
+        source: roxmltree::Error,
+    },
+    /// Something it always holds is missing.
+    #[error("libvirt's {what} has no {missing}")]
+    Missing {
+        /// Which document.
+        what: &'static str,
+        /// What is missing.
+        missing: &'static str,
+    },
+}
+
+type Result<T> = std::result::Result<T, XmlError>;
+
+fn parse<'a>(what: &'static str, xml: &'a str) -> Result<Document<'a>> {
+    Document::parse(xml).map_err(|source| XmlError::Syntax { what, source })
+}
+
+fn child<'a, 'i>(node: Node<'a, 'i>, name: &str) -> Option<Node<'a, 'i>> {
+    node.children().find(|child| child.has_tag_name(name))
+}
+
+fn children<'a, 'i>(node: Node<'a, 'i>, name: &'static str) -> impl Iterator<Item = Node<'a, 'i>> {
+    node.children().filter(move |child| child.has_tag_name(name))
+}
+
+fn path<'a, 'i>(node: Node<'a, 'i>, names: &[&str]) -> Option<Node<'a, 'i>> {
+    names.iter().try_fold(node, |node, name| child(node, name))
+}
+
+/// The text of an element, without the space around it; none where it is empty.
+fn text(node: Node<'_, '_>, names: &[&str]) -> Option<String> {
+    path(node, names)?.text().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
+fn attribute(node: Node<'_, '_>, name: &str) -> Option<String> {
+    node.attribute(name).map(str::to_owned)
+}
+
+fn number<T: FromStr>(node: Node<'_, '_>, name: &str) -> Option<T> {
+    node.attribute(name)?.trim().parse().ok()
+}

@@ -1,0 +1,139 @@
+//! What stands against a migration: facts are gathered, every check looks at them, and nothing is changed.
+
+use std::sync::Arc;
+
+use api::preflight::{PreflightRequest, Question, Report, Verdict};
+use api::problem::{Code, Problem};
+use api::task::TaskQuery;
+use api::vm::Vm;
+use futures_util::stream::{self, StreamExt};
+
+use super::{Migrations, bandwidth_fits, name_fits};
+use crate::inventory::facts::{self, Asked, Inquiry};
+use crate::inventory::member::Member;
+use crate::inventory::unknown_host;
+use crate::model::DomainUuid;
+use crate::model::facts::{Facts, Wanted};
+use crate::preflight;
+
+/// Destinations that are asked at the same time when all registered hosts are.
+const AT_ONCE: usize = 16;
+
+impl Migrations {
+    /// Everything that stands against moving a virtual machine: to one host, or to each that is registered, the best first.
+    ///
+    /// # Errors
+    /// A problem document where the request makes no sense. A host that does not answer is a finding, and no error.
+    pub async fn check(&self, request: &PreflightRequest) -> Result<Vec<Report>, Problem> {
+        name_fits("vm", &request.vm)?;
+        request.destination.as_ref().map(|name| name_fits("destination", name)).transpose()?;
+        bandwidth_fits(request.bandwidth_mib_s)?;
+        let vm = self.find(&request.vm, request.source.as_deref()).await?;
+        let source = self.member(&vm.host)?;
+        let destinations = match &request.destination {
+            Some(name) => vec![self.member(name)?],
+            None => self.fleet.members().into_iter().filter(|member| member.name() != vm.host).collect(),
+        };
+        let reports = stream::iter(destinations)
+            .map(|destination| self.report(request, &vm, source.clone(), destination))
+            .buffer_unordered(AT_ONCE);
+        let mut reports = reports.collect::<Vec<_>>().await.into_iter().collect::<Result<Vec<_>, _>>()?;
+        reports.sort_by_cached_key(rank);
+        Ok(reports)
+    }
+
+    async fn report(
+        &self,
+        request: &PreflightRequest,
+        vm: &Vm,
+        source: Arc<Member>,
+        destination: Arc<Member>,
+    ) -> Result<Report, Problem> {
+        let wanted = Wanted { tunnelled: request.secure, bandwidth_mib_s: request.bandwidth_mib_s };
+        let inquiry = self.inquiry(vm, &source, &destination, wanted, true).await?;
+        let began = std::time::Instant::now();
+        let (facts, asked) = facts::gather(&inquiry).await;
+        let mut report = described(vm, &facts, asked, began);
+        ignore(&mut report, &request.ignore)?;
+        if request.come_back && facts.domain.is_some() {
+            let began = std::time::Instant::now();
+            if let Some((facts, asked)) = facts::gather_way_home(&inquiry, &facts).await {
+                let mut home = described(vm, &facts, asked, began);
+                ignore(&mut home, &request.ignore)?;
+                report.come_back = Some(Box::new(home));
+            }
+        }
+        Ok(report)
+    }
+
+    /// What is to be found out for one destination. `fresh`: nothing that was found a moment ago will do.
+    pub(super) async fn inquiry<'a>(
+        &self,
+        vm: &Vm,
+        source: &'a Member,
+        destination: &'a Member,
+        wanted: Wanted,
+        fresh: bool,
+    ) -> Result<Inquiry<'a>, Problem> {
+        let arriving_bytes = self.arriving_bytes(destination.name(), DomainUuid(vm.uuid)).await?;
+        let (domain, limit) = (DomainUuid(vm.uuid), self.limit);
+        Ok(Inquiry { source, destination, domain, wanted, arriving_bytes, limit, fresh })
+    }
+
+    /// Memory of other virtual machines on their way to a host.
+    async fn arriving_bytes(&self, destination: &str, but: DomainUuid) -> Result<u64, Problem> {
+        let active = TaskQuery { active: Some(true), ..TaskQuery::default() };
+        let tasks = self.store.tasks(&active, u32::MAX).await.map_err(Problem::from)?;
+        let on_its_way = tasks.iter().filter(|task| task.destination == destination && task.vm_uuid != but.0);
+        let memory = on_its_way
+            .filter_map(|task| self.fleet.find_vm(&task.vm_uuid.to_string(), Some(&task.source)).ok());
+        Ok(memory.map(|vm| vm.max_memory_bytes).sum())
+    }
+
+    pub(super) fn member(&self, name: &str) -> Result<Arc<Member>, Problem> {
+        self.fleet.member(name).ok_or_else(|| unknown_host(name))
+    }
+}
+
+/// Which report comes first: what can be done, what has the fewest things against it, what has the most room.
+fn rank(report: &Report) -> (Verdict, Vec<usize>, std::cmp::Reverse<u64>, String) {
+    use api::finding::Severity;
+    let count = |severity| report.findings.iter().filter(|finding| finding.severity == severity).count();
+    let counts = [Severity::Blocker, Severity::Warning, Severity::Note].map(count).to_vec();
+    let room = std::cmp::Reverse(report.memory_available_bytes.unwrap_or(0));
+    (report.verdict, counts, room, report.destination.clone())
+}
+
+fn described(vm: &Vm, facts: &Facts, asked: Vec<Asked>, began: std::time::Instant) -> Report {
+    let findings = preflight::check(facts);
+    let questions = asked.into_iter().map(|asked| Question {
+        host: asked.host,
+        question: asked.question.to_owned(),
+        took_ms: asked.took_ms,
+    });
+    Report {
+        vm: vm.name.clone(),
+        vm_uuid: vm.uuid,
+        source: facts.source.name().to_owned(),
+        destination: facts.destination.name().to_owned(),
+        verdict: if preflight::forbids(&findings) { Verdict::NoGo } else { Verdict::Go },
+        findings,
+        memory_available_bytes: facts.destination.shell().and_then(|shell| shell.memory_available_bytes),
+        took_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+        questions: questions.collect(),
+        come_back: None,
+    }
+}
+
+/// Leaves out what the request names. In a mere check a blocker stays where it is.
+fn ignore(report: &mut Report, codes: &[String]) -> Result<(), Problem> {
+    preflight::ignore(&mut report.findings, codes).map_err(|code| not_to_be_ignored(&code))
+}
+
+/// The problem of a request to ignore what would fail or do harm.
+pub(super) fn not_to_be_ignored(code: &str) -> Problem {
+    let detail = format!(
+        "{code} is a blocker: the migration would fail or do harm. Only warnings and notes can be ignored."
+    );
+    Problem::new(Code::BadValue, detail).field("ignore")
+}

@@ -1,0 +1,71 @@
+//! The facts that checks and plan are made from: read once, then only looked at.
+//!
+//! * [`host`] – a machine; [`domain`] – the domain on its source; [`reception`] – what the destination has for it;
+//!   [`meeting`] – how the two machines reach each other.
+//!
+//! What could not be found out is a fact too: it is `None`, and the check that wanted it says so where it matters.
+
+pub mod domain;
+pub mod host;
+pub mod meeting;
+pub mod reception;
+
+pub use domain::{BlockJob, DiskImage, DomainFacts};
+pub use host::{
+    BridgeFacts, HostFacts, HostKnowledge, NumaNode, PathFacts, PathKind, ShellFacts, is_networked, version,
+};
+pub use meeting::{Login, Meeting, PortProbe, Resolved, ServerProbe, Sharing};
+pub use reception::{CpuVerdict, MachineSupport, Namesake, NetworkFacts, Occupied, PoolFacts, Reception};
+
+use super::DomainUuid;
+
+/// All facts of one migration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Facts {
+    /// The source.
+    pub source: HostKnowledge,
+    /// The destination.
+    pub destination: HostKnowledge,
+    /// The domain; none when the source does not have it any more or does not answer.
+    pub domain: Option<DomainFacts>,
+    /// What the destination has for it; none when that does not answer.
+    pub reception: Option<Reception>,
+    /// How the two machines reach each other; none when it was not asked.
+    pub meeting: Option<Meeting>,
+    /// Whether the source's libvirt has an address to reach the destination by.
+    pub destination_peer_uri: Option<String>,
+    /// How it is asked to be sent.
+    pub wanted: Wanted,
+}
+
+/// What of a request the checks look at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Through libvirt's own connection.
+    pub tunnelled: bool,
+    /// With this limit of the bandwidth.
+    pub bandwidth_mib_s: Option<u64>,
+}
+
+impl Facts {
+    /// The domain and both machines, where all of them are known: what most checks need.
+    #[must_use]
+    pub fn all(&self) -> Option<(&HostFacts, &HostFacts, &DomainFacts)> {
+        Some((self.source.known()?, self.destination.known()?, self.domain.as_ref()?))
+    }
+
+    /// Source and destination are one machine.
+    #[must_use]
+    pub fn same_machine(&self) -> bool {
+        match (self.source.known(), self.destination.known()) {
+            (Some(source), Some(destination)) => source.uuid == destination.uuid,
+            _ => false,
+        }
+    }
+
+    /// The UUID of the domain, where it is known.
+    #[must_use]
+    pub fn domain_uuid(&self) -> Option<DomainUuid> {
+        self.domain.as_ref().map(|domain| domain.uuid)
+    }
+}

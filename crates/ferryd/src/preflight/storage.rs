@@ -1,0 +1,445 @@
+//! The domain's drives: is their data where the destination sees it, and only there.
+
+use api::finding::{Finding, Remedy};
+
+use super::say::{advice, blocker, command, note, shell_word, size, warning};
+use crate::model::definition::{Disk, Drive, NetworkHost, Source};
+use crate::model::facts::{DomainFacts, Facts, HostFacts, PathFacts, Sharing};
+
+/// Drives whose data must be there: what is copied or shared, and not a medium that can be taken out.
+fn disks(domain: &DomainFacts) -> impl Iterator<Item = &Disk> {
+    domain.definition.disks.iter().filter(|disk| matches!(disk.drive, Drive::Disk | Drive::Lun))
+}
+
+/// The path that libvirt uses for a drive: its own, or that of its volume.
+fn path_of<'a>(domain: &'a DomainFacts, disk: &'a Disk) -> Option<&'a str> {
+    disk.source.path().or_else(|| domain.volume_path(&disk.target))
+}
+
+/// The source can read its own images.
+pub(super) fn sources(facts: &Facts, findings: &mut Vec<Finding>) {
+    let (Some(source), Some(domain), Some(shell)) =
+        (facts.source.known(), &facts.domain, facts.source.shell())
+    else {
+        return;
+    };
+    for disk in &domain.definition.disks {
+        let Some(path) = path_of(domain, disk) else { continue };
+        if shell.path(path).is_some_and(|found| !found.exists()) {
+            findings.push(blocker(
+                "disk-source-missing",
+                &disk.target,
+                format!("The image of {} is not where {} says any more.", disk.target, domain.name),
+                format!("{path} is not on {}", source.name),
+                advice("Bring the file back to its path (a running QEMU still has it open: virsh blockcopy saves it elsewhere)."),
+            ));
+        }
+    }
+}
+
+/// Each disk's data, and that of the images below it, is one and the same on both hosts: proven, where that can be.
+pub(super) fn shared(facts: &Facts, findings: &mut Vec<Finding>) {
+    let (Some((source, destination, domain)), Some(meeting)) = (facts.all(), &facts.meeting) else { return };
+    let of = |path: &str| meeting.sharing.iter().find(|(of, _)| of == path).map(|(_, sharing)| sharing);
+    for disk in disks(domain) {
+        let Some(path) = path_of(domain, disk) else { continue };
+        if let Some(sharing) = of(path) {
+            findings.extend(judge(facts, source, destination, domain, disk, path, sharing));
+        }
+        for below in disk.backing.iter().filter_map(|backing| backing.source.path()) {
+            let Some(Sharing::Missing | Sharing::Different(_)) = of(below) else { continue };
+            // The disk itself says it already.
+            if matches!(of(path), Some(Sharing::Missing | Sharing::Different(_))) {
+                continue;
+            }
+            findings.push(blocker(
+                "backing-missing",
+                &disk.target,
+                format!(
+                    "Below the image of {} lies another one that {} does not have.",
+                    disk.target, destination.name
+                ),
+                format!("{below} on {}: {}", destination.name, seen(of(below))),
+                copy_remedy(source, destination, below),
+            ));
+        }
+    }
+}
+
+fn seen(sharing: Option<&Sharing>) -> String {
+    match sharing {
+        Some(Sharing::Different(what)) => what.clone(),
+        Some(Sharing::Missing) => "nothing is there".to_owned(),
+        Some(Sharing::Shared(how)) => how.clone(),
+        Some(Sharing::Unknown(why)) => why.clone(),
+        None => "not asked".to_owned(),
+    }
+}
+
+/// A read-only image may as well be a copy.
+fn copy_remedy(source: &HostFacts, destination: &HostFacts, path: &str) -> Option<Remedy> {
+    let word = shell_word(path);
+    command(
+        "Put the storage where both hosts see it; or, of an image that is only read, bring a copy over.",
+        format!("scp -p {word} {}:{word}", shell_word(&destination.hostname)),
+        Some(&source.name),
+    )
+}
+
+fn judge(
+    facts: &Facts,
+    source: &HostFacts,
+    destination: &HostFacts,
+    domain: &DomainFacts,
+    disk: &Disk,
+    path: &str,
+    sharing: &Sharing,
+) -> Option<Finding> {
+    let (target, name) = (&disk.target, &destination.name);
+    // What nobody writes to may lie on both hosts as two copies; whether they are equal is the administrator's.
+    let only_read = disk.readonly;
+    let here = facts.source.shell().and_then(|shell| shell.path(path));
+    match sharing {
+        Sharing::Shared(how) => libvirt_does_not_know(domain, disk, here).then(|| {
+            note(
+                "sharing-proven",
+                target,
+                format!("libvirt does not know the file system of {target} as shared; Ferry has proven that it is, and tells libvirt so (virsh migrate --unsafe)."),
+                format!("{path}: {how}"),
+            )
+        }),
+        Sharing::Missing if only_read => Some(blocker(
+            "disk-missing",
+            target,
+            format!("{name} does not have {target} of {}, which is only read.", domain.name),
+            format!("{path}: nothing is there"),
+            copy_remedy(source, destination, path),
+        )),
+        Sharing::Different(_) if only_read => None,
+        Sharing::Missing | Sharing::Different(_) => {
+            let cost = domain.image(target).map(|image| {
+                format!("{} to copy, of {}", size(image.allocation_bytes), size(image.capacity_bytes))
+            });
+            let mut finding = blocker(
+                "disk-not-shared",
+                target,
+                format!("{target} of {} is not on storage that both hosts see, and nothing copies it.", domain.name),
+                format!("{path} on {name}: {}", seen(Some(sharing))),
+                advice("Put the image on storage that both hosts see by the same path."),
+            );
+            finding.cost = cost;
+            Some(finding)
+        }
+        Sharing::Unknown(why) => Some(warning(
+            "sharing-unproven",
+            target,
+            format!("Whether {target} of {} is the same on both hosts could not be proven.", domain.name),
+            format!("{path}: {why}"),
+            advice("Make sure of it yourself. libvirt refuses local files, but takes a block device of the same path for the same device."),
+        )),
+    }
+}
+
+/// libvirt takes a file for shared by the type of its file system alone (`virFileIsSharedFS`); block devices it never asks.
+fn libvirt_does_not_know(domain: &DomainFacts, disk: &Disk, here: Option<&PathFacts>) -> bool {
+    let is_file = matches!(disk.source, Source::File(_)) || domain.volume_path(&disk.target).is_some();
+    is_file && !disk.readonly && here.is_some_and(|here| !crate::model::facts::is_networked(&here.filesystem))
+}
+
+/// Whether libvirt must be told that the disks are shared, because it does not know their file system for that, and may be told,
+/// because every one of them was proven to be.
+#[must_use]
+pub fn sharing_proven(facts: &Facts) -> bool {
+    let (Some(domain), Some(meeting)) = (&facts.domain, &facts.meeting) else { return false };
+    let mut needed = false;
+    for disk in disks(domain).filter(|disk| !disk.readonly) {
+        let Some(path) = path_of(domain, disk) else { continue };
+        let proven =
+            meeting.sharing.iter().any(|(of, sharing)| of == path && matches!(sharing, Sharing::Shared(_)));
+        if !proven {
+            return false;
+        }
+        let here = facts.source.shell().and_then(|shell| shell.path(path));
+        needed |= libvirt_does_not_know(domain, disk, here);
+    }
+    needed
+}
+
+/// The destination reaches the servers of images on the network, and they are the same servers.
+pub(super) fn servers(facts: &Facts, findings: &mut Vec<Finding>) {
+    let (Some((_, destination, domain)), Some(meeting)) = (facts.all(), &facts.meeting) else { return };
+    for disk in &domain.definition.disks {
+        let sources = std::iter::once(&disk.source).chain(disk.backing.iter().map(|backing| &backing.source));
+        for network in sources.filter_map(|source| match source {
+            Source::Network(network) => Some(network),
+            _ => None,
+        }) {
+            let what = network.describe();
+            for host in &network.hosts {
+                let NetworkHost::Tcp { name, port } = host else {
+                    findings.extend(local_socket(facts, destination, domain, disk, host));
+                    continue;
+                };
+                if is_loopback(name) {
+                    findings.push(blocker(
+                        "disk-server-local",
+                        &disk.target,
+                        format!(
+                            "The server of {} is its own host: on {} that would be another one.",
+                            disk.target, destination.name
+                        ),
+                        what.clone(),
+                        advice("Name the server by an address that means the same on every host."),
+                    ));
+                    continue;
+                }
+                let probed = meeting
+                    .servers
+                    .iter()
+                    .find(|probe| probe.server == *name && port.is_none_or(|port| port == probe.port));
+                if let Some(Err(why)) = probed.map(|probe| &probe.reached) {
+                    findings.push(blocker(
+                        "disk-server-unreachable",
+                        &disk.target,
+                        format!("{} does not reach the server of {}.", destination.name, disk.target),
+                        format!("{what}: {why}"),
+                        advice("Let the destination reach the server: its name there, routes, firewalls, and what the server itself allows."),
+                    ));
+                }
+            }
+        }
+    }
+}
+
+fn local_socket(
+    facts: &Facts,
+    destination: &HostFacts,
+    domain: &DomainFacts,
+    disk: &Disk,
+    host: &NetworkHost,
+) -> Option<Finding> {
+    let NetworkHost::Unix(path) = host else { return None };
+    let there = facts.destination.shell()?.path(path)?.exists();
+    (!there).then(|| {
+        blocker(
+            "disk-socket-missing",
+            &disk.target,
+            format!("{} of {} is reached by a socket that {} does not have.", disk.target, domain.name, destination.name),
+            format!("{path} is not there"),
+            advice("Start what serves the image on the destination, too, and make sure that it is the same image."),
+        )
+    })
+}
+
+fn is_loopback(name: &str) -> bool {
+    name == "localhost" || name == "::1" || name.starts_with("127.")
+}
+
+/// Pools that drives name are there and active.
+pub(super) fn pools(facts: &Facts, findings: &mut Vec<Finding>) {
+    let (Some((_, destination, domain)), Some(reception)) = (facts.all(), &facts.reception) else { return };
+    let name = &destination.name;
+    for disk in &domain.definition.disks {
+        let Source::Volume { pool, volume } = &disk.source else { continue };
+        let word = shell_word(pool);
+        match reception.pools.iter().find(|known| known.name == *pool) {
+            None => findings.push(blocker(
+                "pool-missing",
+                pool,
+                format!("{name} has no storage pool {pool}, which {} of {} is in.", disk.target, domain.name),
+                format!("volume {volume}; pools of {name}: {}", names(reception.pools.iter().map(|known| known.name.as_str()))),
+                advice("Define the same pool there, over the same storage (virsh pool-dumpxml on the source, pool-define on the destination)."),
+            )),
+            Some(known) if !known.active => findings.push(blocker(
+                "pool-inactive",
+                pool,
+                format!("The storage pool {pool} of {name} is not active."),
+                format!("{} of {} is its volume {volume}", disk.target, domain.name),
+                command("Start it.", format!("virsh pool-start {word}"), Some(name)),
+            )),
+            Some(_) => {}
+        }
+    }
+}
+
+pub(super) fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let all: Vec<&str> = names.collect();
+    if all.is_empty() { "none".to_owned() } else { all.join(", ") }
+}
+
+/// CD-ROMs and floppies that are in their drives are on the destination, too.
+pub(super) fn media(facts: &Facts, findings: &mut Vec<Finding>) {
+    let (Some((source, destination, domain)), Some(shell)) = (facts.all(), facts.destination.shell()) else {
+        return;
+    };
+    let drives =
+        domain.definition.disks.iter().filter(|disk| matches!(disk.drive, Drive::Cdrom | Drive::Floppy));
+    for disk in drives {
+        let Some(path) = path_of(domain, disk) else { continue };
+        if shell.path(path).is_none_or(|found| found.exists()) {
+            continue;
+        }
+        let evidence = format!("{path} is not on {}", destination.name);
+        // libvirt drops such a medium by itself (`startupPolicy`).
+        if matches!(disk.startup_policy.as_deref(), Some("optional" | "requisite")) {
+            findings.push(note(
+                "medium-dropped",
+                &disk.target,
+                format!(
+                    "The medium in {} of {} is not on {}: the drive will be empty there.",
+                    disk.target, domain.name, destination.name
+                ),
+                evidence,
+            ));
+            continue;
+        }
+        findings.push(blocker(
+            "medium-missing",
+            &disk.target,
+            format!("The medium in {} of {} is not on {}.", disk.target, domain.name, destination.name),
+            evidence,
+            command(
+                "Take it out of the drive (or bring the file over).",
+                format!(
+                    "virsh change-media {} {} --eject --force --live",
+                    shell_word(&domain.name),
+                    shell_word(&disk.target)
+                ),
+                Some(&source.name),
+            ),
+        ));
+    }
+}
+
+/// Secrets that drives need are there.
+pub(super) fn secrets(facts: &Facts, findings: &mut Vec<Finding>) {
+    use crate::model::definition::SecretReference;
+    let (Some((_, destination, domain)), Some(reception)) = (facts.all(), &facts.reception) else { return };
+    for secret in &reception.secrets_missing {
+        let what = match secret {
+            SecretReference::Uuid(uuid) => uuid.to_string(),
+            SecretReference::Usage(usage) => format!("with usage {usage}"),
+        };
+        let needing: Vec<&str> = disks(domain)
+            .filter(|disk| disk.secrets.iter().any(|used| used.reference == *secret))
+            .map(|disk| disk.target.as_str())
+            .collect();
+        findings.push(blocker(
+            "secret-missing",
+            &needing.join(", "),
+            format!("{} does not have the secret that {} of {} needs.", destination.name, if needing.is_empty() { "the TPM".to_owned() } else { needing.join(", ") }, domain.name),
+            format!("secret {what}"),
+            advice("Define it there with the same UUID and value (virsh secret-dumpxml on the source; secret-define and secret-set-value on the destination)."),
+        ));
+    }
+}
+
+/// Kinds of drives that cannot move.
+pub(super) fn kinds(facts: &Facts, findings: &mut Vec<Finding>) {
+    let Some(domain) = &facts.domain else { return };
+    for disk in &domain.definition.disks {
+        let target = &disk.target;
+        if disk.transient && domain.is_active() {
+            findings.push(blocker(
+                "disk-transient",
+                target,
+                format!(
+                    "What is written to {target} of {} goes when it ends: libvirt does not move such a disk.",
+                    domain.name
+                ),
+                "transient".to_owned(),
+                advice("Make the disk an ordinary one, or move it after it was shut down."),
+            ));
+        }
+        if let Source::Other(kind) = &disk.source {
+            findings.push(blocker(
+                "disk-of-host",
+                target,
+                format!(
+                    "{target} of {} is a device of its host ({kind}), which cannot move with it.",
+                    domain.name
+                ),
+                format!("disk type {kind}"),
+                advice("Detach it (virsh detach-disk), move, and attach one of the destination's."),
+            ));
+        }
+        if disk.reservations {
+            findings.push(warning(
+                "disk-reservations",
+                target,
+                format!("{target} of {} holds SCSI reservations through a helper of its host (qemu-pr-helper).", domain.name),
+                "persistent reservations".to_owned(),
+                advice("Make sure that the helper runs on the destination, and that the reservation is not tied to the source's path."),
+            ));
+        }
+    }
+}
+
+/// Nobody else on the destination writes to the same images.
+pub(super) fn in_use(facts: &Facts, findings: &mut Vec<Finding>) {
+    let (Some((_, destination, domain)), Some(reception), Some(meeting)) =
+        (facts.all(), &facts.reception, &facts.meeting)
+    else {
+        return;
+    };
+    for disk in disks(domain).filter(|disk| !disk.shareable && !disk.readonly) {
+        let Some(path) = path_of(domain, disk) else { continue };
+        // Another file of the same path is another finding.
+        let apart = meeting
+            .sharing
+            .iter()
+            .any(|(of, sharing)| of == path && matches!(sharing, Sharing::Different(_) | Sharing::Missing));
+        for other in
+            reception.occupied.iter().filter(|other| !apart && other.paths.iter().any(|used| used == path))
+        {
+            let evidence = format!("{} on {} has {path}, too", other.domain, destination.name);
+            let message = format!(
+                "{} of {} is a disk of {} on {}, too.",
+                disk.target, domain.name, other.domain, destination.name
+            );
+            findings.push(if other.active {
+                blocker(
+                    "disk-in-use",
+                    &disk.target,
+                    message,
+                    evidence,
+                    command(
+                        "Stop the other one, or detach the disk there.",
+                        format!(
+                            "virsh detach-disk {} {} --live",
+                            shell_word(&other.domain),
+                            shell_word(path)
+                        ),
+                        Some(&destination.name),
+                    ),
+                )
+            } else {
+                warning(
+                    "disk-in-use",
+                    &disk.target,
+                    format!("{message} Both must never run."),
+                    evidence,
+                    advice("Detach the disk from the other one."),
+                )
+            });
+        }
+    }
+}
+
+/// The drives work.
+pub(super) fn errors(facts: &Facts, findings: &mut Vec<Finding>) {
+    let (Some(source), Some(domain)) = (facts.source.known(), &facts.domain) else { return };
+    for (target, error) in &domain.disk_errors {
+        findings.push(warning(
+            "disk-errors",
+            target,
+            format!("Reading or writing {target} of {} has failed.", domain.name),
+            error.clone(),
+            command(
+                "See which, and mend the storage first.",
+                format!("virsh domblkerror {}", shell_word(&domain.name)),
+                Some(&source.name),
+            ),
+        ));
+    }
+}

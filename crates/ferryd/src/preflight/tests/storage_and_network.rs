@@ -1,0 +1,171 @@
+use super::*;
+use crate::model::definition::{Backing, Drive, NetworkHost, NetworkSource, SecretReference, SecretUse};
+use crate::model::facts::{Occupied, PoolFacts, ServerProbe};
+use Severity::{Blocker, Note, Warning};
+
+fn sharing(facts: &mut Facts, sharing: Sharing) {
+    meeting(facts).sharing = vec![(IMAGE.to_owned(), sharing)];
+}
+
+fn nbd(facts: &mut Facts, host: NetworkHost) {
+    let source = NetworkSource { protocol: "nbd".to_owned(), name: "web1".to_owned(), hosts: vec![host] };
+    disk(facts).source = Source::Network(source);
+}
+
+fn cdrom(facts: &mut Facts) -> &mut Disk {
+    missing_there(facts, "/iso/debian.iso");
+    defined(facts).disks.push(Disk {
+        target: "sda".to_owned(),
+        drive: Drive::Cdrom,
+        readonly: true,
+        source: Source::File("/iso/debian.iso".to_owned()),
+        ..Disk::default()
+    });
+    defined(facts).disks.last_mut().unwrap()
+}
+
+fn other(facts: &mut Facts, active: bool) -> &mut Occupied {
+    reception(facts).occupied.push(Occupied { domain: "old1".to_owned(), active, ..Occupied::default() });
+    reception(facts).occupied.last_mut().unwrap()
+}
+
+#[test]
+fn of_its_drives() {
+    assert_found(&[
+        ("disk-not-shared", Blocker, |facts| sharing(facts, Sharing::Missing)),
+        ("disk-not-shared", Blocker, |facts| sharing(facts, Sharing::Different("another file".to_owned()))),
+        ("sharing-unproven", Warning, |facts| sharing(facts, Sharing::Unknown("read-only".to_owned()))),
+        ("sharing-proven", Note, |facts| {
+            source(facts).shell.as_mut().unwrap().paths.insert(IMAGE.to_owned(), file("ext4"));
+        }),
+        ("disk-missing", Blocker, |facts| {
+            disk(facts).readonly = true;
+            sharing(facts, Sharing::Missing);
+        }),
+        ("backing-missing", Blocker, |facts| {
+            let source = Source::File("/images/base.raw".to_owned());
+            disk(facts).backing = vec![Backing { source, format: None }];
+            meeting(facts).sharing.push(("/images/base.raw".to_owned(), Sharing::Missing));
+        }),
+        ("disk-source-missing", Blocker, |facts| {
+            source(facts).shell.as_mut().unwrap().paths.insert(IMAGE.to_owned(), PathFacts::default());
+            meeting(facts).sharing.clear();
+        }),
+        ("disk-server-unreachable", Blocker, |facts| {
+            nbd(facts, NetworkHost::Tcp { name: "store".to_owned(), port: Some(10809) });
+            let (server, reached) = ("store".to_owned(), Err("10.0.0.9: refused".to_owned()));
+            meeting(facts).servers = vec![ServerProbe { server, port: 10809, reached }];
+        }),
+        ("disk-server-local", Blocker, |facts| {
+            nbd(facts, NetworkHost::Tcp { name: "localhost".to_owned(), port: None });
+        }),
+        ("disk-socket-missing", Blocker, |facts| {
+            nbd(facts, NetworkHost::Unix("/run/nbd.sock".to_owned()));
+            missing_there(facts, "/run/nbd.sock");
+        }),
+        ("pool-missing", Blocker, |facts| {
+            disk(facts).source = Source::Volume { pool: "fast".to_owned(), volume: "web1".to_owned() };
+        }),
+        ("pool-inactive", Blocker, |facts| {
+            disk(facts).source = Source::Volume { pool: "fast".to_owned(), volume: "web1".to_owned() };
+            let pool = PoolFacts { name: "fast".to_owned(), active: false, ..PoolFacts::default() };
+            reception(facts).pools = vec![pool];
+        }),
+        ("medium-missing", Blocker, |facts| cdrom(facts).startup_policy = None),
+        ("medium-dropped", Note, |facts| cdrom(facts).startup_policy = Some("optional".to_owned())),
+        ("secret-missing", Blocker, |facts| {
+            let reference = SecretReference::Uuid(Uuid::from_u128(9));
+            disk(facts).secrets =
+                vec![SecretUse { kind: "passphrase".to_owned(), reference: reference.clone() }];
+            reception(facts).secrets_missing = vec![reference];
+        }),
+        ("disk-transient", Blocker, |facts| disk(facts).transient = true),
+        ("disk-of-host", Blocker, |facts| disk(facts).source = Source::Other("nvme".to_owned())),
+        ("disk-reservations", Warning, |facts| disk(facts).reservations = true),
+        ("disk-in-use", Blocker, |facts| other(facts, true).paths = vec![IMAGE.to_owned()]),
+        ("disk-in-use", Warning, |facts| other(facts, false).paths = vec![IMAGE.to_owned()]),
+        ("disk-errors", Warning, |facts| {
+            domain(facts).disk_errors = vec![("vda".to_owned(), "no space".to_owned())];
+        }),
+    ]);
+}
+
+#[test]
+fn a_volume_is_judged_by_its_path() {
+    let mut facts = good();
+    disk(&mut facts).source = Source::Volume { pool: "fast".to_owned(), volume: "web1".to_owned() };
+    let pool = PoolFacts { name: "fast".to_owned(), active: true, ..PoolFacts::default() };
+    reception(&mut facts).pools = vec![pool];
+    domain(&mut facts).volume_paths = vec![("vda".to_owned(), IMAGE.to_owned())];
+    assert_eq!(check(&facts), []);
+    sharing(&mut facts, Sharing::Missing);
+    assert_eq!(codes(&facts), ["disk-not-shared"]);
+}
+
+#[test]
+fn what_is_only_read_may_be_a_copy() {
+    let mut facts = good();
+    disk(&mut facts).readonly = true;
+    sharing(&mut facts, Sharing::Different("another file".to_owned()));
+    assert_eq!(check(&facts), []);
+}
+
+#[test]
+fn libvirt_is_told_only_what_was_proven_of_every_disk() {
+    let mut facts = good();
+    assert!(!sharing_proven(&facts), "libvirt knows NFS by itself");
+    source(&mut facts).shell.as_mut().unwrap().paths.insert(IMAGE.to_owned(), file("ext4"));
+    assert!(sharing_proven(&facts));
+    let second = Disk { target: "vdb".to_owned(), source: Source::File("/b".to_owned()), ..Disk::default() };
+    defined(&mut facts).disks.push(second);
+    assert!(!sharing_proven(&facts));
+}
+
+fn on_network(facts: &mut Facts, name: &str, portgroup: Option<&str>) {
+    defined(facts).interfaces[0].link =
+        Link::Network { name: name.to_owned(), portgroup: portgroup.map(str::to_owned) };
+    let lan = NetworkFacts {
+        name: "lan".to_owned(),
+        forward: Some("bridge".to_owned()),
+        ..NetworkFacts::default()
+    };
+    domain(facts).networks = vec![lan];
+}
+
+#[test]
+fn of_its_interfaces() {
+    assert_found(&[
+        ("network-missing", Blocker, |facts| on_network(facts, "dmz", None)),
+        ("network-inactive", Blocker, |facts| {
+            on_network(facts, "lan", None);
+            reception(facts).networks[0].active = false;
+        }),
+        ("portgroup-missing", Warning, |facts| on_network(facts, "lan", Some("office"))),
+        ("network-differs", Warning, |facts| {
+            on_network(facts, "lan", None);
+            reception(facts).networks[0].forward = Some("nat".to_owned());
+        }),
+        ("network-private", Note, |facts| {
+            on_network(facts, "lan", None);
+            domain(facts).networks[0].forward = Some("nat".to_owned());
+            reception(facts).networks[0].forward = Some("nat".to_owned());
+        }),
+        ("bridge-missing", Blocker, |facts| {
+            defined(facts).interfaces[0].link = Link::Bridge("br7".to_owned());
+        }),
+        ("bridge-of-other-kind", Blocker, |facts| {
+            defined(facts).interfaces[0].virtual_port = Some("openvswitch".to_owned());
+        }),
+        ("interface-missing", Blocker, |facts| {
+            defined(facts).interfaces[0].link = Link::Direct("eth7".to_owned());
+        }),
+        ("vhost-user-socket-missing", Blocker, |facts| {
+            defined(facts).interfaces[0].link = Link::VhostUser("/run/vhost.sock".to_owned());
+            missing_there(facts, "/run/vhost.sock");
+        }),
+        ("filter-missing", Blocker, |facts| reception(facts).filters_missing = vec!["no-spoof".to_owned()]),
+        ("mac-taken", Warning, |facts| other(facts, true).macs = vec![MAC.to_owned()]),
+        ("mac-taken", Note, |facts| other(facts, false).macs = vec![MAC.to_owned()]),
+        ("mtu-smaller", Warning, |facts| defined(facts).interfaces[0].mtu = Some(9000)),
+    ]);
+}
