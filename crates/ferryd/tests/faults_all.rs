@@ -45,20 +45,23 @@ mod live {
         source_power_off: SourcePowerOff at t1 T1, t2 T2, t3 T3, t4 T4, t5 T5, t6 T6, t7 T7;
         cancel: Cancel at t0 T0, t1 T1, t2 T2, t3 T3, t4 T4, t5 T5, t6 T6, t7 T7;
         source_defined_again: SourceDefinedAgain at t7 T7;
+        removed_from_destination: RemovedFromDestination at t7 T7;
+        source_libvirtd_and_destination_qemu_killed: SourceDaemonAndDestinationQemuKilled at t3 T3, t4 T4;
     }
 }
 
-/// Through libvirt's own connection. (T4 is told by the connection between the QEMUs, of which there is none here.)
+/// Through libvirt's own connection. (T4 is told by the connection between the QEMUs, of which there is none here; and what would
+/// hold the answers of T5 and T6 holds the memory too, which goes the same way.)
 mod secure {
     use super::*;
 
     matrix! { secure;
         control: None at t2 T2, t3 T3, t7 T7;
-        controller_killed: ControllerKilled at t2 T2, t3 T3, t5 T5, t7 T7;
-        connection_between_hosts_dropped: LinkBetweenDropped at t2 T2, t3 T3, t5 T5;
-        source_libvirtd_killed: SourceDaemonKilled at t2 T2, t3 T3, t6 T6;
-        destination_libvirtd_killed: DestinationDaemonKilled at t2 T2, t3 T3, t5 T5;
-        cable_out_50s: CableOut50s at t2 T2, t3 T3, t5 T5;
-        cancel: Cancel at t2 T2, t3 T3, t5 T5;
+        controller_killed: ControllerKilled at t2 T2, t3 T3, t7 T7;
+        connection_between_hosts_dropped: LinkBetweenDropped at t2 T2, t3 T3;
+        source_libvirtd_killed: SourceDaemonKilled at t2 T2, t3 T3;
+        destination_libvirtd_killed: DestinationDaemonKilled at t2 T2, t3 T3;
+        cable_out_50s: CableOut50s at t2 T2, t3 T3;
+        cancel: Cancel at t2 T2, t3 T3, t7 T7;
     }
 }

@@ -1,13 +1,16 @@
-//! ferryd killed with SIGKILL right before and after every write of its log, in migrations that succeed and that are
-//! cancelled, and at random moments: `./test --all-faults`.
+//! ferryd killed with SIGKILL right before and after every write of its log, in migrations that succeed, that are cancelled and
+//! that break, and at random moments: `./test --all-faults`.
 
 mod faults;
 mod support;
 
 use std::time::Duration;
 
-use faults::Moment::*;
-use faults::kill::{Lot, Shuttle};
+use faults::Moment::{self, *};
+use faults::cell::Cell;
+use faults::kill::{Lot, Shuttle, dies_in};
+use faults::strike::Fault;
+use faults::two;
 
 /// A migration of the guest used here takes about this long.
 const WHOLE_MIGRATION_MS: u64 = 4000;
@@ -55,6 +58,50 @@ fn around_the_abort() {
 #[test]
 fn around_the_autostart_of_the_source() {
     cancelled("autostart-source");
+}
+
+fn breaks(fault: Fault, moment: Moment, step: &str) {
+    dies_in(Cell::new(fault, moment), step);
+}
+
+#[test]
+fn around_the_closing_of_connections() {
+    breaks(Fault::CableOut50s, T3, "close-sockets");
+}
+
+#[test]
+fn around_the_resume_of_the_source() {
+    breaks(Fault::SourceDaemonAndDestinationQemuKilled, T4, "resume-source");
+}
+
+#[test]
+fn around_the_end_of_the_source() {
+    breaks(Fault::SourceDaemonKilled, T5, "destroy-source");
+}
+
+#[test]
+fn around_the_removal_from_the_source() {
+    breaks(Fault::SourceDaemonKilled, T5, "undefine-source");
+}
+
+#[test]
+fn around_the_end_of_the_destination() {
+    breaks(Fault::LinkBetweenDropped, T5, "destroy-destination");
+}
+
+#[test]
+fn around_the_removal_from_the_destination() {
+    breaks(Fault::LinkBetweenDropped, T5, "undefine-destination");
+}
+
+#[test]
+fn around_the_definition_on_the_source() {
+    breaks(Fault::RemovedFromDestination, T7, "define-source");
+}
+
+#[test]
+fn around_the_suspension_of_both() {
+    two::dies_around("suspend-both");
 }
 
 fn at_random_moments(seed: u64) {

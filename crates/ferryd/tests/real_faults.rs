@@ -6,6 +6,7 @@ mod support;
 use faults::Moment::*;
 use faults::cell::{Cell, run};
 use faults::strike::Fault;
+use faults::two;
 
 macro_rules! cells {
     ($($group:ident: $fault:ident at $($name:ident $moment:ident),+;)*) => {
@@ -35,4 +36,14 @@ cells! {
     source_power_off_autostart: SourcePowerOffAutostart at t5 T5;
     cancel: Cancel at t3 T3;
     source_defined_again: SourceDefinedAgain at t7 T7;
+}
+
+#[test]
+fn of_two_running_copies_the_moved_one_is_kept() {
+    two::found(api::task::Side::Destination);
+}
+
+#[test]
+fn of_two_running_copies_the_one_started_again_is_kept() {
+    two::found(api::task::Side::Source);
 }

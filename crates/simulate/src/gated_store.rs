@@ -32,6 +32,8 @@ impl GatedStore {
         self.gate.pass().await;
         let (delay, fails) = self.stage.with(|world| {
             let fails = world.noisy && world.dice.per_mille(world.scenario.noise.store);
+            // A runner whose write failed begins anew, and has seen nothing.
+            world.out_of_sight |= fails;
             (world.dice.between(0, 2), fails)
         });
         if delay > 0 {

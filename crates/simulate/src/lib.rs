@@ -8,6 +8,8 @@
 //! * [`history`] – plays one history; [`verdict`] – what must hold; [`trace`] – what is told of it.
 //! * [`plant`] – mistakes made on purpose, to see that the histories find them.
 //! * [`run`] – many histories at once.
+//! * [`twin`] – the cells of the matrix of faults that real hosts are put through, on simulated ones: what the real ones did
+//!   must be among what these can do.
 
 pub mod dice;
 pub mod gate;
@@ -19,5 +21,6 @@ pub mod run;
 pub mod scenario;
 pub mod sim_host;
 mod trace;
+pub mod twin;
 pub mod verdict;
 pub mod world;

@@ -59,6 +59,14 @@ pub enum What {
     ControllerFreeze(usize, Ms),
     /// Somebody's domain of the same name appears as soon as the name is free on a host.
     Bystander(usize),
+    /// The controllers' connections to a host break.
+    LinkDrop(usize),
+    /// Somebody defines the guest on a host again.
+    DefineAgain(usize),
+    /// Somebody destroys the guest on a host and undefines it there.
+    Remove(usize),
+    /// No fault: somebody looks what both hosts say, and it is kept.
+    Look,
 }
 
 /// A fault and its moment.

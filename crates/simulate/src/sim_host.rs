@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use ferryd::hypervisor::{DeathWatch, Hypervisor, MigrateCall, Result};
 use ferryd::libvirt::error::HostError;
 use ferryd::model::DomainUuid;
-use ferryd::model::domain::{Answer, DomainEvent, DomainSight, HostSight, JobFigures, ProcessAnswer};
+use ferryd::model::domain::{Answer, Boot, DomainEvent, DomainSight, HostSight, JobFigures, ProcessAnswer};
 use tokio::sync::{broadcast, oneshot};
 use tokio::time::{Duration, Instant};
 
@@ -116,17 +116,25 @@ impl SimHost {
         self.stage.with(|world| world.scenario.shell)
     }
 
-    async fn processes(&self) -> (ProcessAnswer, Option<String>) {
+    async fn processes(&self) -> (ProcessAnswer, Option<Boot>) {
         if !self.has_shell() {
             return (ProcessAnswer::Unknown, None);
         }
         let host = self.host;
-        let read = |world: &mut World| (world.process(host), world.hosts[host].boot);
+        let read = |world: &mut World| {
+            let host_now = &world.hosts[host];
+            let boot = Boot {
+                id: format!("boot-{host}-{}", host_now.boot),
+                // All was on long before the history began.
+                age_ms: world.now - host_now.booted_at + if host_now.boot == 1 { 1_000_000 } else { 0 },
+            };
+            (world.process(host), boot)
+        };
         match self.shell(CALL_LIMIT, read).await {
             None => (ProcessAnswer::Unknown, None),
             Some((process, boot)) => {
                 let process = process.map_or(ProcessAnswer::None, ProcessAnswer::Running);
-                (process, Some(format!("boot-{host}-{boot}")))
+                (process, Some(boot))
             }
         }
     }
@@ -161,8 +169,8 @@ impl Hypervisor for SimHost {
     }
 
     async fn look(&self, domain: DomainUuid) -> HostSight {
-        let (answer, (process, boot_id)) = tokio::join!(self.domain(domain), self.processes());
-        HostSight { domain: answer, process, boot_id }
+        let (answer, (process, boot)) = tokio::join!(self.domain(domain), self.processes());
+        HostSight { domain: answer, process, boot }
     }
 
     async fn job(&self, domain: DomainUuid, _completed: bool) -> Result<JobFigures> {

@@ -4,10 +4,12 @@ use api::task::{Location, Outcome, Task, TaskState};
 
 use crate::mem_store::MemStore;
 use crate::world::host::Domain;
-use crate::world::{Ms, NAMES, World, bystander, ours};
+use crate::world::{Ms, NAMES, SOURCE, World, bystander, ours};
 
 /// A task is stored at most so long after it looked: what broke in between it cannot know.
-const RACE: Ms = 6_000;
+const RACE: Ms = 8_000;
+/// After this time libvirt on a host that nobody sees may have acted by itself.
+const OUT_OF_SIGHT: Ms = 15_000;
 /// How long a guest may be kept frozen after a cut, by default.
 const FROZEN_LIMIT: Ms = 15_000;
 
@@ -70,6 +72,22 @@ impl World {
     fn is_fine(&self, host: usize) -> bool {
         let now = self.is_current(host) && self.runs_on(host) == self.scenario.wants_running;
         now || self.guest.fine_at[host].is_some_and(|at| at + RACE >= self.now)
+    }
+
+    /// Watches whether a controller sees the source.
+    pub fn watch_sight(&mut self) {
+        let seen = self.hosts[SOURCE].answers()
+            && self
+                .links
+                .iter()
+                .zip(&self.gates)
+                .any(|(links, gate)| gate.is_open() && links[SOURCE].is_up());
+        if seen {
+            self.unseen_since = None;
+            return;
+        }
+        let since = *self.unseen_since.get_or_insert(self.now);
+        self.out_of_sight |= self.now - since >= OUT_OF_SIGHT;
     }
 
     /// Watches how long a guest is kept frozen without need.

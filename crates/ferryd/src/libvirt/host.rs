@@ -17,7 +17,9 @@ use super::link::Link;
 use super::translate;
 use crate::hypervisor::{DeathWatch, Hypervisor, MigrateCall, Result};
 use crate::model::DomainUuid;
-use crate::model::domain::{Answer, DomainEvent, DomainSight, HostSight, JobFigures, Process, ProcessAnswer};
+use crate::model::domain::{
+    Answer, Boot, DomainEvent, DomainSight, HostSight, JobFigures, Process, ProcessAnswer,
+};
 use crate::ssh::scripts::{self, ProcessId, Watch};
 use crate::ssh::{ConnectFailure, LibvirtUri, Session, Shell, classify};
 
@@ -27,7 +29,7 @@ const DESTROY_LIMIT: Duration = Duration::from_secs(40);
 const WATCH_LIMIT: Duration = Duration::from_secs(20);
 
 /// The ports QEMU receives migrations on by default (qemu.conf's `migration_port_min` and `_max`).
-const MIGRATION_PORTS: std::ops::RangeInclusive<u16> = 49152..=49215;
+pub const MIGRATION_PORTS: std::ops::RangeInclusive<u16> = 49152..=49215;
 
 /// One registered host.
 #[derive(Debug)]
@@ -65,7 +67,7 @@ impl LibvirtHost {
     }
 
     /// The QEMU of a domain and the host's boot, as the process table shows them.
-    async fn processes(&self, domain: DomainUuid) -> (ProcessAnswer, Option<String>) {
+    async fn processes(&self, domain: DomainUuid) -> (ProcessAnswer, Option<Boot>) {
         let Some(session) = &self.session else { return (ProcessAnswer::Unknown, None) };
         let found = session.run(&scripts::find_qemu(domain.0), self.link.limits().call).await;
         let sighting = match found {
@@ -80,7 +82,7 @@ impl LibvirtHost {
         let process = sighting.processes.first().map_or(ProcessAnswer::None, |process| {
             ProcessAnswer::Running(Process { pid: process.pid, start_ticks: process.start_time })
         });
-        (process, Some(sighting.boot_id.to_string()))
+        (process, Some(Boot { id: sighting.boot_id.to_string(), age_ms: sighting.boot_age_ms }))
     }
 
     fn shell_error(&self, what: &str, error: impl std::fmt::Display) -> HostError {
@@ -115,6 +117,7 @@ pub(crate) fn sight(domain: &Domain) -> std::result::Result<DomainSight, Libvirt
         persistent,
         autostart: persistent && domain.autostart()?,
         job,
+        run: domain.id(),
     })
 }
 
@@ -137,6 +140,9 @@ fn migrate_flags(call: &MigrateCall) -> u32 {
     if call.tunnelled {
         flags |= sys::VIR_MIGRATE_TUNNELLED;
     }
+    if call.sharing_proven {
+        flags |= sys::VIR_MIGRATE_UNSAFE;
+    }
     flags
 }
 
@@ -155,8 +161,8 @@ impl Hypervisor for LibvirtHost {
     }
 
     async fn look(&self, domain: DomainUuid) -> HostSight {
-        let (answer, (process, boot_id)) = tokio::join!(self.domain(domain), self.processes(domain));
-        HostSight { domain: answer, process, boot_id }
+        let (answer, (process, boot)) = tokio::join!(self.domain(domain), self.processes(domain));
+        HostSight { domain: answer, process, boot }
     }
 
     async fn job(&self, domain: DomainUuid, completed: bool) -> Result<JobFigures> {

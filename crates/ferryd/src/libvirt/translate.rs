@@ -88,12 +88,6 @@ fn lifecycle(event: i32, detail: i32) -> DomainEvent {
     }
 }
 
-/// A version as libvirt counts it (1,000,000 * major + 1,000 * minor + release).
-#[must_use]
-pub fn version(number: u32) -> String {
-    format!("{}.{}.{}", number / 1_000_000, number / 1_000 % 1_000, number % 1_000)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,11 +119,5 @@ mod tests {
         assert_eq!(job(2, &params).dirty_bytes_s, 409_600);
         assert!(job(2, &params).active);
         assert!(!job(0, &TypedParams::new()).active);
-    }
-
-    #[test]
-    fn versions_read_as_people_write_them() {
-        assert_eq!(version(9_000_000), "9.0.0");
-        assert_eq!(version(7_002_022), "7.2.22");
     }
 }

@@ -95,7 +95,7 @@ impl Sweeper {
                 Copy::Unknown | Copy::Dead => return false,
                 Copy::Off(_) => host.undefine(domain).await,
                 Copy::Paused(_) | Copy::PausedMigrating(_) => host.destroy(domain).await,
-                Copy::Running(_) | Copy::PostCopy(_) => {
+                Copy::Running(_) | Copy::PostCopy(_) | Copy::Stranger(_) => {
                     tracing::error!(
                         task.id = %debt.task, domain.uuid = %domain, host = debt.host, owner = debt.owner, ?side,
                         "a copy that was left over runs: somebody else started it; it is left alone, look at both hosts"

@@ -21,6 +21,8 @@ pub(super) struct Monitor {
     answered_at: Instant,
     reported_at: Option<Instant>,
     broke_off_at: Option<Instant>,
+    /// Since when the source has said that no job is at work.
+    idle_since: Option<Instant>,
 }
 
 impl Monitor {
@@ -36,6 +38,7 @@ impl Monitor {
             answered_at: now,
             reported_at: None,
             broke_off_at: None,
+            idle_since: None,
         }
     }
 
@@ -82,6 +85,16 @@ impl Monitor {
             self.figures = Some(figures);
         }
         moved
+    }
+
+    /// Takes the source's word on whether a job is at work.
+    pub(super) fn job_is(&mut self, at_work: bool) {
+        self.idle_since = if at_work { None } else { self.idle_since.or_else(|| Some(Instant::now())) };
+    }
+
+    /// How long the source has said that no job is at work.
+    pub(super) fn idle_for(&self) -> Duration {
+        self.idle_since.map(|since| since.elapsed()).unwrap_or_default()
     }
 
     /// Takes the destination's answer to "are you there".

@@ -16,7 +16,7 @@ use api::task::{Location, Side};
 use api::vm::VmState;
 use serde::{Deserialize, Serialize};
 
-use crate::model::domain::{Answer, DomainSight, HostSight, ProcessAnswer, Reason};
+use crate::model::domain::{Answer, DomainSight, HostSight, ProcessAnswer, Reason, Run};
 
 /// One host's copy of the domain, as far as it matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,6 +37,8 @@ pub enum Copy {
     PausedMigrating(DomainSight),
     /// In one of post-copy's states: memory is spread over both hosts.
     PostCopy(DomainSight),
+    /// On the source: somebody started it anew after the run that is being moved was over. Its memory is not the guest's.
+    Stranger(DomainSight),
 }
 
 impl Copy {
@@ -51,6 +53,22 @@ impl Copy {
             Answer::Absent if alive => Self::Unknown,
             Answer::Absent => Self::Absent,
             Answer::Present(sight) => Self::present(*sight, alive),
+        }
+    }
+
+    /// What the source's answers come to, `run` being the one that is moved.
+    #[must_use]
+    pub fn of_source(sight: &HostSight, run: &Run) -> Self {
+        let had_process = run.process.is_some() && sight.process == ProcessAnswer::None;
+        match Self::of(sight) {
+            // The process table showed its QEMU before, and does not any more: libvirt has not noticed yet.
+            Self::Running(_) | Self::Paused(_) | Self::PausedMigrating(_) if had_process => Self::Unknown,
+            Self::Running(domain) | Self::Paused(domain) | Self::PausedMigrating(domain)
+                if run.is_over(&Run::seen(sight)) =>
+            {
+                Self::Stranger(domain)
+            }
+            other => other,
         }
     }
 
@@ -74,7 +92,8 @@ impl Copy {
             | Self::Running(sight)
             | Self::Paused(sight)
             | Self::PausedMigrating(sight)
-            | Self::PostCopy(sight) => Some(sight),
+            | Self::PostCopy(sight)
+            | Self::Stranger(sight) => Some(sight),
             Self::Unknown | Self::Dead | Self::Absent => None,
         }
     }
@@ -92,7 +111,7 @@ impl Copy {
     /// Whether the guest may be running there.
     #[must_use]
     pub fn may_run(&self) -> bool {
-        matches!(self, Self::Unknown | Self::Running(_) | Self::PostCopy(_))
+        matches!(self, Self::Unknown | Self::Running(_) | Self::PostCopy(_) | Self::Stranger(_))
     }
 }
 
@@ -115,6 +134,11 @@ pub struct Knowledge {
     /// The source may have run again after the switch-over had begun (it was seen to, or the log holds the intent to resume it):
     /// a copy at the destination is out of date.
     pub source_ran_again: bool,
+    /// It did run again: it was seen to, or did as it was told.
+    pub source_resumed: bool,
+    /// Around the hand-over the source was out of sight for so long that libvirt there may have let its copy run on by itself:
+    /// that it is gone now does not prove that the destination's copy is the last one.
+    pub source_unseen: bool,
     /// Both copies were found running and suspended; only a person decides.
     pub suspended_both: bool,
     /// The definition was written on the source again after both copies were gone.
@@ -204,6 +228,8 @@ pub enum Question {
     SourceSilent,
     /// The destination does not answer, and without it nothing is safe.
     DestinationSilent,
+    /// The source's copy is gone, and may have run on unseen after the hand-over: the destination's may be out of date.
+    MayHaveRun,
     /// Somebody else acted on the domain meanwhile.
     Unexpected,
 }
@@ -230,7 +256,7 @@ pub fn decide(source: Copy, destination: Copy, know: &Knowledge) -> Next {
     if let Some(keep) = know.keep {
         return resolve(source, destination, know, keep);
     }
-    if matches!((source, destination), (Copy::Running(_), Copy::Running(_))) {
+    if two_run(source, destination) {
         return Act(A::SuspendBoth);
     }
     if know.suspended_both {
@@ -247,8 +273,19 @@ pub fn decide(source: Copy, destination: Copy, know: &Knowledge) -> Next {
         }
         Copy::Off(sight) => source_off(source, sight, destination, know),
         Copy::Dead => source_dead(source, destination, know),
+        Copy::Stranger(sight) => source_started_anew(source, sight, destination, know),
         Copy::Unknown => source_unknown(source, destination, know),
     }
+}
+
+/// Both copies run, whoever started them.
+fn two_run(source: Copy, destination: Copy) -> bool {
+    let source_runs = match source {
+        Copy::Running(_) => true,
+        Copy::Stranger(sight) => sight.state != VmState::Paused,
+        _ => false,
+    };
+    source_runs && matches!(destination, Copy::Running(_))
 }
 
 fn job_at_work(know: &Knowledge) -> Next {
@@ -267,7 +304,7 @@ fn source_running(source: Copy, destination: Copy, know: &Knowledge) -> Next {
 
 fn source_paused(source: Copy, destination: Copy, know: &Knowledge) -> Next {
     match destination {
-        Copy::Running(_) | Copy::PostCopy(_) => Ask(Question::Unexpected),
+        Copy::Running(_) | Copy::PostCopy(_) | Copy::Stranger(_) => Ask(Question::Unexpected),
         _ if source.job() => job_at_work(know),
         _ => rolled_back(source, destination, know),
     }
@@ -279,11 +316,13 @@ fn source_frozen(source: Copy, destination: Copy, know: &Knowledge) -> Next {
         // Its memory has moved on: the frozen copy must never run again, so its job is not stopped but ended with it.
         Copy::Running(_) => Act(A::DestroySource),
         _ if source.job() => job_at_work(know),
+        // An order to end the source that got no answer may still be carried out: then only forwards is left.
+        Copy::Paused(_) if know.destroy_source_intended && !know.source_ran_again => Act(A::DestroySource),
         // Complete on both sides: forwards, unless it was called off.
         Copy::Paused(_) if know.cancel || know.source_ran_again => Act(A::DestroyDestination),
         Copy::Paused(_) => Act(A::DestroySource),
         Copy::PausedMigrating(_) => Act(A::DestroyDestination),
-        Copy::PostCopy(_) => Ask(Question::Unexpected),
+        Copy::PostCopy(_) | Copy::Stranger(_) => Ask(Question::Unexpected),
         // Nobody has resumed the destination, so it cannot be running: the guest need not wait for an answer.
         _ if !know.resume_intended => resume_or_leave(source, destination, know),
         Copy::Absent | Copy::Off(_) => Ask(Question::Unexpected),
@@ -300,12 +339,14 @@ fn resume_or_leave(source: Copy, destination: Copy, know: &Knowledge) -> Next {
 fn source_gone(source: Copy, destination: Copy, know: &Knowledge) -> Next {
     match destination {
         Copy::Running(_) => moved(source, destination, know, false),
+        Copy::Paused(_) if know.source_resumed => Act(A::DestroyDestination),
         Copy::Paused(_) if know.source_ran_again => Ask(Question::Unexpected),
+        Copy::Paused(_) if may_have_run(source, know) => Ask(Question::MayHaveRun),
         Copy::Paused(sight) if know.wants_running => arrived(source, sight, destination, know),
         Copy::Paused(_) => moved(source, destination, know, false),
         Copy::PausedMigrating(_) if !know.waited => Wait(Why::Settling),
         Copy::PausedMigrating(_) => Act(A::DestroyDestination),
-        Copy::PostCopy(_) => Ask(Question::Unexpected),
+        Copy::PostCopy(_) | Copy::Stranger(_) => Ask(Question::Unexpected),
         Copy::Off(sight) => {
             let ended_on_purpose = sight.reason == Reason::Ended && !know.destroy_destination_intended;
             moved(source, destination, know, know.wants_running && !ended_on_purpose)
@@ -314,6 +355,19 @@ fn source_gone(source: Copy, destination: Copy, know: &Knowledge) -> Next {
         Copy::Unknown | Copy::Dead if know.patience_over => Ask(Question::DestinationSilent),
         Copy::Unknown | Copy::Dead => Wait(Why::DestinationSilent),
     }
+}
+
+/// The source is gone, but may have run on before it went: it was out of sight, and how it went does not tell. A definition that is
+/// gone, or that libvirt says was migrated, went when the source heard that the destination has everything; and what this task
+/// ended was frozen.
+fn may_have_run(source: Copy, know: &Knowledge) -> bool {
+    let told = match source {
+        _ if know.destroy_source_intended => true,
+        Copy::Absent => know.persistent,
+        Copy::Off(sight) => sight.reason == Reason::Migrated,
+        _ => false,
+    };
+    know.source_unseen && !told && !know.resume_intended && know.wants_running
 }
 
 /// `paused (user)` is how a complete domain arrives: it runs now, also when an earlier try to resume it failed or was not sent.
@@ -347,8 +401,10 @@ fn source_off(source: Copy, sight: DomainSight, destination: Copy, know: &Knowle
         Copy::Paused(_) if know.source_ran_again => Act(A::DestroyDestination),
         Copy::Paused(_) if on_purpose && !know.resume_intended => Ask(Question::Unexpected),
         Copy::Paused(_) => source_gone(source, destination, know),
+        // Everything may be there, and libvirt about to finish: then it is the only good copy.
+        Copy::PausedMigrating(_) if !know.waited => Wait(Why::Settling),
         Copy::PausedMigrating(_) => Act(A::DestroyDestination),
-        Copy::PostCopy(_) => Ask(Question::Unexpected),
+        Copy::PostCopy(_) | Copy::Stranger(_) => Ask(Question::Unexpected),
         Copy::Absent => owner_is_source(source, destination, know, lost),
         Copy::Off(_) if know.resume_intended => moved(source, destination, know, know.wants_running),
         Copy::Off(_) => Act(A::UndefineDestination),
@@ -361,6 +417,8 @@ fn source_off(source: Copy, sight: DomainSight, destination: Copy, know: &Knowle
 fn source_dead(source: Copy, destination: Copy, know: &Knowledge) -> Next {
     match destination {
         Copy::Running(_) if know.waited => moved(source, destination, know, false),
+        // Once its libvirt answers, that may tell more.
+        Copy::Paused(_) if may_have_run(source, know) && !know.patience_over => Wait(Why::SourceSilent),
         Copy::Paused(_) if !know.source_ran_again && know.wants_running => {
             source_gone(source, destination, know)
         }
@@ -379,10 +437,28 @@ fn source_unknown(source: Copy, destination: Copy, know: &Knowledge) -> Next {
     }
 }
 
+/// Somebody started it on the source again, after the run that is moved was over there: the destination may have the only good
+/// memory, and both must not run.
+fn source_started_anew(source: Copy, sight: DomainSight, destination: Copy, know: &Knowledge) -> Next {
+    match destination {
+        Copy::Running(_) => Act(A::SuspendBoth),
+        Copy::Paused(_) if know.source_ran_again => Act(A::DestroyDestination),
+        Copy::Paused(_) if sight.state == VmState::Paused => Ask(Question::TwoCopies),
+        Copy::Paused(_) => Act(A::SuspendBoth),
+        Copy::PausedMigrating(_) if !know.waited => Wait(Why::Settling),
+        Copy::PausedMigrating(_) => Act(A::DestroyDestination),
+        Copy::PostCopy(_) | Copy::Stranger(_) => Ask(Question::Unexpected),
+        Copy::Off(_) => Act(A::UndefineDestination),
+        Copy::Absent => owner_is_source(source, destination, know, know.wants_running),
+        Copy::Unknown | Copy::Dead if know.patience_over => Ask(Question::DestinationSilent),
+        Copy::Unknown | Copy::Dead => Wait(Why::DestinationSilent),
+    }
+}
+
 /// The source's copy is the domain. What is left on the destination goes, then it ends.
 fn rolled_back(source: Copy, destination: Copy, know: &Knowledge) -> Next {
     match destination {
-        Copy::Running(_) | Copy::PostCopy(_) => Ask(Question::Unexpected),
+        Copy::Running(_) | Copy::PostCopy(_) | Copy::Stranger(_) => Ask(Question::Unexpected),
         Copy::Paused(_) | Copy::PausedMigrating(_) => Act(A::DestroyDestination),
         Copy::Off(_) => Act(A::UndefineDestination),
         Copy::Absent => owner_is_source(source, destination, know, false),
@@ -407,7 +483,9 @@ fn moved(source: Copy, destination: Copy, know: &Knowledge, memory_lost: bool) -
     let owed = match source {
         Copy::Off(_) => return Act(A::UndefineSource),
         Copy::PausedMigrating(_) => return Act(A::DestroySource),
-        Copy::Running(_) | Copy::Paused(_) | Copy::PostCopy(_) => return Ask(Question::Unexpected),
+        Copy::Running(_) | Copy::Paused(_) | Copy::PostCopy(_) | Copy::Stranger(_) => {
+            return Ask(Question::Unexpected);
+        }
         Copy::Unknown | Copy::Dead => Some(Side::Source),
         Copy::Absent => None,
     };
@@ -421,17 +499,21 @@ fn moved(source: Copy, destination: Copy, know: &Knowledge, memory_lost: bool) -
 fn resolve(source: Copy, destination: Copy, know: &Knowledge, keep: Keep) -> Next {
     match keep.side {
         Side::Source => match destination {
-            Copy::Running(_) | Copy::Paused(_) | Copy::PausedMigrating(_) | Copy::PostCopy(_) => {
-                Act(A::DestroyDestination)
-            }
+            Copy::Running(_)
+            | Copy::Paused(_)
+            | Copy::PausedMigrating(_)
+            | Copy::PostCopy(_)
+            | Copy::Stranger(_) => Act(A::DestroyDestination),
             Copy::Unknown if !keep.fenced => Ask(Question::DestinationSilent),
             Copy::Off(_) => Act(A::UndefineDestination),
             Copy::Absent | Copy::Dead | Copy::Unknown => keep_source(source, destination, know),
         },
         Side::Destination => match source {
-            Copy::Running(_) | Copy::Paused(_) | Copy::PausedMigrating(_) | Copy::PostCopy(_) => {
-                Act(A::DestroySource)
-            }
+            Copy::Running(_)
+            | Copy::Paused(_)
+            | Copy::PausedMigrating(_)
+            | Copy::PostCopy(_)
+            | Copy::Stranger(_) => Act(A::DestroySource),
             Copy::Unknown if !keep.fenced => Ask(Question::SourceSilent),
             Copy::Off(_) if destination.sight().is_some() => Act(A::UndefineSource),
             _ => keep_destination(source, destination, know),
@@ -442,7 +524,8 @@ fn resolve(source: Copy, destination: Copy, know: &Knowledge, keep: Keep) -> Nex
 fn keep_source(source: Copy, destination: Copy, know: &Knowledge) -> Next {
     match source {
         Copy::Paused(_) | Copy::PausedMigrating(_) if know.wants_running => Act(A::ResumeSource),
-        Copy::Running(_) | Copy::Paused(_) | Copy::PausedMigrating(_) => {
+        Copy::Stranger(sight) if know.wants_running && sight.state == VmState::Paused => Act(A::ResumeSource),
+        Copy::Running(_) | Copy::Paused(_) | Copy::PausedMigrating(_) | Copy::Stranger(_) => {
             owner_is_source(source, destination, know, false)
         }
         Copy::Off(_) => owner_is_source(source, destination, know, know.wants_running),
@@ -459,7 +542,10 @@ fn keep_destination(source: Copy, destination: Copy, know: &Knowledge) -> Next {
         Copy::Paused(_) if know.wants_running => Act(A::ResumeDestination),
         Copy::Running(_) | Copy::Paused(_) => moved(source, destination, know, false),
         Copy::Off(_) => moved(source, destination, know, know.wants_running),
-        Copy::PausedMigrating(_) | Copy::PostCopy(_) | Copy::Absent => Ask(Question::Unexpected),
+        Copy::Absent if source == Copy::Absent => nowhere(source, destination, know),
+        Copy::PausedMigrating(_) | Copy::PostCopy(_) | Copy::Absent | Copy::Stranger(_) => {
+            Ask(Question::Unexpected)
+        }
         Copy::Unknown | Copy::Dead => Ask(Question::DestinationSilent),
     }
 }

@@ -4,10 +4,10 @@ use api::task::{Location, Side};
 use api::vm::VmState;
 
 use super::outcome::*;
-use crate::model::domain::{Answer, DomainSight, HostSight, Process, ProcessAnswer, Reason};
+use crate::model::domain::{Answer, Boot, DomainSight, HostSight, Process, ProcessAnswer, Reason, Run};
 
 fn sight(state: VmState, reason: Reason, job: bool, autostart: bool) -> DomainSight {
-    DomainSight { state, reason, persistent: true, autostart, job }
+    DomainSight { state, reason, persistent: true, autostart, job, run: None }
 }
 
 /// Every copy that a host can have, as far as the decision can tell them apart.
@@ -25,11 +25,13 @@ fn copies() -> Vec<Copy> {
     copies.push(Copy::Off(sight(VmState::Shutoff, Reason::Other, false, true)));
     copies.push(Copy::Running(sight(VmState::Running, Reason::Other, false, true)));
     copies.push(Copy::Paused(sight(VmState::Paused, Reason::Other, false, true)));
+    copies.push(Copy::Stranger(sight(VmState::Running, Reason::Other, false, false)));
+    copies.push(Copy::Stranger(sight(VmState::Paused, Reason::User, false, false)));
     copies.push(Copy::PostCopy(sight(VmState::Paused, Reason::PostCopyFailed, true, false)));
     copies
 }
 
-const FLAGS: u32 = 11;
+const FLAGS: u32 = 13;
 
 /// Knowledge from a number: one bit a flag.
 fn knowledge(bits: u32, keep: Option<Keep>) -> Knowledge {
@@ -43,6 +45,8 @@ fn knowledge(bits: u32, keep: Option<Keep>) -> Knowledge {
         // Told apart only where both copies are off, with the source having let go.
         destroy_destination_intended: bit(4),
         source_ran_again: bit(5),
+        source_resumed: bit(5) && bit(11),
+        source_unseen: bit(12),
         suspended_both: bit(6),
         source_redefined: bit(7),
         cancel: bit(8),
@@ -98,12 +102,22 @@ fn it_never_does_what_could_make_two_run_or_lose_one() {
                 assert!(source.is_lifeless() || (vouched && source == Copy::Unknown), "{}", case());
                 assert!(matches!(destination, Copy::Paused(_)), "{}", case());
                 assert!(!know.source_ran_again || know.keep.is_some(), "old memory: {}", case());
+                let told = match source {
+                    _ if know.destroy_source_intended => true,
+                    Copy::Absent => know.persistent,
+                    Copy::Off(sight) => sight.reason == Reason::Migrated,
+                    _ => false,
+                };
+                let seen = !know.source_unseen || told || know.resume_intended;
+                assert!(seen || know.keep.is_some(), "it may have run on unseen: {}", case());
             }
             Action::ResumeSource => {
                 let vouched = kept(know, Side::Source) && fenced(know);
                 let cannot_run = matches!(destination, Copy::Unknown) && (!know.resume_intended || vouched);
                 assert!(destination.is_lifeless() || cannot_run, "{}", case());
-                assert!(matches!(source, Copy::Paused(_) | Copy::PausedMigrating(_)), "{}", case());
+                let started_anew = matches!(source, Copy::Stranger(_)) && kept(know, Side::Source);
+                let frozen = matches!(source, Copy::Paused(_) | Copy::PausedMigrating(_));
+                assert!(frozen || started_anew, "{}", case());
                 assert!(know.wants_running, "{}", case());
             }
             Action::DestroySource => {
@@ -114,6 +128,9 @@ fn it_never_does_what_could_make_two_run_or_lose_one() {
                 assert!(!matches!(destination, Copy::Running(_)) || kept(know, Side::Source), "{}", case());
                 let source_has_it =
                     matches!(source, Copy::Running(_) | Copy::Paused(_) | Copy::PausedMigrating(_));
+                let forwards = know.destroy_source_intended && !know.source_ran_again;
+                let frozen = matches!((source, destination), (Copy::PausedMigrating(_), Copy::Paused(_)));
+                assert!(!(frozen && forwards) || know.keep.is_some(), "both may end: {}", case());
                 // An incomplete copy, or one that is out of date, is nobody's memory.
                 let worthless = matches!(destination, Copy::PausedMigrating(_)) || know.source_ran_again;
                 assert!(source_has_it || worthless || kept(know, Side::Source), "{}", case());
@@ -130,8 +147,8 @@ fn it_never_does_what_could_make_two_run_or_lose_one() {
             }
             Action::DefineSource => assert!(source == Copy::Absent && know.persistent, "{}", case()),
             Action::SuspendBoth => {
-                let both = matches!((source, destination), (Copy::Running(_), Copy::Running(_)));
-                assert!(both && know.keep.is_none(), "{}", case());
+                let started_anew = matches!((source, destination), (Copy::Stranger(_), Copy::Paused(_)));
+                assert!((both_run(source, destination) || started_anew) && know.keep.is_none(), "{}", case());
             }
             Action::AbortJob | Action::CloseSockets => assert!(know.keep.is_none(), "{}", case()),
             Action::AutostartSource | Action::AutostartDestination => {}
@@ -139,10 +156,19 @@ fn it_never_does_what_could_make_two_run_or_lose_one() {
     });
 }
 
+fn both_run(source: Copy, destination: Copy) -> bool {
+    let source_runs = match source {
+        Copy::Running(_) => true,
+        Copy::Stranger(sight) => sight.state == VmState::Running,
+        _ => false,
+    };
+    source_runs && matches!(destination, Copy::Running(_))
+}
+
 #[test]
 fn two_running_copies_are_always_stopped() {
     for_all(|source, destination, know, next| {
-        if matches!((source, destination), (Copy::Running(_), Copy::Running(_))) && know.keep.is_none() {
+        if both_run(source, destination) && know.keep.is_none() {
             assert_eq!(next, Next::Act(Action::SuspendBoth));
         } else if know.suspended_both && know.keep.is_none() {
             assert_eq!(next, Next::Ask(Question::TwoCopies));
@@ -201,7 +227,13 @@ fn no_answer_never_means_absent() {
 fn apply(action: Action, source: &mut Copy, destination: &mut Copy, know: &mut Knowledge) {
     know.intended(action);
     let off = |copy: &Copy, persistent: bool| match copy {
-        Copy::Paused(s) | Copy::Running(s) | Copy::PausedMigrating(s) | Copy::PostCopy(s) if persistent => {
+        Copy::Paused(s)
+        | Copy::Running(s)
+        | Copy::PausedMigrating(s)
+        | Copy::PostCopy(s)
+        | Copy::Stranger(s)
+            if persistent =>
+        {
             Copy::Off(DomainSight { state: VmState::Shutoff, reason: Reason::Ended, job: false, ..*s })
         }
         _ => Copy::Absent,
@@ -210,6 +242,7 @@ fn apply(action: Action, source: &mut Copy, destination: &mut Copy, know: &mut K
         Copy::Paused(s) | Copy::PausedMigrating(s) => {
             Copy::Running(DomainSight { state: VmState::Running, reason: Reason::Other, job: false, ..*s })
         }
+        Copy::Stranger(s) => Copy::Stranger(DomainSight { state: VmState::Running, ..*s }),
         other => *other,
     };
     let started = |copy: &Copy, autostart| match copy {
@@ -217,6 +250,7 @@ fn apply(action: Action, source: &mut Copy, destination: &mut Copy, know: &mut K
         Copy::Paused(s) => Copy::Paused(DomainSight { autostart, ..*s }),
         Copy::PausedMigrating(s) => Copy::PausedMigrating(DomainSight { autostart, ..*s }),
         Copy::Off(s) => Copy::Off(DomainSight { autostart, ..*s }),
+        Copy::Stranger(s) => Copy::Stranger(DomainSight { autostart, ..*s }),
         other => *other,
     };
     let idle = |copy: &Copy| match copy {
@@ -259,9 +293,8 @@ fn acting_always_comes_to_an_end() {
             acted.push(action);
             assert!(acted.len() < 10, "{first_source:?} / {first_destination:?} / {know:?}: {acted:?}");
             apply(action, &mut source, &mut destination, &mut know);
-            let both = matches!((source, destination), (Copy::Running(_), Copy::Running(_)));
-            let from_the_start =
-                matches!((first_source, first_destination), (Copy::Running(_), Copy::Running(_)));
+            let both = both_run(source, destination);
+            let from_the_start = both_run(first_source, first_destination);
             assert!(
                 !both || from_the_start,
                 "{first_source:?} / {first_destination:?} / {know:?}: {acted:?}"
@@ -332,10 +365,42 @@ fn the_measured_situations() {
     }
 }
 
+/// Somebody started it on the source again: what arrived at the destination is the guest's memory, and is not thrown away.
+#[test]
+fn a_domain_started_anew_does_not_cost_the_one_that_moved() {
+    let know = Knowledge { wants_running: true, persistent: true, ..Knowledge::default() };
+    let anew = |state| Copy::Stranger(sight(state, Reason::Other, false, false));
+    let (runs, waits) = (anew(VmState::Running), anew(VmState::Paused));
+    assert_eq!(decide(runs, arrived(), &know), Next::Act(Action::SuspendBoth));
+    assert_eq!(decide(waits, arrived(), &know), Next::Ask(Question::TwoCopies));
+    let suspended = Knowledge { suspended_both: true, ..know };
+    assert_eq!(decide(waits, arrived(), &suspended), Next::Ask(Question::TwoCopies));
+    let lost = Next::End(Ending { location: Location::Source, memory_lost: true, owed: None });
+    assert_eq!(decide(runs, Copy::Absent, &know), lost, "its memory is not the guest's");
+
+    let process = |pid| ProcessAnswer::Running(Process { pid, start_ticks: 7 });
+    let seen = |run, process, boot: &str| HostSight {
+        domain: Answer::Present(DomainSight {
+            run: Some(run),
+            ..sight(VmState::Running, Reason::Other, false, false)
+        }),
+        process,
+        boot: Some(Boot { id: boot.to_owned(), age_ms: 1 }),
+    };
+    let run = Run::seen(&seen(3, process(9), "a"));
+    let is_stranger = |sight: &HostSight| matches!(Copy::of_source(sight, &run), Copy::Stranger(_));
+    assert!(!is_stranger(&seen(3, process(9), "a")));
+    assert!(is_stranger(&seen(4, ProcessAnswer::Unknown, "a")));
+    assert!(is_stranger(&seen(3, process(8), "a")));
+    assert!(is_stranger(&seen(3, process(9), "b")), "the host has booted since");
+    let unknown = HostSight { boot: None, ..seen(3, ProcessAnswer::Unknown, "") };
+    assert!(!is_stranger(&unknown), "what is not known proves nothing");
+}
+
 #[test]
 fn what_a_host_says_is_taken_for_no_more_than_it_is() {
     let process = ProcessAnswer::Running(Process { pid: 7, start_ticks: 7 });
-    let copy = |domain: Answer, process| Copy::of(&HostSight { domain, process, boot_id: None });
+    let copy = |domain: Answer, process| Copy::of(&HostSight { domain, process, boot: None });
     let silent = || Answer::Unknown("no answer".to_owned());
     assert_eq!(copy(silent(), ProcessAnswer::Unknown), Copy::Unknown);
     assert_eq!(copy(silent(), process), Copy::Unknown);
@@ -356,7 +421,7 @@ fn a_source_that_is_just_ending_does_not_cost_the_destination() {
     let ending = HostSight {
         domain: Answer::Present(sight(VmState::Shutdown, Reason::Other, false, false)),
         process: ProcessAnswer::None,
-        boot_id: None,
+        boot: None,
     };
     for bits in 0..1 << FLAGS {
         let next = decide(Copy::of(&ending), arrived(), &knowledge(bits, None));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use api::task::{Phase, TaskState};
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::outcome::{Action, Copy, Next, decide};
 use super::steps::{Came, PERFORM, Work};
@@ -16,6 +17,10 @@ use crate::task::Stop;
 
 /// How long after breaking off a migration that still does not end it is broken off again.
 const BREAK_OFF_AGAIN: Duration = Duration::from_secs(3);
+
+/// How long the source may take to say that it runs the domain anew. It is asked while the destination is, which takes as long in
+/// the ordinary case; a source that says nothing was proven dead all the same.
+const STARTED_ANEW: Duration = Duration::from_millis(100);
 
 /// What the eyes on a migration report.
 enum Seen {
@@ -36,12 +41,12 @@ impl Work {
     /// Has libvirt send the domain, watches, and hands over. Ends when libvirt's call ends; where the domain is then, `settle`
     /// finds out.
     pub(super) async fn perform(&mut self) -> Result<(), Stop> {
-        let mut told = self.source.events();
         let (eyes, mut seen) = self.open_eyes();
         let mut proof = pin!(proof_of_death(self.source.clone(), self.plan.domain));
         let mut wishes = self.handle.wishes();
         let seq = self.intend_perform().await?;
         self.monitor.begin();
+        self.contact.made();
         let mut call = self.begin_call();
         self.tell_copying().await?;
         let mut proven = false;
@@ -53,7 +58,7 @@ impl Work {
                     proven = true;
                     self.hand_over().await?;
                 }
-                event = told.recv() => {
+                event = self.told.recv() => {
                     if self.source_told(event).await? && !proven {
                         proven = true;
                         self.hand_over().await?;
@@ -61,7 +66,13 @@ impl Work {
                 }
                 joined = &mut call => break joined,
                 Ok(()) = wishes.changed() => self.heed().await?,
-                Some(seen) = seen.recv() => self.look_after(seen).await?,
+                Some(seen) = seen.recv() => {
+                    self.look_after(seen).await?;
+                    if self.monitor.idle_for() > self.timing.silence {
+                        // The answer will not come: the connection that it would come by is dead, and nobody has noticed.
+                        break Ok(Err(HostError::timed_out(&self.plan.source, "migrate", self.timing.silence)));
+                    }
+                }
             }
         };
         drop(eyes);
@@ -106,7 +117,12 @@ impl Work {
             let mut downtime_to_set = max_downtime_ms;
             loop {
                 tokio::time::sleep(poll).await;
-                let Ok(figures) = source.job(domain, false).await else { continue };
+                let figures = match source.job(domain, false).await {
+                    Ok(figures) => figures,
+                    // A live libvirt says that it has no such domain: no job is at work on it.
+                    Err(error) if error.is_no_domain() => JobFigures::default(),
+                    Err(_) => continue,
+                };
                 if let Some(downtime_ms) = downtime_to_set.filter(|_| figures.active) {
                     // Only now: libvirt resets migration parameters when a migration begins.
                     match source.set_max_downtime(domain, downtime_ms).await {
@@ -142,10 +158,12 @@ impl Work {
             return Ok(false);
         }
         self.monitor.source_told(event);
+        self.contact.made();
         if event == DomainEvent::Resumed && self.handle.task().phase == Phase::SwitchOver {
-            self.know.source_ran_again = true;
+            (self.know.source_ran_again, self.know.source_resumed) = (true, true);
         }
         if event == DomainEvent::SuspendedMigrated {
+            self.stood.get_or_insert_with(Instant::now);
             let (to, progress) = (self.plan.destination.clone(), self.monitor.progress());
             self.handle
                 .update(|task| {
@@ -161,11 +179,21 @@ impl Work {
     /// The source's QEMU is dead. If the destination has complete memory and waits, it runs now: both proofs are needed. In any
     /// other case `settle` looks when libvirt's call has ended.
     async fn hand_over(&mut self) -> Result<(), Stop> {
-        let domain = self.destination.domain(self.plan.domain).await;
-        let sight = HostSight { domain, process: ProcessAnswer::Unknown, boot_id: None };
-        if decide(Copy::Dead, Copy::of(&sight), &self.know) == Next::Act(Action::ResumeDestination) {
+        let uuid = self.plan.domain;
+        let looked = Instant::now();
+        let source = tokio::time::timeout(STARTED_ANEW, self.source.domain(uuid));
+        let (source, destination) = tokio::join!(source, self.destination.domain(uuid));
+        if let Ok(source) = source
+            && matches!(Copy::of_source(&seen(source), &self.run), Copy::Stranger(_))
+        {
+            // Somebody has started it there again since: both must not run.
+            return Ok(());
+        }
+        if decide(Copy::Dead, Copy::of(&seen(destination)), &self.know)
+            == Next::Act(Action::ResumeDestination)
+        {
             // A failure is noted there, and `settle` tries again.
-            let _ = self.act(Action::ResumeDestination).await?;
+            let _ = self.act(Action::ResumeDestination, looked).await?;
         }
         Ok(())
     }
@@ -185,12 +213,7 @@ impl Work {
             .await?;
         // Beside the loop: an abort was seen to block for seconds.
         let seq = self.handle.intend(&Action::AbortJob.name(), &serde_json::json!({})).await?;
-        let (source, domain, id) = (self.source.clone(), self.plan.domain, self.handle.id());
-        tokio::spawn(async move {
-            if let Err(error) = source.abort_job(domain).await {
-                tracing::info!(migration.id = %id, error = %error.cause(), "the abort was refused");
-            }
-        });
+        self.abort_beside();
         self.handle.came_to(&Action::AbortJob.name(), seq, &Came::Done).await
     }
 
@@ -198,6 +221,8 @@ impl Work {
         match seen {
             Seen::Destination(answer) => self.monitor.destination_told(&answer),
             Seen::Job(figures) => {
+                self.contact.made();
+                self.monitor.job_is(figures.active);
                 let moved = self.monitor.job_told(figures);
                 if moved && self.monitor.report_due(self.timing.report) {
                     let progress = self.monitor.progress();
@@ -230,9 +255,14 @@ impl Work {
         self.cause.get_or_insert(reason);
         self.handle.update(|task| task.message = message.to_owned()).await?;
         // A failure is noted there; it is tried again, and the call ends by itself in the end.
-        let _ = self.act(Action::CloseSockets).await?;
+        let _ = self.act(Action::CloseSockets, Instant::now()).await?;
         Ok(())
     }
+}
+
+/// What libvirt alone says of a host.
+fn seen(domain: Answer) -> HostSight {
+    HostSight { domain, process: ProcessAnswer::Unknown, boot: None }
 }
 
 /// Ends when the domain's QEMU on the source is proven dead; never, where no such proof is to be had (then libvirt's event is the

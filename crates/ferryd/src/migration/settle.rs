@@ -1,20 +1,28 @@
 //! Ask both hosts, decide, act, ask again; until it has ended.
 
+use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::time::Duration;
 
 use api::task::{Outcome, Phase, Side, TaskState};
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::time::Instant;
 
+use super::contact::Contact;
 use super::outcome::{Action, Copy, Ending, Next, Question, Why, decide};
 use super::steps::Work;
 use super::story;
-use crate::model::domain::{DomainEvent, HostSight};
+use crate::hypervisor::Hypervisor;
+use crate::model::DomainUuid;
+use crate::model::domain::{Answer, DomainEvent, HostSight, ProcessAnswer, Reason};
 use crate::store::Debt;
 use crate::task::Stop;
 
 /// First pause between two looks; it doubles up to [`super::steps::Timing::look`].
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
+/// No host takes longer to answer or to fail.
+const LONGEST_ANSWER: Duration = Duration::from_secs(60);
 
 /// How long what has been going on.
 #[derive(Debug)]
@@ -52,20 +60,86 @@ impl Waiting {
     }
 }
 
+/// A look at one host, which may take longer than a decision waits for it.
+struct Glance {
+    host: Arc<dyn Hypervisor>,
+    /// The question that is under way, and since when.
+    asked: Option<(Instant, Answering)>,
+}
+
+type Answering = Pin<Box<dyn Future<Output = HostSight> + Send>>;
+
+impl Glance {
+    fn new(host: &Arc<dyn Hypervisor>) -> Self {
+        Self { host: host.clone(), asked: None }
+    }
+
+    /// The host's answer, with when it was asked for. One that is given up goes on being waited for by the next.
+    async fn answer(&mut self, domain: DomainUuid) -> (Instant, HostSight) {
+        let host = self.host.clone();
+        let (since, answer) = self
+            .asked
+            .get_or_insert_with(|| (Instant::now(), Box::pin(async move { host.look(domain).await })));
+        let (since, sight) = (*since, answer.await);
+        self.asked = None;
+        (since, sight)
+    }
+}
+
+/// What is seen of a host whose answer is still awaited.
+fn no_answer_yet() -> HostSight {
+    let domain = Answer::Unknown("no answer yet".to_owned());
+    HostSight { domain, process: ProcessAnswer::Unknown, boot: None }
+}
+
+/// Looks at both hosts. One that takes longer than the other by more than `grace` is not waited for.
+async fn look(
+    source: &mut Glance,
+    destination: &mut Glance,
+    domain: DomainUuid,
+    grace: Duration,
+) -> (Instant, HostSight, HostSight) {
+    let began = Instant::now();
+    let (mut from, mut to) = (None, None);
+    {
+        let (mut here, mut there) = (pin!(source.answer(domain)), pin!(destination.answer(domain)));
+        // Each answers or fails within its own limit; the grace counts from the first of the two.
+        let mut given_up = pin!(tokio::time::sleep(LONGEST_ANSWER));
+        while from.is_none() || to.is_none() {
+            tokio::select! {
+                biased;
+                seen = &mut here, if from.is_none() => from = Some(seen),
+                seen = &mut there, if to.is_none() => to = Some(seen),
+                () = &mut given_up => break,
+            }
+            given_up.as_mut().reset(Instant::now() + grace);
+        }
+    }
+    let (first, from) = from.unwrap_or_else(|| (began, no_answer_yet()));
+    let (second, to) = to.unwrap_or_else(|| (began, no_answer_yet()));
+    (first.min(second), from, to)
+}
+
 impl Work {
     /// Brings the migration to its end from wherever it stands.
     pub(super) async fn settle(&mut self) -> Result<(), Stop> {
         let mut waiting = Waiting::new();
+        let (mut here, mut there) = (Glance::new(&self.source), Glance::new(&self.destination));
         loop {
-            let (source, destination) =
-                tokio::join!(self.source.look(self.plan.domain), self.destination.look(self.plan.domain));
+            let grace = self.timing.glance;
+            let (looked, source, destination) = look(&mut here, &mut there, self.plan.domain, grace).await;
             waiting.saw(&source, &destination);
             self.know.waited = waiting.silent_for() > self.timing.waited
                 || waiting.unchanged_since.elapsed() > self.timing.waited;
             self.know.patience_over = waiting.silent_for() > self.timing.patience;
             self.know.wish(self.handle.wish());
             self.monitor.destination_told(&destination.domain);
-            let (source, destination) = (Copy::of(&source), Copy::of(&destination));
+            let unseen = self.contact.looked(&source, &self.run, looked, self.timing.out_of_sight);
+            let (source, destination) = (Copy::of_source(&source, &self.run), Copy::of(&destination));
+            // One that stands or runs is still the run it was, and shows what it did.
+            self.know.source_unseen |= unseen && source.is_lifeless();
+            self.note_if_it_went_on(source, looked);
+            self.hear_the_source();
             // A copy that a controller left behind has nobody else to watch it.
             self.monitor
                 .source_seen(matches!(source, Copy::PausedMigrating(_)), matches!(source, Copy::Running(_)));
@@ -73,8 +147,11 @@ impl Work {
             let next = decide(source, destination, &self.know);
             tracing::debug!(migration.id = %self.handle.id(), ?source, ?destination, ?next, "looked");
             match next {
+                // It was long ago: look again.
+                Next::End(_) | Next::Act(_) if looked.elapsed() > self.timing.stale => {}
                 Next::End(ending) => {
-                    if self.linger_until.is_none_or(|until| Instant::now() >= until) {
+                    // What was seen before is no answer to whether a call still took effect.
+                    if self.linger_until.is_none_or(|until| looked >= until) {
                         return self.end(ending).await;
                     }
                     self.rest(&mut waiting).await?;
@@ -82,7 +159,7 @@ impl Work {
                 Next::Act(action) => {
                     self.tell_settling(Phase::Confirm, story::acting(action, &self.plan)).await?;
                     let asked_to_stop = matches!(action, Action::AbortJob | Action::CloseSockets);
-                    if self.act(action).await?.is_err() || asked_to_stop {
+                    if self.act(action, looked).await?.is_err() || asked_to_stop {
                         self.rest(&mut waiting).await?;
                     }
                 }
@@ -95,6 +172,38 @@ impl Work {
                     self.ask(question, source, destination).await?;
                     self.rest(&mut waiting).await?;
                 }
+            }
+        }
+    }
+
+    /// A source that is seen to run, after it was seen to stand for the switch-over or because libvirt cancelled that, has gone on:
+    /// what has arrived at the destination is out of date. (That it runs without a job is not enough: a call that was begun may
+    /// still be on its way.)
+    fn note_if_it_went_on(&mut self, source: Copy, looked: Instant) {
+        if matches!(source, Copy::PausedMigrating(_)) {
+            self.stood.get_or_insert(looked);
+        }
+        let Copy::Running(sight) = source else { return };
+        let cancelled = sight.reason == Reason::MigrationCanceled && !self.run.went_on_before;
+        // An answer may be older than what was told since.
+        if self.stood.is_some_and(|stood| looked > stood) || cancelled {
+            (self.know.source_ran_again, self.know.source_resumed) = (true, true);
+        }
+    }
+
+    /// Takes what the source has told meanwhile: a copy that went on, and ended again between two looks, shows in no look.
+    fn hear_the_source(&mut self) {
+        loop {
+            match self.told.try_recv() {
+                Ok((domain, DomainEvent::Resumed)) if domain == self.plan.domain && self.stood.is_some() => {
+                    (self.know.source_ran_again, self.know.source_resumed) = (true, true);
+                }
+                Ok((domain, DomainEvent::SuspendedMigrated)) if domain == self.plan.domain => {
+                    self.stood.get_or_insert_with(Instant::now);
+                }
+                Ok(_) => {}
+                Err(TryRecvError::Lagged(_)) => self.contact = Contact::default(),
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return,
             }
         }
     }

@@ -16,19 +16,23 @@
 //! resumed only while the destination cannot run.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use api::task::{Phase, TaskState};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use tokio::sync::broadcast;
 use tokio::time::Instant;
 
+use super::contact::Contact;
 use super::monitor::Monitor;
 use super::outcome::{Action, Keep, Knowledge};
 use super::settle::FIRST_PAUSE;
 use crate::hypervisor::Hypervisor;
-use crate::libvirt::error::HostError;
-use crate::model::domain::Answer;
+use crate::libvirt::error::{HostError, NO_DOMAIN, OPERATION_INVALID};
+use crate::model::DomainUuid;
+use crate::model::domain::{Answer, DomainEvent, HostSight, Run};
 use crate::plan::Plan;
 use crate::store::{LogEntry, TaskRecord};
 use crate::task::{Handle, Runner, Stop};
@@ -60,6 +64,14 @@ pub struct Timing {
     pub linger: Duration,
     /// Longest pause between two looks.
     pub look: Duration,
+    /// How much longer than one host the other may take to answer until a decision is made without it.
+    pub glance: Duration,
+    /// How old what was seen may be when it is acted upon, from the question on; more than an answer may take.
+    pub stale: Duration,
+    /// How long the source may be out of sight around the hand-over until libvirt there may have let its copy run on by itself: less
+    /// than its own keep-alive takes (30 s by default: `keepalive_interval` and `keepalive_count` in qemu.conf) to give the
+    /// destination up.
+    pub out_of_sight: Duration,
 }
 
 impl Timing {
@@ -76,6 +88,9 @@ impl Timing {
             patience: Duration::from_secs(120),
             linger: Duration::from_secs(3),
             look: Duration::from_secs(2),
+            glance: Duration::from_secs(1),
+            stale: Duration::from_secs(7),
+            out_of_sight: Duration::from_secs(20),
         }
     }
 }
@@ -110,6 +125,8 @@ impl Runner for Mover {
         let monitor = Monitor::new();
         let work = Work {
             plan,
+            told: source.events(),
+            aborting: Arc::default(),
             source,
             destination,
             handle,
@@ -117,11 +134,21 @@ impl Runner for Mover {
             timing: self.timing,
             monitor,
             cause: None,
+            stood: (record.task.phase == Phase::SwitchOver).then(Instant::now),
+            contact: Contact::default(),
+            run: run_of(&log),
             downtime_set: false,
             linger_until: None,
         };
         work.go(&log).await
     }
+}
+
+/// The run of the source's that the log says is moved; nothing is known of it before it was begun.
+fn run_of(log: &[LogEntry]) -> Run {
+    let begun = log.iter().find(|entry| entry.step == PERFORM);
+    let run = begun.and_then(|entry| serde_json::from_value(entry.intent.get("run")?.clone()).ok());
+    run.unwrap_or_default()
 }
 
 /// What the log and the wishes prove.
@@ -134,7 +161,8 @@ fn knowledge(plan: &Plan, log: &[LogEntry], handle: &mut Handle) -> Knowledge {
     };
     for entry in log {
         if let Ok(action) = serde_json::from_value::<Action>(entry.step.clone().into()) {
-            know.intended(action);
+            let came = entry.result.clone().and_then(|came| serde_json::from_value(came).ok());
+            know.came(action, came.as_ref());
         }
     }
     know.wish(handle.wish());
@@ -155,6 +183,17 @@ impl Knowledge {
         }
     }
 
+    /// Notes what came of an action, none where that is not known.
+    pub(super) fn came(&mut self, action: Action, came: Option<&Came>) {
+        match (action, came) {
+            (_, Some(Came::NotSent)) | (Action::ResumeSource, Some(Came::Refused(_))) => {}
+            (Action::ResumeSource, Some(Came::Done)) => {
+                (self.source_ran_again, self.source_resumed) = (true, true);
+            }
+            _ => self.intended(action),
+        }
+    }
+
     pub(super) fn wish(&mut self, wish: crate::task::Wish) {
         self.cancel = wish.cancel;
         self.keep = wish.resolve.map(|resolve| Keep { side: resolve.keep, fenced: resolve.fenced });
@@ -167,11 +206,21 @@ pub(super) struct Work {
     pub(super) source: Arc<dyn Hypervisor>,
     pub(super) destination: Arc<dyn Hypervisor>,
     pub(super) handle: Handle,
+    /// What the source tells by itself, from the beginning on.
+    pub(super) told: broadcast::Receiver<(DomainUuid, DomainEvent)>,
+    /// An abort is under way.
+    aborting: Arc<AtomicBool>,
     pub(super) know: Knowledge,
     pub(super) timing: Timing,
     pub(super) monitor: Monitor,
     /// The first thing that went wrong, in libvirt's or the system's words.
     pub(super) cause: Option<String>,
+    /// When the source was last known to be as it says.
+    pub(super) contact: Contact,
+    /// Since when the source is known to have stood for the switch-over.
+    pub(super) stood: Option<Instant>,
+    /// The run of the source's that is moved.
+    pub(super) run: Run,
     /// An adopted copy was told the longest pause allowed.
     pub(super) downtime_set: bool,
     /// Until when a call that nobody has an answer of may still take effect.
@@ -184,14 +233,21 @@ pub(super) struct Work {
 pub(super) enum Came {
     /// The host did it.
     Done,
-    /// The host answered with an error, or not at all.
+    /// The host's libvirt answered that the domain is not there or not in a state for it: nothing was done.
+    Refused(String),
+    /// The host answered with another error, or not at all: it may have been done.
     Failed(String),
+    /// It was not sent: what it was decided upon was too old by then.
+    NotSent,
 }
 
 impl Came {
     pub(super) fn to(result: &Result<(), HostError>) -> Self {
         match result {
             Ok(()) => Self::Done,
+            Err(error) if matches!(error.libvirt_code(), Some(OPERATION_INVALID | NO_DOMAIN)) => {
+                Self::Refused(error.cause())
+            }
             Err(error) => Self::Failed(error.cause()),
         }
     }
@@ -200,9 +256,11 @@ impl Came {
 /// The manifest of what the migration is about to create, by identity.
 #[derive(Debug, Serialize)]
 struct Manifest<'a> {
+    /// The run of the source's that is handed over: another start of the domain there is not the guest.
+    run: &'a Run,
     /// The domain (and, where persistent, its definition) that appears on the destination. The checks have seen that there
     /// was none of this UUID before.
-    domain: crate::model::DomainUuid,
+    domain: DomainUuid,
     destination: &'a str,
     definition: bool,
 }
@@ -231,17 +289,24 @@ impl Work {
 
     /// A controller that was just started may not be connected yet: nothing is begun, and so nothing fails, before both hosts
     /// have answered, or had as long to as any answer may take.
-    async fn await_hosts(&self) {
-        let answers = async |host: &Arc<dyn Hypervisor>| {
+    async fn await_hosts(&mut self) {
+        let answers = async |host: &Arc<dyn Hypervisor>| -> HostSight {
             let mut pause = FIRST_PAUSE;
-            while matches!(host.domain(self.plan.domain).await, Answer::Unknown(_)) {
+            loop {
+                let sight = host.look(self.plan.domain).await;
+                if !matches!(sight.domain, Answer::Unknown(_)) {
+                    return sight;
+                }
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(self.timing.look);
             }
         };
         let both = async { tokio::join!(answers(&self.source), answers(&self.destination)) };
-        if tokio::time::timeout(self.timing.waited, both).await.is_err() {
-            tracing::info!(migration.id = %self.handle.id(), "a host does not answer; it goes on without");
+        match tokio::time::timeout(self.timing.waited, both).await {
+            Ok((source, _)) => self.run = Run::seen(&source),
+            Err(_) => {
+                tracing::info!(migration.id = %self.handle.id(), "a host does not answer; it goes on without")
+            }
         }
     }
 
@@ -268,6 +333,7 @@ impl Work {
     /// Stores the intent to hand the domain to libvirt.
     pub(super) async fn intend_perform(&mut self) -> Result<i64, Stop> {
         let manifest = Manifest {
+            run: &self.run,
             domain: self.plan.domain,
             destination: &self.plan.destination,
             definition: self.plan.persistent,
@@ -275,18 +341,33 @@ impl Work {
         self.handle.intend(PERFORM, &manifest).await
     }
 
-    /// Does one action: intent, act, result. An error of the host's is kept, not returned: what counts is what both hosts say
-    /// afterwards.
-    pub(super) async fn act(&mut self, action: Action) -> Result<Result<(), HostError>, Stop> {
+    /// Does one action that was decided upon by what was seen at `looked`: intent, act, result. An error of the host's is kept, not
+    /// returned: what counts is what both hosts say afterwards. A controller that stood still meanwhile does nothing.
+    pub(super) async fn act(
+        &mut self,
+        action: Action,
+        looked: Instant,
+    ) -> Result<Result<(), HostError>, Stop> {
         let name = action.name();
         let seq = self.handle.intend(&name, &serde_json::json!({ "domain": self.plan.domain })).await?;
+        if looked.elapsed() > self.timing.stale {
+            tracing::warn!(migration.id = %self.handle.id(), step = name, "not done: what was seen is too old by now");
+            self.handle.came_to(&name, seq, &Came::NotSent).await?;
+            return Ok(Ok(()));
+        }
+        let before = self.know;
         self.know.intended(action);
         tracing::info!(migration.id = %self.handle.id(), domain.uuid = %self.plan.domain, step = name, "acting");
         let result = self.carry_out(action).await;
+        let came = Came::to(&result);
+        if matches!(came, Came::Refused(_)) {
+            self.know = before;
+        }
+        self.know.came(action, Some(&came));
         if result.is_ok() && matches!(action, Action::ResumeDestination | Action::ResumeSource) {
             self.monitor.resumed();
         }
-        self.handle.came_to(&name, seq, &Came::to(&result)).await?;
+        self.handle.came_to(&name, seq, &came).await?;
         if let Err(error) = &result {
             self.note_failure(&name, error);
         }
@@ -297,7 +378,10 @@ impl Work {
         let domain = self.plan.domain;
         let (source, destination) = (&self.source, &self.destination);
         match action {
-            Action::AbortJob => source.abort_job(domain).await,
+            Action::AbortJob => {
+                self.abort_beside();
+                Ok(())
+            }
             Action::CloseSockets => self.break_off().await,
             Action::ResumeSource => source.resume(domain).await,
             Action::ResumeDestination => destination.resume(domain).await,
@@ -326,12 +410,32 @@ impl Work {
                 tracing::warn!(migration.id = %self.handle.id(), count, "closed the migration's connections on the source");
                 Ok(())
             }
-            Ok(None) => self.source.abort_job(self.plan.domain).await,
+            Ok(None) => {
+                self.abort_beside();
+                Ok(())
+            }
             Err(error) => {
                 tracing::warn!(migration.id = %self.handle.id(), %error, "the connections could not be closed");
-                self.source.abort_job(self.plan.domain).await
+                self.abort_beside();
+                Err(error)
             }
         }
+    }
+
+    /// Asks libvirt to abort its job, without waiting for the answer: it was seen to block for as long as a dead connection takes to
+    /// be noticed. One that is under way is enough.
+    pub(super) fn abort_beside(&self) {
+        if self.aborting.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let aborting = self.aborting.clone();
+        let (source, domain, id) = (self.source.clone(), self.plan.domain, self.handle.id());
+        tokio::spawn(async move {
+            if let Err(error) = source.abort_job(domain).await {
+                tracing::info!(migration.id = %id, error = %error.cause(), "the abort was refused");
+            }
+            aborting.store(false, Ordering::Relaxed);
+        });
     }
 
     /// Keeps the first cause: what follows from it explains less.

@@ -50,6 +50,7 @@ fn described(copy: Copy) -> &'static str {
         Copy::Paused(_) => "has a paused copy",
         Copy::PausedMigrating(_) => "has a copy that is frozen in the switch-over",
         Copy::PostCopy(_) => "has a copy in post-copy",
+        Copy::Stranger(_) => "has a copy that somebody started anew",
     }
 }
 
@@ -63,6 +64,11 @@ pub(super) fn question(
 ) -> (String, Vec<String>) {
     let (from, to, name) = (&plan.source, &plan.destination, &plan.name);
     let what = match question {
+        Question::TwoCopies if matches!(source, Copy::Stranger(_)) => format!(
+            "Somebody started {name} anew on {from} after it had moved to {to}; it was found running on both {from} and {to}, or \
+             about to. Both copies are suspended and both sides' disks kept. {to} has the memory that was moved. Say which one to \
+             keep; the other is destroyed first."
+        ),
         Question::TwoCopies => format!(
             "{name} was found running on both {from} and {to}. Both copies are suspended and both sides' disks kept. Look at \
              both, then say which one to keep; the other is destroyed first."
@@ -74,6 +80,11 @@ pub(super) fn question(
         Question::DestinationSilent => format!(
             "{to} does not answer, and {name} may be there. Nothing needs to be done if {to} comes back: the task goes on by \
              itself. If {to} is powered off and stays so, say which copy to keep."
+        ),
+        Question::MayHaveRun => format!(
+            "{from} was out of sight around the hand-over, and {name} is gone there: it may have gone on running for a while before \
+             that. The copy on {to} is complete, but as of the hand-over. If the guest was in use after that (its own logs and the \
+             times on its disks tell), keep the source, where it starts anew from its disks; otherwise keep the destination."
         ),
         Question::Unexpected => format!(
             "{name} is in a state that this migration cannot have left; somebody else acted on it. Look at both hosts, then say \

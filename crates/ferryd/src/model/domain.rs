@@ -40,6 +40,24 @@ pub struct DomainSight {
     pub autostart: bool,
     /// Whether a job of libvirt's is at work on it.
     pub job: bool,
+    /// libvirt's number of this run (`virDomainGetID`), while it is active: another start has another one, within one boot of the
+    /// host.
+    #[serde(default)]
+    pub run: Option<u32>,
+}
+
+/// One run of a domain on one host, told apart from a later start.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// libvirt's number of it.
+    pub number: Option<u32>,
+    /// Its QEMU.
+    pub process: Option<Process>,
+    /// The host's boot.
+    pub boot_id: Option<String>,
+    /// It went on once before, after a migration that was cancelled: that it says so is no news.
+    #[serde(default)]
+    pub went_on_before: bool,
 }
 
 /// libvirt's answer about a domain.
@@ -82,8 +100,44 @@ pub struct HostSight {
     pub domain: Answer,
     /// The process table's.
     pub process: ProcessAnswer,
-    /// The host's boot (`/proc/sys/kernel/random/boot_id`), where it could be asked.
-    pub boot_id: Option<String>,
+    /// The host's boot, where it could be asked.
+    pub boot: Option<Boot>,
+}
+
+/// One boot of a host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Boot {
+    /// Its identity (`/proc/sys/kernel/random/boot_id`).
+    pub id: String,
+    /// How long ago it was, when the host was asked.
+    pub age_ms: u64,
+}
+
+impl Run {
+    /// The run that a host was seen to have, as far as it said.
+    #[must_use]
+    pub fn seen(sight: &HostSight) -> Self {
+        let (number, went_on_before) = match &sight.domain {
+            Answer::Present(sight) => (sight.run, sight.reason == Reason::MigrationCanceled),
+            Answer::Absent | Answer::Unknown(_) => (None, false),
+        };
+        let process = match sight.process {
+            ProcessAnswer::Running(process) => Some(process),
+            ProcessAnswer::None | ProcessAnswer::Unknown => None,
+        };
+        Self { number, process, went_on_before, boot_id: sight.boot.as_ref().map(|boot| boot.id.clone()) }
+    }
+
+    /// Whether what a host is seen to run is certainly another run than this one. What is not known proves nothing.
+    #[must_use]
+    pub fn is_over(&self, seen: &Self) -> bool {
+        fn differ<T: PartialEq>(one: Option<&T>, other: Option<&T>) -> bool {
+            one.zip(other).is_some_and(|(one, other)| one != other)
+        }
+        differ(self.boot_id.as_ref(), seen.boot_id.as_ref())
+            || differ(self.process.as_ref(), seen.process.as_ref())
+            || differ(self.number.as_ref(), seen.number.as_ref())
+    }
 }
 
 /// Figures of a domain's job.

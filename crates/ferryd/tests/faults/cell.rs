@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::moment::{self, Moment};
 use super::strike::Fault;
 use super::table::Record;
-use super::{DESTINATION, GUEST, SOURCE, again, sides};
+use super::{DESTINATION, GUEST, SOURCE, again, sides, twin};
 use crate::support::{SOON, World, until};
 
 const BOOTS_WITHIN: Duration = Duration::from_secs(120);
@@ -34,7 +34,7 @@ impl Mode {
         }
     }
 
-    fn flags(self) -> &'static [&'static str] {
+    pub(super) fn flags(self) -> &'static [&'static str] {
         match self {
             Self::Live => &[],
             Self::Secure => &["--secure"],
@@ -100,7 +100,7 @@ pub(crate) fn run(cell: Cell) {
     let mut record = Record::begin(cell);
     let world = world();
     let mut spec = cell.moment.guest();
-    spec.autostart = cell.fault != Fault::SourcePowerOff;
+    spec.autostart = cell.fault.keeps_autostart();
     let subject = Subject::started(&world, spec);
     let at = moment::reach(&world, cell.moment, cell.mode.flags());
     record.saw(&at.sides);
@@ -117,6 +117,7 @@ pub(crate) fn run(cell: Cell) {
     println!("{:.1} s after the fault: {:?}, {}", struck.elapsed().as_secs_f64(), task.state, task.message);
     wait_whole(&world, &subject);
     let owner = judge(&world, &subject, &task, cell);
+    twin::agrees(cell, &at.sides, &task);
     again::migrates(&world, &subject, &owner);
     record.held();
 }
@@ -145,7 +146,7 @@ pub(crate) fn wait_whole(world: &World, subject: &Subject) {
 /// The task says what the oracle finds. Returns the host that has the domain, running (started afresh where its memory was
 /// lost).
 #[track_caller]
-fn judge(world: &World, subject: &Subject, task: &Task, cell: Cell) -> String {
+pub(super) fn judge(world: &World, subject: &Subject, task: &Task, cell: Cell) -> String {
     let outcome = task.outcome.as_ref().expect("an ended task tells its outcome");
     if outcome.memory_lost {
         assert!(cell.fault.may_lose_memory(cell.moment), "nothing died that held the memory: {task:#?}");

@@ -6,14 +6,14 @@ use std::time::Duration;
 use api::task::Task;
 use uuid::Uuid;
 
-use super::cell::{Subject, judge_moved, wait_final, wait_whole, world};
-use super::{DESTINATION, GUEST, Moment, SOURCE};
+use super::cell::{Cell, Subject, judge, judge_moved, wait_final, wait_whole, world};
+use super::{DESTINATION, GUEST, Moment, SOURCE, again, moment};
 use crate::support::{SOON, World, until};
 
 /// Right before and after each write of the log.
-const POINTS: [&str; 4] = ["BeforeIntent", "AfterIntent", "BeforeResult", "AfterResult"];
+pub(super) const POINTS: [&str; 4] = ["BeforeIntent", "AfterIntent", "BeforeResult", "AfterResult"];
 /// How long it may take until ferryd comes to the point.
-const DIES_WITHIN: Duration = Duration::from_secs(90);
+pub(super) const DIES_WITHIN: Duration = Duration::from_secs(90);
 
 /// A guest on its way to and fro.
 pub(crate) struct Shuttle {
@@ -39,10 +39,7 @@ impl Shuttle {
         for point in POINTS {
             let boundary = format!("{step}:{point}");
             println!("-- {boundary}, from {}", self.at);
-            self.world.restart_ferryd_with(&[("FERRYD_DIE_AT", &boundary)]);
-            wait_whole(&self.world, &self.subject);
-            let listed = || (self.world.ferry(&["vm", "show", GUEST]).code == Some(0)).then_some(());
-            until(SOON, "the guest is listed", listed);
+            will_die(&self.world, &self.subject, &boundary);
             let line = [&["migrate", GUEST, "--to", self.other(), "--detach"], flags].concat();
             // It may die before it has answered.
             self.world.ferry(&line);
@@ -77,6 +74,37 @@ impl Shuttle {
         wait_whole(&self.world, &self.subject);
         let (from, to) = (self.at, self.other());
         self.at = judge_moved(&self.world, &self.subject, &task, from, to);
+    }
+}
+
+/// Has ferryd start again, to die at this boundary, and waits until it knows the guest.
+pub(super) fn will_die(world: &World, subject: &Subject, boundary: &str) {
+    world.restart_ferryd_with(&[("FERRYD_DIE_AT", boundary)]);
+    wait_whole(world, subject);
+    let listed = || (world.ferry(&["vm", "show", GUEST]).code == Some(0)).then_some(());
+    until(SOON, "the guest is listed", listed);
+}
+
+/// A cell in which ferryd dies at each boundary of a step that the fault brings about: a lab for each.
+pub(crate) fn dies_in(cell: Cell, step: &str) {
+    for point in POINTS {
+        let boundary = format!("{step}:{point}");
+        println!("-- {boundary}, {:?} at {:?}", cell.fault, cell.moment);
+        let world = world();
+        let mut spec = cell.moment.guest();
+        spec.autostart = cell.fault.keeps_autostart();
+        let subject = Subject::started(&world, spec);
+        will_die(&world, &subject, &boundary);
+        let at = moment::reach(&world, cell.moment, cell.mode.flags());
+        cell.fault.strike(&world, &at, &subject.spec);
+        cell.fault.heal(&world, || {});
+        world.wait_ferryd_ends(DIES_WITHIN);
+        world.start_ferryd();
+        let task = wait_final(&world, at.task);
+        println!("   {:?}: {}", task.state, task.message);
+        wait_whole(&world, &subject);
+        let owner = judge(&world, &subject, &task, cell);
+        again::migrates(&world, &subject, &owner);
     }
 }
 

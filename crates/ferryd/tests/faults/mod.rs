@@ -6,7 +6,9 @@
 //! * [`sides`] – what both hosts say, asked by their own means;
 //! * [`again`] – the same domain migrates again;
 //! * [`kill`] – ferryd killed at the boundaries of its steps;
-//! * [`table`] – the row that a cell leaves.
+//! * [`table`] – the row that a cell leaves;
+//! * [`twin`] – the same cell on simulated hosts;
+//! * [`two`] – two copies that somebody else made run.
 //!
 //! ```text
 //! T0 prepare ▸ T1 first pass ▸ T2 later passes ▸ T3 stop-and-copy ▸ T4 source done, Finish pending
@@ -22,6 +24,8 @@ pub(crate) mod moment;
 pub(crate) mod sides;
 pub(crate) mod strike;
 pub(crate) mod table;
+pub(crate) mod twin;
+pub(crate) mod two;
 
 pub(crate) use moment::Moment;
 

@@ -42,6 +42,8 @@ pub(crate) enum Fault {
     SourceQemuKilled,
     /// The destination's QEMU is killed.
     DestinationQemuKilled,
+    /// The source's libvirtd and the destination's QEMU are killed at once: the source stays frozen, and nobody drives it.
+    SourceDaemonAndDestinationQemuKilled,
     /// The destination's cable is out for 5 s.
     CableOut5s,
     /// The destination's cable is out for 50 s.
@@ -60,6 +62,8 @@ pub(crate) enum Fault {
     Cancel,
     /// Somebody defines the domain on the source again.
     SourceDefinedAgain,
+    /// Somebody destroys the domain on the destination, and undefines it there.
+    RemovedFromDestination,
 }
 
 /// What the fault keeps down.
@@ -88,6 +92,7 @@ impl Fault {
             Self::DestinationDaemonFrozen => "destination libvirtd frozen 50 s",
             Self::SourceQemuKilled => "source QEMU killed",
             Self::DestinationQemuKilled => "destination QEMU killed",
+            Self::SourceDaemonAndDestinationQemuKilled => "source libvirtd and destination QEMU killed",
             Self::CableOut5s => "cable out 5 s",
             Self::CableOut50s => "cable out 50 s",
             Self::CableOutForGood => "cable out for good",
@@ -97,6 +102,7 @@ impl Fault {
             Self::SourcePowerOff => "source power off, autostart off",
             Self::Cancel => "cancel",
             Self::SourceDefinedAgain => "source defined again",
+            Self::RemovedFromDestination => "removed from the destination",
         }
     }
 
@@ -107,9 +113,16 @@ impl Fault {
                 moment < Moment::T7
             }
             // From here on the source lets go as soon as it hears that the destination has everything.
-            Self::DestinationQemuKilled | Self::DestinationPowerOff => moment >= Moment::T5,
+            Self::DestinationQemuKilled | Self::DestinationPowerOff | Self::RemovedFromDestination => {
+                moment >= Moment::T5
+            }
             _ => false,
         }
+    }
+
+    /// Whether the domain is set to start with its host.
+    pub(crate) fn keeps_autostart(self) -> bool {
+        self != Self::SourcePowerOff
     }
 
     /// Whether the guest must be back at the source within the bound, with the fault still there.
@@ -133,6 +146,7 @@ impl Fault {
         let source = matches!(
             self,
             Self::SourceDaemonKilled
+                | Self::SourceDaemonAndDestinationQemuKilled
                 | Self::SourceDaemonFrozen
                 | Self::SourcePowerOff
                 | Self::SourcePowerOffAutostart
@@ -147,9 +161,12 @@ impl Fault {
         Down { source, destination, ferryd: self == Self::ControllerKilled }
     }
 
-    fn lasts(self) -> Duration {
+    /// How long it lasts before it is healed.
+    pub(super) fn lasts(self) -> Duration {
         match self {
-            Self::SourceDaemonKilled | Self::DestinationDaemonKilled => SERVICE_RESTARTS_AFTER,
+            Self::SourceDaemonKilled
+            | Self::SourceDaemonAndDestinationQemuKilled
+            | Self::DestinationDaemonKilled => SERVICE_RESTARTS_AFTER,
             Self::DestinationPowerOff | Self::SourcePowerOff | Self::SourcePowerOffAutostart => {
                 POWER_RETURNS_AFTER
             }
@@ -177,6 +194,10 @@ impl Fault {
             Self::DestinationDaemonFrozen => destination.freeze(Daemon::Libvirtd).expect("frozen"),
             Self::SourceQemuKilled => signal(qemu(&source), Signal::KILL),
             Self::DestinationQemuKilled => signal(qemu(&destination), Signal::KILL),
+            Self::SourceDaemonAndDestinationQemuKilled => {
+                signal(qemu(&destination), Signal::KILL);
+                source.kill_daemon(Daemon::Libvirtd).expect("killed");
+            }
             Self::CableOut5s | Self::CableOut50s | Self::CableOutForGood => destination.cut().expect("cut"),
             Self::DestinationPowerOff | Self::DestinationPowerOffForGood => {
                 destination.kill().expect("no power")
@@ -189,6 +210,10 @@ impl Fault {
                 at.let_go_on(world, &self.down());
                 world.ferry(&["task", "cancel", &id]);
                 return;
+            }
+            Self::RemovedFromDestination => {
+                destination.virsh(&["destroy", GUEST]).expect("destroyed");
+                destination.virsh(&["undefine", GUEST]).expect("undefined");
             }
             Self::SourceDefinedAgain => {
                 let define = ["virsh", "-q", "-c", "qemu:///system", "define", "/dev/stdin"];
@@ -209,7 +234,9 @@ impl Fault {
         let (source, destination) = (world.host(SOURCE), world.host(DESTINATION));
         match self {
             Self::ControllerKilled => world.start_ferryd(),
-            Self::SourceDaemonKilled => source.start_daemon(Daemon::Libvirtd).expect("started"),
+            Self::SourceDaemonKilled | Self::SourceDaemonAndDestinationQemuKilled => {
+                source.start_daemon(Daemon::Libvirtd).expect("started")
+            }
             Self::DestinationDaemonKilled => destination.start_daemon(Daemon::Libvirtd).expect("started"),
             Self::SourceDaemonFrozen => source.thaw(Daemon::Libvirtd).expect("thawed"),
             Self::DestinationDaemonFrozen => destination.thaw(Daemon::Libvirtd).expect("thawed"),

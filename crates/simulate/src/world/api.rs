@@ -57,6 +57,8 @@ impl World {
             persistent: found.definition.is_some(),
             autostart: found.definition.is_some_and(|definition| definition.autostart),
             job: uuid == ours() && found.active && self.has_job(host),
+            // Each start has another process.
+            run: found.qemu.filter(|_| found.active).map(|qemu| qemu.process.pid),
         })
     }
 

@@ -1,6 +1,7 @@
 //! Faults come about and heal.
 
 use api::vm::VmState;
+use ferryd::model::domain::DomainEvent;
 
 use super::guest::By;
 use super::migration::Phase;
@@ -33,6 +34,7 @@ impl World {
     /// An intent was stored.
     pub fn intent_stored(&mut self, step: &str) {
         self.intents += 1;
+        self.intent_at = self.now;
         let n = self.intents;
         self.resume_intended |= step == "resume-destination";
         self.tell(|| format!("stored: about to {step}"));
@@ -113,6 +115,16 @@ impl World {
                 self.gates[self.current[n]].set_fuse(passes);
             }
             What::ControllerFreeze(n, lasts) => self.controller_freezes(n, lasts),
+            What::LinkDrop(host) => self.links_break(host),
+            // Where it is defined already nothing changes.
+            What::DefineAgain(host) => drop(self.define(host)),
+            What::Remove(host) => {
+                self.die(host, By::Fault);
+                if self.hosts[host].domains.remove(&super::ours()).is_some() {
+                    self.emit(host, super::ours(), DomainEvent::Undefined);
+                }
+            }
+            What::Look => self.looked = Some([0, 1].map(|host| self.said_of(host))),
         }
     }
 

@@ -20,6 +20,8 @@ pub enum By {
 /// The truth about the guest.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Guest {
+    /// When a fault last ended its process on each host.
+    pub struck_at: [Option<Ms>; 2],
     /// When it last ran, where it is not running now.
     pub ran_until: Ms,
     /// Its memory was lost, and when.
@@ -92,6 +94,9 @@ impl World {
         if was_current {
             self.guest.fine_at[host] = Some(self.now);
         }
+        if by == By::Fault {
+            self.guest.struck_at[host] = Some(self.now);
+        }
         self.halt(host);
         if let Some(domain) = self.hosts[host].domains.get_mut(&ours()) {
             domain.qemu = None;
@@ -102,7 +107,9 @@ impl World {
         if lost {
             self.guest.lost_at = Some(self.now);
             self.tell(|| "the guest's memory is lost".to_owned());
-            if by == By::Order && !self.guest.person_decided {
+            // An order that was decided upon while the other copy was whole could not know better.
+            let too_late = self.guest.struck_at[1 - host].is_some_and(|at| at >= self.intent_at);
+            if by == By::Order && !self.guest.person_decided && !too_late {
                 self.violate(format!(
                     "the only good memory, on {}, was thrown away by an order",
                     NAMES[host]

@@ -96,6 +96,10 @@ pub struct Host {
     pub gone: bool,
     /// Its boots so far.
     pub boot: u64,
+    /// When the last one was.
+    pub booted_at: Ms,
+    /// Starts of its daemon so far: connections to an earlier one are dead, whoever has noticed.
+    pub daemon_starts: u64,
     /// Its daemon.
     pub daemon: Daemon,
     /// The cable to the controllers.
@@ -120,6 +124,8 @@ impl Host {
             power: true,
             gone: false,
             boot: 1,
+            booted_at: 0,
+            daemon_starts: 1,
             daemon: Daemon::Running,
             cable: true,
             silent_since: None,
@@ -219,6 +225,29 @@ impl World {
         true
     }
 
+    /// What a host says of the guest when it is asked, in libvirt's words.
+    #[must_use]
+    pub fn said_of(&self, host: usize) -> String {
+        if !self.hosts[host].power {
+            return "powered off".to_owned();
+        }
+        if self.hosts[host].daemon != Daemon::Running {
+            return "no answer".to_owned();
+        }
+        let Some(domain) = self.hosts[host].domains.get(&ours()) else { return "absent".to_owned() };
+        let said = match (domain.state, domain.reason) {
+            (VmState::Running, Reason::Migrated) => "running (migrated)",
+            (VmState::Running, Reason::MigrationCanceled) => "running (migration canceled)",
+            (VmState::Running, _) => "running (booted)",
+            (VmState::Paused, Reason::Migrating) => "paused (migrating)",
+            (VmState::Paused, _) => "paused (user)",
+            (_, Reason::Migrated) => "shut off (migrated)",
+            (_, Reason::Crashed) => "shut off (crashed)",
+            (_, _) => "shut off",
+        };
+        said.to_owned()
+    }
+
     /// libvirt notices that an active domain's process is gone.
     pub fn notice_ends(&mut self, host: usize) {
         if !self.hosts[host].serves() {
@@ -283,6 +312,7 @@ impl World {
         }
         self.tell(|| format!("{}: libvirtd starts", NAMES[host]));
         self.hosts[host].daemon = Daemon::Running;
+        self.hosts[host].daemon_starts += 1;
         self.reload(host);
     }
 
@@ -377,6 +407,8 @@ impl World {
         self.tell(|| format!("{}: boots", NAMES[host]));
         self.hosts[host].power = true;
         self.hosts[host].boot += 1;
+        self.hosts[host].booted_at = self.now;
+        self.hosts[host].daemon_starts += 1;
         self.links_closed_by(host);
         self.hosts[host].daemon = Daemon::Running;
         let autostarts = self.hosts[host]

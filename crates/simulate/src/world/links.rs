@@ -51,6 +51,8 @@ impl Life {
 #[derive(Debug)]
 pub struct Link {
     up: bool,
+    /// The start of the host's daemon that it leads to.
+    daemon: u64,
     epoch: u64,
     /// Ends when the connection is lost.
     life: Option<Arc<Life>>,
@@ -61,7 +63,7 @@ pub struct Link {
 
 impl Link {
     fn new(keep_alive: Ms) -> Self {
-        Self { up: false, epoch: 0, life: None, keep_alive, events: broadcast::Sender::new(1024) }
+        Self { up: false, daemon: 0, epoch: 0, life: None, keep_alive, events: broadcast::Sender::new(1024) }
     }
 
     /// Whether this is the connection it was.
@@ -82,8 +84,9 @@ impl Link {
         self.events.subscribe()
     }
 
-    fn open(&mut self) {
+    fn open(&mut self, daemon: u64) {
         self.up = true;
+        self.daemon = daemon;
         self.epoch += 1;
         self.life = Some(Arc::default());
     }
@@ -162,10 +165,15 @@ impl World {
             let host = &self.hosts[host];
             (host.reachable() && host.daemon == Daemon::Dead, host.power)
         };
+        let daemon = self.hosts[host].daemon_starts;
         let link = &mut self.links[controller][host];
         let mut next = 1_000;
         if link.up {
-            if answers {
+            if answers && link.daemon != daemon {
+                // The host knows of no such connection any more, and says so to the next message.
+                link.close();
+                self.tell(|| format!("connection {controller}-{} is refused", NAMES[host]));
+            } else if answers {
                 self.hosts[host].silent_since = None;
             } else {
                 let since = *self.hosts[host].silent_since.get_or_insert(now);
@@ -176,7 +184,7 @@ impl World {
             }
         } else if answers {
             self.hosts[host].silent_since = None;
-            link.open();
+            link.open(daemon);
             self.guest.frozen_since = None;
             self.tell(|| format!("connection {controller}-{} is up", NAMES[host]));
         } else {
@@ -193,6 +201,15 @@ impl World {
             for links in &mut self.links {
                 links[host].close();
             }
+        }
+    }
+
+    /// The controllers' connections to a host break, those of their watchers too.
+    pub(super) fn links_break(&mut self, host: usize) {
+        self.links_closed_by(host);
+        for watcher in std::mem::take(&mut self.hosts[host].watchers) {
+            // Nobody may be waiting any more.
+            let _ = watcher.tell.send(false);
         }
     }
 

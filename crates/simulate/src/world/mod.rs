@@ -109,8 +109,16 @@ pub struct World {
     pub once_more: bool,
     /// What was last stored of the task, in words.
     pub last_told: String,
+    /// When the last intent was written.
+    pub intent_at: Ms,
     /// Intents written so far.
     pub intents: u32,
+    /// Since when no controller has seen the source, and whether that once lasted for long.
+    pub unseen_since: Option<Ms>,
+    /// See there.
+    pub out_of_sight: bool,
+    /// What both hosts said when somebody looked.
+    pub looked: Option<[String; 2]>,
     /// The first thing that must never be.
     pub violation: Option<String>,
     trace: Option<Vec<String>>,
@@ -147,7 +155,11 @@ impl World {
             resume_intended: false,
             once_more: false,
             last_told: String::new(),
+            intent_at: 0,
             intents: 0,
+            unseen_since: None,
+            out_of_sight: false,
+            looked: None,
             violation: None,
             trace: traced.then(Vec::new),
             looks: 0,
