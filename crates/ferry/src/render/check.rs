@@ -183,8 +183,8 @@ warning: kvm2: kvm2 has an older QEMU than kvm1. [qemu-older]
             "\
 web1 on kvm1:
 HOST  VERDICT  BLOCKERS  WARNINGS  FREE MEMORY  FIRST FINDING
-kvm3  GO              0         0      8.0 GiB
-kvm2  NO-GO           1         1      8.0 GiB  The network lan of kvm2 is not active. [network-inactive]
+kvm3  GO              0         0        8 GiB
+kvm2  NO-GO           1         1        8 GiB  The network lan of kvm2 is not active. [network-inactive]
 
 `ferry check web1 --to HOST` tells all of one host."
         );

@@ -441,7 +441,8 @@ fn source_unknown(source: Copy, destination: Copy, know: &Knowledge) -> Next {
 /// memory, and both must not run.
 fn source_started_anew(source: Copy, sight: DomainSight, destination: Copy, know: &Knowledge) -> Next {
     match destination {
-        Copy::Running(_) => Act(A::SuspendBoth),
+        // This one stands, and that one runs: nothing is in a hurry.
+        Copy::Running(_) => Ask(Question::Unexpected),
         Copy::Paused(_) if know.source_ran_again => Act(A::DestroyDestination),
         Copy::Paused(_) if sight.state == VmState::Paused => Ask(Question::TwoCopies),
         Copy::Paused(_) => Act(A::SuspendBoth),
