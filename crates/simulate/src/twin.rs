@@ -4,7 +4,7 @@
 //!
 //! | moment | how it is held here |
 //! |---|---|
-//! | T0 | the task has just been made |
+//! | T0 | the task has just been made, and its first steps are done |
 //! | T1, T2 | the copy lasts some seconds |
 //! | T3 | so does the stop-and-copy |
 //! | T4 | the destination's daemon stands still from the stop-and-copy on |
@@ -80,7 +80,7 @@ pub fn outcomes(
 ) -> anyhow::Result<BTreeSet<Outcome>> {
     let mut found = BTreeSet::new();
     for seed in 1..=seeds {
-        let report = play_scenario(scenario(moment, faults, autostart), seed, None, false)?;
+        let report = play_scenario(scenario(moment, faults, autostart, seed), seed, None, false)?;
         if let Some(violation) = report.violation {
             anyhow::bail!("{faults:?} at {moment:?}, seed {seed}: {violation}");
         }
@@ -92,8 +92,8 @@ pub fn outcomes(
     Ok(found)
 }
 
-fn scenario(moment: Moment, faults: &[What], autostart: bool) -> Scenario {
-    let (hold, trigger) = moment.held(faults);
+fn scenario(moment: Moment, faults: &[What], autostart: bool, seed: u64) -> Scenario {
+    let (hold, trigger) = moment.held(faults, seed);
     let strike = |what: &What| Fault { trigger, what: *what };
     let stretched = moment >= Moment::T3;
     Scenario {
@@ -120,7 +120,7 @@ fn scenario(moment: Moment, faults: &[What], autostart: bool) -> Scenario {
 
 impl Moment {
     /// What holds a migration at this moment, and when the fault is struck.
-    fn held(self, faults: &[What]) -> (Option<Fault>, Trigger) {
+    fn held(self, faults: &[What], seed: u64) -> (Option<Fault>, Trigger) {
         // A daemon that the fault freezes stands still already: it goes on to do so.
         let frozen = |host: usize| {
             let lasts = faults.iter().find_map(|what| match what {
@@ -131,7 +131,8 @@ impl Moment {
         };
         let hold = |phase, delay, what| Some(Fault { trigger: Trigger::Phase(phase, delay), what });
         match self {
-            Self::T0 => (None, Trigger::At(1)),
+            // Its first steps take some milliseconds.
+            Self::T0 => (None, Trigger::At(1 + seed % 16)),
             Self::T1 => (None, Trigger::Phase(Phase::Copy, 300)),
             Self::T2 => (None, Trigger::Phase(Phase::Copy, 3_000)),
             Self::T3 => (None, Trigger::Phase(Phase::SwitchOver, 1_000)),
@@ -155,6 +156,13 @@ impl Moment {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_controller_that_dies_at_the_first_steps_either_begins_or_gives_up() {
+        let found = outcomes(Moment::T0, &[What::ControllerKill(0, 500)], true, 64).expect("histories hold");
+        let states: BTreeSet<&str> = found.iter().map(|outcome| outcome.state.as_str()).collect();
+        assert_eq!(states, BTreeSet::from(["Done", "Failed"]), "{found:#?}");
+    }
 
     #[test]
     fn every_moment_shows_on_both_sides() {

@@ -159,11 +159,8 @@ impl Work {
         }
         self.monitor.source_told(event);
         self.contact.made();
-        if event == DomainEvent::Resumed && self.handle.task().phase == Phase::SwitchOver {
-            (self.know.source_ran_again, self.know.source_resumed) = (true, true);
-        }
+        self.hear(event);
         if event == DomainEvent::SuspendedMigrated {
-            self.stood.get_or_insert_with(Instant::now);
             let (to, progress) = (self.plan.destination.clone(), self.monitor.progress());
             self.handle
                 .update(|task| {

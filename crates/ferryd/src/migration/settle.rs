@@ -195,16 +195,26 @@ impl Work {
     fn hear_the_source(&mut self) {
         loop {
             match self.told.try_recv() {
-                Ok((domain, DomainEvent::Resumed)) if domain == self.plan.domain && self.stood.is_some() => {
-                    (self.know.source_ran_again, self.know.source_resumed) = (true, true);
-                }
-                Ok((domain, DomainEvent::SuspendedMigrated)) if domain == self.plan.domain => {
-                    self.stood.get_or_insert_with(Instant::now);
-                }
+                Ok((domain, event)) if domain == self.plan.domain => self.hear(event),
                 Ok(_) => {}
                 Err(TryRecvError::Lagged(_)) => self.contact = Contact::default(),
                 Err(TryRecvError::Empty | TryRecvError::Closed) => return,
             }
+        }
+    }
+
+    /// What an event of the source's says about the run that is moved. Once that has stopped, what goes on there is another one,
+    /// which libvirt too tells of as resumed when it starts.
+    pub(super) fn hear(&mut self, event: DomainEvent) {
+        match event {
+            DomainEvent::SuspendedMigrated => {
+                self.stood.get_or_insert_with(Instant::now);
+            }
+            DomainEvent::Stopped | DomainEvent::StoppedMigrated => self.run_stopped = true,
+            DomainEvent::Resumed if self.stood.is_some() && !self.run_stopped => {
+                (self.know.source_ran_again, self.know.source_resumed) = (true, true);
+            }
+            _ => {}
         }
     }
 

@@ -135,6 +135,7 @@ impl Runner for Mover {
             monitor,
             cause: None,
             stood: (record.task.phase == Phase::SwitchOver).then(Instant::now),
+            run_stopped: false,
             contact: Contact::default(),
             run: run_of(&log),
             downtime_set: false,
@@ -219,6 +220,8 @@ pub(super) struct Work {
     pub(super) contact: Contact,
     /// Since when the source is known to have stood for the switch-over.
     pub(super) stood: Option<Instant>,
+    /// The source told that the run which is moved has stopped.
+    pub(super) run_stopped: bool,
     /// The run of the source's that is moved.
     pub(super) run: Run,
     /// An adopted copy was told the longest pause allowed.

@@ -11,7 +11,7 @@ const MADE_BY_LIBVIRT: &[&str] = &["/var/lib/libvirt/qemu/", "/run/libvirt/qemu/
 
 /// Nothing of the machine's own is given to it, or QEMU takes it out by itself before the move.
 pub(super) fn passed_through(facts: &Facts, findings: &mut Vec<Finding>) {
-    let Some(domain) = facts.domain.as_ref().filter(|domain| domain.is_active()) else { return };
+    let Some(domain) = facts.domain.as_ref() else { return };
     let devices =
         domain.definition.host_devices.iter().map(|device| (device.describe(), device.teaming.as_deref()));
     let interfaces =

@@ -209,7 +209,7 @@ impl World {
     }
 
     fn mig_lost_connection(&mut self) {
-        let Some(phase) = self.mig.as_ref().map(|mig| mig.phase) else { return };
+        let Some((phase, to)) = self.mig.as_ref().map(|mig| (mig.phase, mig.to)) else { return };
         self.tell(|| "migration: the daemons' connection is lost".to_owned());
         match phase {
             Phase::Connect | Phase::Prepare | Phase::Copy => self.mig_cancels("connection lost"),
@@ -219,6 +219,8 @@ impl World {
                     mig.waits_for_peer = waits;
                 }
             }
+            // A daemon that was killed right after it answered: the answer may be on the wire, and arrives before the end of it.
+            Phase::Answer if self.peer_cable && self.hosts[to].power && self.dice.chance(50) => {}
             Phase::Sent | Phase::Finish | Phase::Answer => {
                 if self.dice.chance(85) {
                     self.mig_cancels("connection lost in finish");

@@ -15,6 +15,8 @@ mod sharing;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
 use super::member::Member;
 use crate::libvirt::error::HostError;
 use crate::libvirt::host::failure_of;
@@ -76,8 +78,8 @@ pub async fn gather_way_home(there: &Inquiry<'_>, facts: &Facts) -> Option<(Fact
         HostKnowledge::Known(Box::new(HostFacts { shell: None, ..destination.clone() })),
         HostKnowledge::Known(Box::new(HostFacts { shell: None, ..source.clone() })),
     );
-    let port = questions::listen(home.destination, home.limit, &watch).await;
-    let mut facts = home.complete(from, to, Some(domain), port.flatten(), &watch).await;
+    let mut facts =
+        home.listening(&watch, async |port| home.complete(from, to, Some(domain), port, &watch).await).await;
     // There it is the domain itself that has its name.
     if let Some(reception) = &mut facts.reception {
         reception.namesakes.clear();
@@ -105,20 +107,34 @@ fn after_reboot(facts: &Facts) -> Option<DomainFacts> {
 
 impl Inquiry<'_> {
     async fn gather(&self, watch: &Stopwatch) -> Facts {
-        let (from, to, port) = tokio::join!(
-            self.ask_source(watch),
-            machine(self.destination, self.limit),
-            questions::listen(self.destination, self.limit, watch)
-        );
-        let (source, domain) = match from {
-            Ok((host, domain)) => (HostKnowledge::Known(Box::new(host)), domain),
-            Err(error) => (unreachable(self.source.name(), &error), None),
+        self.listening(watch, async |port| {
+            let (from, to) = tokio::join!(self.ask_source(watch), machine(self.destination, self.limit));
+            let (source, domain) = match from {
+                Ok((host, domain)) => (HostKnowledge::Known(Box::new(host)), domain),
+                Err(error) => (unreachable(self.source.name(), &error), None),
+            };
+            let destination = match to {
+                Ok(host) => HostKnowledge::Known(Box::new(host)),
+                Err(error) => unreachable(self.destination.name(), &error),
+            };
+            self.complete(source, destination, domain, port, watch).await
+        })
+        .await
+    }
+
+    /// Does this while the destination begins to listen on one of its ports for migrations, and tells which when it does.
+    async fn listening<T>(&self, watch: &Stopwatch, ask: impl AsyncFnOnce(Port) -> T) -> T {
+        let (tell, port) = oneshot::channel();
+        let listen = async {
+            let port = questions::listen(self.destination, self.limit, watch).await;
+            // Nobody asks for it where the two do not get to meet.
+            let _ = tell.send(port.flatten());
+            std::future::pending().await
         };
-        let destination = match to {
-            Ok(host) => HostKnowledge::Known(Box::new(host)),
-            Err(error) => unreachable(self.destination.name(), &error),
-        };
-        self.complete(source, destination, domain, port.flatten(), watch).await
+        tokio::select! {
+            answer = ask(port) => answer,
+            never = listen => never,
+        }
     }
 
     /// Adds to what the two machines and the domain are what follows from that.
@@ -127,7 +143,7 @@ impl Inquiry<'_> {
         mut source: HostKnowledge,
         mut destination: HostKnowledge,
         domain: Option<DomainFacts>,
-        port: Option<u16>,
+        port: Port,
         watch: &Stopwatch,
     ) -> Facts {
         let destination_peer_uri = match &destination {
@@ -139,14 +155,15 @@ impl Inquiry<'_> {
         let (mut reception, mut meeting) = (None, None);
         if let (Some(domain), Some(there), false) = (&domain, destination.known(), same) {
             let peer = destination_peer_uri.as_deref().and_then(plain_uri);
-            let seen = self.look(domain, peer, &there.hostname, port, watch).await;
-            match seen.reception {
-                Ok(found) => reception = Some(found),
+            match self.look(domain, peer, &there.hostname, port, watch).await {
+                Ok(seen) => {
+                    reception = Some(seen.reception);
+                    meeting = Some(seen.meeting);
+                    put_shell(&mut source, seen.source_shell);
+                    put_shell(&mut destination, seen.destination_shell);
+                }
                 Err(error) => destination = unreachable(self.destination.name(), &error),
             }
-            meeting = Some(seen.meeting);
-            put_shell(&mut source, seen.source_shell);
-            put_shell(&mut destination, seen.destination_shell);
         }
         Facts { source, destination, domain, reception, meeting, destination_peer_uri, wanted: self.wanted }
     }
@@ -165,29 +182,34 @@ impl Inquiry<'_> {
         }
     }
 
-    /// Everything that can be asked once the domain is known, all at the same time.
+    /// Everything that can be asked once the domain is known, all at the same time. A destination whose libvirt does not answer is
+    /// asked nothing more: its shell would be silent as well.
     async fn look(
         &self,
         domain: &DomainFacts,
         peer: Option<LibvirtUri>,
         hostname: &str,
-        port: Option<u16>,
+        port: Port,
         watch: &Stopwatch,
-    ) -> Seen {
+    ) -> Result<Seen, HostError> {
         let (from, to, limit) = (self.source, self.destination, self.limit);
         // Dropped at the end, or when nobody waits any more: then the marks go.
         let marks = Marks::new(from, sharing::directories(domain));
-        let (written, marked) = tokio::sync::oneshot::channel();
+        let (written, marked) = oneshot::channel();
         let at_source = async {
             let marked = marks.write(limit, watch).await;
             // The other side may have given up.
             let _ = written.send(());
             let shell = questions::inspect(from, domain, limit, watch).await;
             let way = match peer {
-                Some(peer) => from.way_to(peer, hostname, port, limit, self.fresh, watch).await,
+                Some(peer) => {
+                    // No answer: it does not listen.
+                    let port = port.await.unwrap_or_default();
+                    from.way_to(peer, hostname, port, limit, self.fresh, watch).await
+                }
                 None => None,
             };
-            (marked, shell, way)
+            Ok((marked, shell, way))
         };
         let at_destination = async {
             // An error says that the source did not get there; what is found then means nothing, and is not read.
@@ -195,10 +217,10 @@ impl Inquiry<'_> {
             let found = marks.find(to, limit, watch).await;
             let shell = questions::inspect(to, domain, limit, watch).await;
             let servers = questions::probe_servers(to, &domain.definition, limit, watch).await;
-            (found, shell, servers)
+            Ok((found, shell, servers))
         };
         let ((marked, source_shell, way), (found, destination_shell, servers), reception) =
-            tokio::join!(at_source, at_destination, self.ask_destination(domain, watch));
+            tokio::try_join!(at_source, at_destination, self.ask_destination(domain, watch))?;
         marks.remove();
         let way = way.unwrap_or_default();
         let sharing = sharing::judge(
@@ -216,7 +238,7 @@ impl Inquiry<'_> {
             sharing,
             servers,
         };
-        Seen { source_shell, destination_shell, meeting, reception }
+        Ok(Seen { source_shell, destination_shell, meeting, reception })
     }
 
     async fn ask_destination(&self, domain: &DomainFacts, watch: &Stopwatch) -> Result<Reception, HostError> {
@@ -239,8 +261,11 @@ struct Seen {
     source_shell: Option<ShellFacts>,
     destination_shell: Option<ShellFacts>,
     meeting: Meeting,
-    reception: Result<Reception, HostError>,
+    reception: Reception,
 }
+
+/// Where the destination listens, once it does; none where it cannot.
+type Port = oneshot::Receiver<Option<u16>>;
 
 fn put_shell(host: &mut HostKnowledge, shell: Option<ShellFacts>) {
     if let HostKnowledge::Known(facts) = host {
