@@ -28,6 +28,9 @@ use crate::state::{Machine, Places, Role};
 
 const NOTHING: Option<&str> = None;
 
+/// Where every machine sees the same directory, as if it came from a file server.
+const SHARED_DIR: &str = "srv/shared";
+
 /// `ferry-lab _boot`: makes the namespaces and starts PID 1 in them.
 pub(crate) fn run_boot(places: &Places, name: &str) -> Result<()> {
     let state = places.require()?;
@@ -82,6 +85,10 @@ fn build_root(places: &Places, machine: &Machine, bin_dir: &Path) -> Result<()> 
     mount(Some("overlay"), &root, Some("overlay"), no_flags, Some(options.as_str())).context("overlay")?;
     bind_read_only(bin_dir, &root.join("opt/ferry/bin"))?;
     bind_read_only(&places.guest(), &root.join("opt/ferry/guest"))?;
+    for path in [&places.shared(), &root.join(SHARED_DIR)] {
+        fs::create_dir_all(path)?;
+    }
+    bind(&places.shared(), &root.join(SHARED_DIR))?;
     let nosuid = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
     mount(Some("proc"), &root.join("proc"), Some("proc"), nosuid, NOTHING).context("proc")?;
     // The devices and the panic button in these two are the real machine's.

@@ -149,6 +149,11 @@ impl Places {
         self.machine(name).join("upper")
     }
 
+    /// What all machines see at `/srv/shared`.
+    pub(crate) fn shared(&self) -> PathBuf {
+        self.data().join("shared")
+    }
+
     /// What the machine's PID 1 and daemons print.
     pub(crate) fn console(&self, name: &str) -> PathBuf {
         self.run().join(format!("{name}.console"))

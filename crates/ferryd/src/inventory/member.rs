@@ -365,7 +365,7 @@ async fn identify(link: &Link, view: &watch::Sender<View>) {
 
 /// Lists the domains, and reads the definitions of those that are new or have changed.
 async fn refresh(link: &Link, view: &watch::Sender<View>, changed: &Changed) {
-    let domains = match link.call("list of domains", survey::domains).await {
+    let mut domains = match link.call("list of domains", survey::domains).await {
         Ok(domains) => domains,
         Err(error) => return tracing::debug!(host = link.host(), %error, "the domains were not listed"),
     };
@@ -376,20 +376,31 @@ async fn refresh(link: &Link, view: &watch::Sender<View>, changed: &Changed) {
         Changed::Nothing => !known.contains_key(uuid),
     };
     let wanted: Vec<Uuid> = domains.iter().map(|domain| domain.uuid).filter(stale).collect();
-    view.send_modify(|view| (view.domains, view.listed) = (Arc::new(domains), true));
-    if wanted.is_empty() {
-        return;
+    let mut definitions = HashMap::clone(&known);
+    if !wanted.is_empty() {
+        let read = link
+            .call_within("definitions", DEFINITIONS_LIMIT, move |connect| {
+                survey::definitions(connect, &wanted)
+            })
+            .await;
+        match read {
+            Ok(read) => {
+                definitions.extend(read.into_iter().map(|(uuid, definition)| (uuid, Arc::new(definition))));
+            }
+            Err(error) => tracing::debug!(host = link.host(), %error, "definitions were not read"),
+        }
     }
-    match link
-        .call_within("definitions", DEFINITIONS_LIMIT, move |connect| survey::definitions(connect, &wanted))
-        .await
-    {
-        Ok(read) => view.send_modify(|view| {
-            let mut all = HashMap::clone(&view.definitions);
-            all.extend(read.into_iter().map(|(uuid, definition)| (uuid, Arc::new(definition))));
-            all.retain(|uuid, _| view.domains.iter().any(|domain| domain.uuid == *uuid));
-            view.definitions = Arc::new(all);
-        }),
-        Err(error) => tracing::debug!(host = link.host(), %error, "definitions were not read"),
+    definitions.retain(|uuid, _| domains.iter().any(|domain| domain.uuid == *uuid));
+    for domain in &mut domains {
+        if let Some(definition) = definitions.get(&domain.uuid) {
+            domain.vcpus = definition.vcpus;
+            domain.max_memory_bytes = definition.memory_bytes;
+            domain.memory_bytes = definition.current_memory_bytes;
+        }
     }
+    view.send_modify(|view| {
+        view.domains = Arc::new(domains);
+        view.definitions = Arc::new(definitions);
+        view.listed = true;
+    });
 }

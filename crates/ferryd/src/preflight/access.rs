@@ -66,12 +66,14 @@ fn name_remedy(source: &HostFacts, destination: &HostFacts, name: &str, known: &
     let own = destination.shell.as_ref().map(|shell| shell.addresses.as_slice()).unwrap_or_default();
     match known.iter().chain(own).find(outside) {
         Some(address) => {
-            // A line of its own in front: the first match counts.
+            // Taken off the lines of loopback addresses, which count as well, and on a line of its own. (Written in place: in a
+            // container the table is a mount.)
+            let off = shell_word(&format!(r"/^(127\.|::1)/s/\s{}(\s|$)/\1/g", name.replace('.', r"\.")));
             let line = shell_word(&format!("1i{address} {name}"));
             command(
                 "Add the name to DNS, or to the source's own table.",
                 format!(
-                    "sed {line} /etc/hosts >/etc/hosts.new && cat /etc/hosts.new >/etc/hosts && rm /etc/hosts.new"
+                    "sed -E -e {off} -e {line} /etc/hosts >/etc/hosts.new && cat /etc/hosts.new >/etc/hosts && rm /etc/hosts.new"
                 ),
                 Some(&source.name),
             )
@@ -183,8 +185,8 @@ pub(super) fn hostname(facts: &Facts, findings: &mut Vec<Finding>) {
             format!("{name} calls itself {}: nobody else can send anything there.", hostname.name),
             format!("host name {}", hostname.name),
             command(
-                "Give it a name of its own, then restart libvirtd.",
-                format!("hostnamectl set-hostname {name}"),
+                "Give it a name of its own.",
+                format!("hostnamectl set-hostname {0} || hostname {0}", shell_word(name)),
                 Some(name),
             ),
         ));

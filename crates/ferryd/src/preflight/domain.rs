@@ -119,37 +119,58 @@ pub(super) fn title_free(facts: &Facts, findings: &mut Vec<Finding>) {
     }
 }
 
-/// It has no snapshots and no checkpoints, with which libvirt refuses to move it.
+/// It has no snapshots, with which libvirt refuses to move it.
 pub(super) fn snapshots(facts: &Facts, findings: &mut Vec<Finding>) {
     let (Some(source), Some(domain)) = (facts.source.known(), &facts.domain) else { return };
-    let name = shell_word(&domain.name);
-    for (code, kind, verb, list) in [
-        ("snapshots", "snapshots", "snapshot-delete", &domain.snapshots),
-        ("checkpoints", "checkpoints", "checkpoint-delete", &domain.checkpoints),
-    ] {
-        if list.is_empty() {
-            continue;
-        }
-        let commands: Vec<String> =
-            list.iter().map(|item| format!("virsh {verb} {name} {} --metadata", shell_word(item))).collect();
-        findings.push(blocker(
-            code,
-            &domain.name,
-            format!("libvirt does not move a virtual machine that has {kind}."),
-            format!("{} {kind}: {}", list.len(), list.join(", ")),
-            command(
-                &format!("Have libvirt forget them; what they are in the images stays. (Keep their XML first: virsh {}.)", verb.replace("delete", "dumpxml")),
-                commands.join(" && "),
-                Some(&source.name),
-            ),
-        ));
+    let (name, list) = (shell_word(&domain.name), &domain.snapshots);
+    if list.is_empty() {
+        return;
     }
+    let commands: Vec<String> = list
+        .iter()
+        .map(|item| format!("virsh snapshot-delete {name} {} --metadata", shell_word(item)))
+        .collect();
+    findings.push(blocker(
+        "snapshots",
+        &domain.name,
+        "libvirt does not move a virtual machine that has snapshots.".to_owned(),
+        format!("{} snapshots: {}", list.len(), list.join(", ")),
+        command(
+            "Have libvirt forget them; what they are in the images stays. (Keep their XML first: virsh snapshot-dumpxml.)",
+            commands.join(" && "),
+            Some(&source.name),
+        ),
+    ));
+}
+
+/// It has no checkpoints: libvirt moves it, and forgets them.
+pub(super) fn checkpoints(facts: &Facts, findings: &mut Vec<Finding>) {
+    let (Some(source), Some(domain)) = (facts.source.known(), &facts.domain) else { return };
+    let (name, list) = (shell_word(&domain.name), &domain.checkpoints);
+    let Some(last) = list.last() else { return };
+    findings.push(warning(
+        "checkpoints",
+        &domain.name,
+        format!(
+            "The libvirt of {} will not know the checkpoints of {}: backups that build on them begin anew.",
+            facts.destination.name(),
+            domain.name
+        ),
+        format!("{} checkpoints: {}", list.len(), list.join(", ")),
+        command(
+            "Keep their XML, and tell it to libvirt after the move (virsh checkpoint-create --redefine); the images keep what is \
+             theirs.",
+            format!("virsh checkpoint-dumpxml {name} {}", shell_word(last)),
+            Some(&source.name),
+        ),
+    ));
 }
 
 /// No job is at work on its disks.
 pub(super) fn block_jobs(facts: &Facts, findings: &mut Vec<Finding>) {
     let (Some(source), Some(domain)) = (facts.source.known(), &facts.domain) else { return };
-    for job in &domain.block_jobs {
+    // A backup is a job of the whole domain's, and is told as that.
+    for job in domain.block_jobs.iter().filter(|job| job.kind != "backup") {
         let (name, target) = (shell_word(&domain.name), shell_word(&job.target));
         findings.push(blocker(
             "block-job-active",

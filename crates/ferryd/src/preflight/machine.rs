@@ -76,7 +76,7 @@ pub(super) fn firmware(facts: &Facts, findings: &mut Vec<Finding>) {
             format!("{loader} is not there"),
             command(
                 "Install the same firmware there, or bring the file over.",
-                format!("scp {} {name}:{}", shell_word(loader), shell_word(loader)),
+                format!("scp -p {0} {1}:{0}", shell_word(loader), shell_word(&destination.hostname)),
                 Some(&source.name),
             ),
         ));
@@ -94,7 +94,7 @@ pub(super) fn firmware(facts: &Facts, findings: &mut Vec<Finding>) {
             format!("{template} is not there"),
             command(
                 "Install the same firmware there, or bring the file over.",
-                format!("scp {} {name}:{}", shell_word(template), shell_word(template)),
+                format!("scp -p {0} {1}:{0}", shell_word(template), shell_word(&destination.hostname)),
                 Some(&source.name),
             ),
         ));
@@ -219,6 +219,53 @@ pub(super) fn devices_offered(facts: &Facts, findings: &mut Vec<Finding>) {
             format!("{nvram} is there"),
         ));
     }
+}
+
+/// The destination's libvirt takes the definition as a whole: what no other check knows of shows here.
+pub(super) fn definition_taken(facts: &Facts, findings: &mut Vec<Finding>) {
+    /// What makes it refuse, too, and is told better by a check of its own.
+    const TOLD: &[&str] = &[
+        "machine-type-missing",
+        "domain-type-missing",
+        "emulator-missing",
+        "firmware-missing",
+        "swtpm-missing",
+        "device-not-offered",
+        "cpu-features-missing",
+        "secure-boot-missing",
+        "processors-too-many",
+        "pool-missing",
+        "pool-inactive",
+        "secret-missing",
+        "network-missing",
+        "network-inactive",
+        "filter-missing",
+    ];
+    let (Some((source, destination, domain)), Some(reception)) = (facts.all(), &facts.reception) else {
+        return;
+    };
+    let Some(said) = &reception.refused else { return };
+    if findings.iter().any(|finding| TOLD.contains(&finding.code.as_str())) {
+        return;
+    }
+    let name = &destination.name;
+    findings.push(blocker(
+        "definition-refused",
+        name,
+        format!("The libvirt of {name} does not take the definition of {} as it is.", domain.name),
+        format!(
+            "{said}; libvirt {} and QEMU {} there, {} and {} on {}",
+            version(destination.libvirt_version),
+            version(destination.hypervisor_version),
+            version(source.libvirt_version),
+            version(source.hypervisor_version),
+            source.name
+        ),
+        advice(
+            "Shut it down, remove or replace what it does not know (virsh edit), start it and move it then; or choose a \
+             destination with a newer libvirt and QEMU.",
+        ),
+    ));
 }
 
 #[cfg(test)]

@@ -79,10 +79,13 @@ const CHECKS: &[Check] = &[
     domain::name_and_uuid_free,
     domain::title_free,
     domain::snapshots,
+    domain::checkpoints,
     domain::block_jobs,
     domain::responding,
     domain::guest_agent,
     convergence::first_pass,
+    // The last: it speaks where no other has found why.
+    machine::definition_taken,
 ];
 
 /// Everything that is found in these facts, the gravest first.

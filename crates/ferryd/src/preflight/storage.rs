@@ -4,7 +4,7 @@ use api::finding::{Finding, Remedy};
 
 use super::say::{advice, blocker, command, note, shell_word, size, warning};
 use crate::model::definition::{Disk, Drive, NetworkHost, Source};
-use crate::model::facts::{DomainFacts, Facts, HostFacts, PathFacts, Sharing};
+use crate::model::facts::{DomainFacts, Facts, HostFacts, PathFacts, Sharing, ShellFacts};
 
 /// Drives whose data must be there: what is copied or shared, and not a medium that can be taken out.
 fn disks(domain: &DomainFacts) -> impl Iterator<Item = &Disk> {
@@ -47,9 +47,32 @@ pub(super) fn shared(facts: &Facts, findings: &mut Vec<Finding>) {
             findings.extend(judge(facts, source, destination, domain, disk, path, sharing));
         }
         for below in disk.backing.iter().filter_map(|backing| backing.source.path()) {
-            let Some(Sharing::Missing | Sharing::Different(_)) = of(below) else { continue };
+            let Some(apart @ (Sharing::Missing | Sharing::Different(_))) = of(below) else { continue };
             // The disk itself says it already.
             if matches!(of(path), Some(Sharing::Missing | Sharing::Different(_))) {
+                continue;
+            }
+            let size_on = |host: Option<&ShellFacts>| host?.path(below).map(|found| found.size_bytes);
+            let (here, there) = (size_on(facts.source.shell()), size_on(facts.destination.shell()));
+            if matches!(apart, Sharing::Different(_)) && here.is_some() && here == there {
+                findings.push(warning(
+                    "backing-copied",
+                    &disk.target,
+                    format!(
+                        "Below the image of {} lies another one, of which each host has a copy.",
+                        disk.target
+                    ),
+                    format!("{below}: {}", seen(Some(apart))),
+                    command(
+                        "Make sure that they are equal: compare the two sums.",
+                        format!(
+                            "sha256sum {0}; ssh {1} sha256sum {0}",
+                            shell_word(below),
+                            shell_word(&destination.hostname)
+                        ),
+                        Some(&source.name),
+                    ),
+                ));
                 continue;
             }
             findings.push(blocker(

@@ -23,10 +23,11 @@ use crate::libvirt::host::failure_of;
 use crate::libvirt::survey::{self, Listed};
 use crate::model::definition::{Definition, Disk};
 use crate::model::facts::{
-    DomainFacts, Facts, HostFacts, HostKnowledge, Meeting, Occupied, Reception, ShellFacts, Wanted,
+    DomainFacts, Facts, HostFacts, HostKnowledge, Meeting, Occupied, PortProbe, Reception, ShellFacts, Wanted,
 };
 use crate::model::{ConnectFailure, DomainUuid};
 use crate::ssh::LibvirtUri;
+use crate::ssh::scripts::MeetingAnswer;
 use questions::{Marks, Stopwatch};
 
 /// What is to be found out.
@@ -95,7 +96,7 @@ fn after_reboot(facts: &Facts) -> Option<DomainFacts> {
     }
     // What is on the source alone does not go along; snapshots and jobs are dealt with before it leaves.
     (domain.snapshots, domain.checkpoints, domain.block_jobs) = (Vec::new(), Vec::new(), Vec::new());
-    (domain.sight.job, domain.not_responding) = (false, None);
+    (domain.sight.job, domain.not_responding, domain.migratable_xml) = (false, None, None);
     let machine = facts.reception.as_ref().and_then(|reception| reception.machine.as_ref()?.as_ref().ok());
     let host_model = machine.and_then(|machine| machine.host_model.clone());
     if domain.definition.cpu.mode.as_deref() == Some("host-model") {
@@ -108,7 +109,7 @@ fn after_reboot(facts: &Facts) -> Option<DomainFacts> {
 impl Inquiry<'_> {
     async fn gather(&self, watch: &Stopwatch) -> Facts {
         self.listening(watch, async |port| {
-            let (from, to) = tokio::join!(self.ask_source(watch), machine(self.destination, self.limit));
+            let (from, to) = tokio::join!(self.ask_source(watch), self.ask_whom(watch));
             let (source, domain) = match from {
                 Ok((host, domain)) => (HostKnowledge::Known(Box::new(host)), domain),
                 Err(error) => (unreachable(self.source.name(), &error), None),
@@ -128,7 +129,7 @@ impl Inquiry<'_> {
         let listen = async {
             let port = questions::listen(self.destination, self.limit, watch).await;
             // Nobody asks for it where the two do not get to meet.
-            let _ = tell.send(port.flatten());
+            let _ = tell.send(port);
             std::future::pending().await
         };
         tokio::select! {
@@ -142,7 +143,7 @@ impl Inquiry<'_> {
         &self,
         mut source: HostKnowledge,
         mut destination: HostKnowledge,
-        domain: Option<DomainFacts>,
+        mut domain: Option<DomainFacts>,
         port: Port,
         watch: &Stopwatch,
     ) -> Facts {
@@ -153,9 +154,16 @@ impl Inquiry<'_> {
         };
         let same = matches!((source.known(), destination.known()), (Some(one), Some(other)) if one.uuid == other.uuid);
         let (mut reception, mut meeting) = (None, None);
-        if let (Some(domain), Some(there), false) = (&domain, destination.known(), same) {
+        let looked = async {
+            let (Some(domain), Some(there), false) = (&domain, destination.known(), same) else {
+                return None;
+            };
             let peer = destination_peer_uri.as_deref().and_then(plain_uri);
-            match self.look(domain, peer, &there.hostname, port, watch).await {
+            Some(self.look(domain, peer, &there.hostname, port, watch).await)
+        };
+        let (looked, told) = tokio::join!(looked, self.ask_qemu(domain.as_ref(), watch));
+        if let Some(looked) = looked {
+            match looked {
                 Ok(seen) => {
                     reception = Some(seen.reception);
                     meeting = Some(seen.meeting);
@@ -165,7 +173,50 @@ impl Inquiry<'_> {
                 Err(error) => destination = unreachable(self.destination.name(), &error),
             }
         }
+        if let (Some(domain), Some(told)) = (&mut domain, told) {
+            match told {
+                Ok(told) => {
+                    domain.block_jobs = told.block_jobs;
+                    domain.images = told.images;
+                    domain.disk_errors = told.disk_errors;
+                }
+                Err(silent) => domain.not_responding = Some(silent),
+            }
+        }
         Facts { source, destination, domain, reception, meeting, destination_peer_uri, wanted: self.wanted }
+    }
+
+    /// What only QEMU itself can tell; or that it does not. Asked on a connection that no other question waits for: a QEMU that
+    /// stands still answers when it goes on, and must not make its whole host look dead.
+    async fn ask_qemu(
+        &self,
+        domain: Option<&DomainFacts>,
+        watch: &Stopwatch,
+    ) -> Option<Result<survey::QemuFacts, String>> {
+        let domain = domain.filter(|domain| domain.not_responding.is_none())?;
+        let (uuid, definition) = (domain.uuid, domain.definition.clone());
+        let question = self.source.link().long_call_within("qemu", self.limit, move |connect| {
+            survey::qemu_facts(connect, uuid, &definition)
+        });
+        match watch.time(self.source.name(), "its QEMU", question).await {
+            Ok(told) => Some(Ok(told)),
+            Err(HostError::TimedOut { .. }) if domain.is_active() => {
+                Some(Err(format!("its QEMU did not answer within {} ms", self.limit.as_millis())))
+            }
+            Err(error) => {
+                tracing::debug!(host = self.source.name(), %error, "QEMU was not asked");
+                None
+            }
+        }
+    }
+
+    /// What the destination is, by what it calls itself now: there the memory will be sent.
+    async fn ask_whom(&self, watch: &Stopwatch) -> Result<HostFacts, HostError> {
+        let host = machine(self.destination, self.limit).await?;
+        let name =
+            self.destination.link().call_within("hostname", self.limit, |connect| Ok(connect.hostname()?));
+        let hostname = watch.time(self.destination.name(), "its name", name).await?;
+        Ok(HostFacts { hostname, ..host })
     }
 
     async fn ask_source(&self, watch: &Stopwatch) -> Result<(HostFacts, Option<DomainFacts>), HostError> {
@@ -205,7 +256,9 @@ impl Inquiry<'_> {
                 Some(peer) => {
                     // No answer: it does not listen.
                     let port = port.await.unwrap_or_default();
-                    from.way_to(peer, hostname, port, limit, self.fresh, watch).await
+                    let way = from.way_to(peer, hostname, port.flatten(), limit, self.fresh, watch).await;
+                    let none_free = (port == Some(None)).then_some(PortProbe::NoneFree);
+                    way.map(|way| MeetingAnswer { port: way.port.or(none_free), ..way })
                 }
                 None => None,
             };
@@ -242,7 +295,11 @@ impl Inquiry<'_> {
     }
 
     async fn ask_destination(&self, domain: &DomainFacts, watch: &Stopwatch) -> Result<Reception, HostError> {
-        let asked = survey::Asked { uuid: domain.uuid, definition: domain.definition.clone() };
+        let asked = survey::Asked {
+            uuid: domain.uuid,
+            definition: domain.definition.clone(),
+            migratable_xml: domain.migratable_xml.clone(),
+        };
         let to = self.destination;
         let question =
             to.link().call_within("facts", self.limit, move |connect| survey::reception(connect, &asked));
@@ -264,8 +321,8 @@ struct Seen {
     reception: Reception,
 }
 
-/// Where the destination listens, once it does; none where it cannot.
-type Port = oneshot::Receiver<Option<u16>>;
+/// Where the destination listens, once it does: on no port where none is free; none where it cannot listen at all.
+type Port = oneshot::Receiver<Option<Option<u16>>>;
 
 fn put_shell(host: &mut HostKnowledge, shell: Option<ShellFacts>) {
     if let HostKnowledge::Known(facts) = host {

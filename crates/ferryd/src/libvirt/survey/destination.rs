@@ -17,6 +17,10 @@ use crate::model::facts::{CpuVerdict, MachineSupport, Namesake, NetworkFacts, Po
 const NO_NWFILTER: i32 = 62;
 /// `VIR_ERR_NO_SECRET`.
 const NO_SECRET: i32 = 66;
+/// `VIR_ERR_XML_ERROR`.
+const XML_ERROR: i32 = 27;
+/// `VIR_ERR_CONFIG_UNSUPPORTED`.
+const CONFIG_UNSUPPORTED: i32 = 67;
 /// `VIR_ERR_CPU_INCOMPATIBLE`.
 const CPU_INCOMPATIBLE: i32 = 91;
 
@@ -27,6 +31,8 @@ pub struct Asked {
     pub uuid: DomainUuid,
     /// The domain as it runs.
     pub definition: Definition,
+    /// The same as libvirt describes it to another libvirt; none where it does not run.
+    pub migratable_xml: Option<String>,
 }
 
 /// What the destination has for the domain. What other domains there use, and what is promised to them, is the inventory's to add.
@@ -38,6 +44,7 @@ pub fn reception(connect: &Connect, asked: &Asked) -> Result<Reception> {
     Ok(Reception {
         namesakes: namesakes(connect, &definition.name, asked.uuid)?,
         machine: Some(machine(connect, definition)),
+        refused: asked.migratable_xml.as_deref().and_then(|xml| refused(connect, xml)),
         cpu: definition.cpu.xml.as_deref().map(|cpu| compare_cpu(connect, definition, cpu)),
         networks: connect.list_all_networks(0)?.iter().map(network).collect::<Result<_>>()?,
         pools: connect.list_all_storage_pools(0)?.iter().map(pool).collect::<Result<_>>()?,
@@ -94,6 +101,13 @@ fn machine(connect: &Connect, definition: &Definition) -> std::result::Result<Ma
     xml::machine_support(&text).map_err(|error| error.to_string())
 }
 
+/// Has libvirt make QEMU's command line of a definition, which it does not run: what it does not know, or its QEMU cannot do, it
+/// refuses with the same words as a migration. (`virConnectDomainXMLToNative`; it looks at no file, bridge or pool.)
+fn refused(connect: &Connect, xml: &str) -> Option<String> {
+    let error = LibvirtError::from(connect.domain_xml_to_native("qemu-argv", xml, 0).err()?);
+    [XML_ERROR, CONFIG_UNSUPPORTED].contains(&error.code).then_some(error.message)
+}
+
 /// Compares a CPU with what this host's QEMU offers.
 fn compare_cpu(connect: &Connect, definition: &Definition, cpu: &str) -> CpuVerdict {
     let compared = ffi::compare_hypervisor_cpu(
@@ -109,13 +123,22 @@ fn compare_cpu(connect: &Connect, definition: &Definition, cpu: &str) -> CpuVerd
         Err(error) if error.code == CPU_INCOMPATIBLE => {
             CpuVerdict::Missing { features: features_named(&error.message), said: error.message }
         }
+        // An older libvirt has never heard of what a newer one gave the guest.
+        Err(error)
+            if error.code == CONFIG_UNSUPPORTED
+                || error.message.to_ascii_lowercase().contains("unknown cpu") =>
+        {
+            CpuVerdict::Missing { features: features_named(&error.message), said: error.message }
+        }
         Err(error) => CpuVerdict::Unknown(error.message),
     }
 }
 
 /// The features that libvirt names: "the CPU is incompatible with host CPU: Host CPU does not provide required features: a, b".
 fn features_named(said: &str) -> Vec<String> {
-    let Some((_, list)) = said.rsplit_once("features: ") else { return Vec::new() };
+    let named = said.rsplit_once("features: ").or_else(|| said.rsplit_once("nknown CPU feature: "));
+    let named = named.or_else(|| said.rsplit_once("nknown CPU feature "));
+    let Some((_, list)) = named else { return Vec::new() };
     let words = list.split([',', ' ', ';']).map(str::trim);
     words.filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
@@ -177,6 +200,10 @@ mod tests {
     fn the_features_that_libvirt_names_are_read() {
         let said = "the CPU is incompatible with host CPU: Host CPU does not provide required features: avx512f, clwb";
         assert_eq!(features_named(said), ["avx512f", "clwb"]);
+        assert_eq!(
+            features_named("unsupported configuration: unknown CPU feature: cmpccxadd"),
+            ["cmpccxadd"]
+        );
         assert!(features_named("unknown CPU model Foo").is_empty());
     }
 }

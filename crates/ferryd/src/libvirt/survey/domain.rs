@@ -12,7 +12,32 @@ use crate::model::DomainUuid;
 use crate::model::definition::{Definition, Link, Source};
 use crate::model::facts::{BlockJob, DiskImage, DomainFacts, NetworkFacts};
 
-/// The facts of one domain on its source.
+/// What libvirt asks the domain's QEMU itself for.
+#[derive(Clone, Debug, Default)]
+pub struct QemuFacts {
+    /// Jobs on its disks.
+    pub block_jobs: Vec<BlockJob>,
+    /// Its images as libvirt measures them.
+    pub images: Vec<DiskImage>,
+    /// Reads and writes that failed, by the drive's name.
+    pub disk_errors: Vec<(String, String)>,
+}
+
+/// What only QEMU can tell of the domain; it may take as long as QEMU does to answer.
+///
+/// # Errors
+/// What libvirt says; `VIR_ERR_NO_DOMAIN` where it is not there.
+pub fn qemu_facts(connect: &Connect, uuid: DomainUuid, definition: &Definition) -> Result<QemuFacts> {
+    let domain = connect.lookup_domain_by_uuid(uuid.0)?;
+    let active = domain.is_active()?;
+    Ok(QemuFacts {
+        block_jobs: if active { block_jobs(&domain, definition) } else { Vec::new() },
+        images: images(&domain, definition),
+        disk_errors: if active { ffi::disk_errors(&domain).unwrap_or_default() } else { Vec::new() },
+    })
+}
+
+/// The facts of one domain on its source: those that libvirt knows without asking its QEMU. What that tells, [`qemu_facts`] adds.
 ///
 /// # Errors
 /// What libvirt says; `VIR_ERR_NO_DOMAIN` where it is not there.
@@ -25,23 +50,25 @@ pub fn domain_facts(connect: &Connect, uuid: DomainUuid) -> Result<DomainFacts> 
         sight.persistent.then(|| domain.xml_desc(sys::VIR_DOMAIN_XML_INACTIVE)).transpose()?;
     let next_start = persistent_xml.as_deref().map(xml::definition).transpose().map_err(unreadable)?;
     let active = domain.is_active()?;
+    let migratable_xml = active.then(|| domain.xml_desc(sys::VIR_DOMAIN_XML_MIGRATABLE)).transpose()?;
     Ok(DomainFacts {
         uuid,
         name: domain.name()?,
         sight,
         next_start,
         persistent_xml,
+        migratable_xml,
         // A driver that has none of these says so by an error: then there are none.
         snapshots: snapshots(&domain).unwrap_or_default(),
         checkpoints: ffi::checkpoint_names(&domain).unwrap_or_default(),
         managed_save: domain.has_managed_save(0).unwrap_or(false),
-        block_jobs: if active { block_jobs(&domain, &definition) } else { Vec::new() },
-        images: images(&domain, &definition),
+        block_jobs: Vec::new(),
+        images: Vec::new(),
         volume_paths: volume_paths(connect, &definition),
         networks: networks(connect, &definition),
         host_model: host_model(connect, &definition),
         not_responding: if active { ffi::control_trouble(&domain).unwrap_or_default() } else { None },
-        disk_errors: if active { ffi::disk_errors(&domain).unwrap_or_default() } else { Vec::new() },
+        disk_errors: Vec::new(),
         definition,
     })
 }

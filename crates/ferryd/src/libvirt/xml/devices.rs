@@ -118,10 +118,12 @@ pub(super) fn interface(node: Node<'_, '_>) -> Interface {
 fn link(node: Node<'_, '_>) -> Link {
     let from =
         |key: &str| child(node, "source").and_then(|source| attribute(source, key)).unwrap_or_default();
+    // Of a running domain libvirt tells how the network connects it (a bridge, say), and keeps the network's name beside it.
+    let network = from("network");
     match node.attribute("type").unwrap_or_default() {
-        "network" => {
+        "network" | "bridge" | "direct" if !network.is_empty() => {
             let portgroup = Some(from("portgroup")).filter(|name| !name.is_empty());
-            Link::Network { name: from("network"), portgroup }
+            Link::Network { name: network, portgroup }
         }
         "bridge" => Link::Bridge(from("bridge")),
         "direct" => Link::Direct(from("dev")),

@@ -20,6 +20,8 @@ pub struct DomainFacts {
     pub next_start: Option<Definition>,
     /// The definition libvirt keeps for the next start (without secrets), where it is persistent.
     pub persistent_xml: Option<String>,
+    /// As libvirt would describe it to another libvirt (`VIR_DOMAIN_XML_MIGRATABLE`, without secrets); none where it does not run.
+    pub migratable_xml: Option<String>,
     /// Names of its snapshots, with whether each is external.
     pub snapshots: Vec<String>,
     /// Names of its checkpoints.
@@ -75,6 +77,7 @@ impl DomainFacts {
             definition,
             next_start: None,
             persistent_xml: None,
+            migratable_xml: None,
             snapshots: Vec::new(),
             checkpoints: Vec::new(),
             managed_save: false,

@@ -12,6 +12,8 @@ pub struct Reception {
     pub namesakes: Vec<Namesake>,
     /// What QEMU there offers a machine of this kind; or why libvirt offers none.
     pub machine: Option<Result<MachineSupport, String>>,
+    /// Why its libvirt does not take the domain's definition, where that was asked and it does not.
+    pub refused: Option<String>,
     /// Whether the domain's CPU is to be had there.
     pub cpu: Option<CpuVerdict>,
     /// Its networks.

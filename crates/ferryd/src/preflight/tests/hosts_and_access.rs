@@ -157,6 +157,9 @@ fn of_the_processor_and_the_machine() {
         ("machine-type-missing", Blocker, |facts| {
             reception(facts).machine = Some(Err("the machine 'pc-q35-10.0' is not supported".to_owned()));
         }),
+        ("definition-refused", Blocker, |facts| {
+            reception(facts).refused = Some("unsupported configuration: sound model 'virtio'".to_owned());
+        }),
         ("emulator-missing", Blocker, |facts| {
             defined(facts).emulator = Some("/usr/libexec/qemu-kvm".to_owned());
             missing_there(facts, "/usr/libexec/qemu-kvm");

@@ -7,7 +7,10 @@ while read -r name value _; do
     case $name in MemTotal: | MemAvailable: | SwapTotal:) say memory "${name%:}" "$value" ;; esac
 done </proc/meminfo
 for file in /run/libvirtd.pid /run/virtqemud.pid; do
-    read -r pid 2>/dev/null <"$file" || continue
+    # (libvirt ends the number with no newline, which read takes for a failure.)
+    pid=
+    [ -e "$file" ] && read -r pid 2>/dev/null <"$file"
+    [ -n "$pid" ] || continue
     while IFS= read -r line; do
         set -f
         case $line in

@@ -2,6 +2,7 @@
 //!
 //! * `controller` – Ferry in a lab: `ferryd` on the machine without libvirt, hosts registered.
 //! * `overhead` – `ferry migrate` against `virsh migrate`.
+//! * `preflight` – what the checks say against what really happens.
 //! * `soak` – guests to and fro with faults drawn by lot (`strike`).
 //! * `table` – the table of the matrix of faults, from the rows of a run.
 //! * `proof` – what a guest's own logs say of the moves behind it.
@@ -11,6 +12,7 @@
 mod controller;
 mod figures;
 mod overhead;
+mod preflight;
 mod proof;
 mod soak;
 mod strike;
@@ -35,6 +37,8 @@ enum Bench {
     Overhead(overhead::Options),
     /// Move guests to and fro with faults drawn by lot: nothing may be lost, doubled, damaged or left over.
     Soak(soak::Options),
+    /// Build situations in which a migration fails or does not, and compare what the checks say with what happens.
+    Preflight(preflight::Options),
     /// Write docs/faults.json and docs/faults.md from the rows that a run of the matrix of faults left.
     FaultTable(table::Options),
     /// Tell what became of a guest of a lab that is up, from its own logs and the hosts' processes.
@@ -59,6 +63,7 @@ fn run(bench: Bench) -> Result<bool> {
     match bench {
         Bench::Overhead(options) => overhead::run(&options),
         Bench::Soak(options) => soak::run(&options),
+        Bench::Preflight(options) => preflight::run(&options),
         Bench::FaultTable(options) => table::run(&options),
         Bench::Proof(options) => proof::run(&options),
     }
