@@ -175,7 +175,7 @@ pub(super) fn memory(facts: &Facts, findings: &mut Vec<Finding>) {
             format!("{} needed, address space limited to {} (RLIMIT_AS)", size(needed), size(limit)),
             command(
                 "Lift the limit: LimitAS in the service's unit, and for the daemon that runs now:",
-                "for f in /run/libvirtd.pid /run/virtqemud.pid; do [ -e $f ] && prlimit --as=unlimited --pid $(cat $f); done".to_owned(),
+                "for f in /run/libvirtd.pid /run/virtqemud.pid; do [ ! -e $f ] || prlimit --as=unlimited --pid $(cat $f); done".to_owned(),
                 Some(name),
             ),
         ));

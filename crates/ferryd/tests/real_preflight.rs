@@ -1,0 +1,165 @@
+//! The checks on real hosts: they see what is there, change nothing, and what they let through moves.
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use api::preflight::{Report, Verdict};
+use lab::{DiskSpec, Expect, GuestSpec, Host};
+use rustix::process::Signal;
+use support::guest::quiet;
+use support::{SOON, World, until};
+
+/// Where both hosts see the same files.
+const SHARED: &str = "/srv/shared/g1.qcow2";
+/// Checks of a machine of the lab answer in a fraction of a second; one that stands still costs its limit, 3 s.
+const CHECKED_WITHIN: Duration = Duration::from_secs(10);
+
+fn on_shared_storage(name: &str) -> GuestSpec {
+    let mut spec = quiet(name);
+    spec.disk = Some(DiskSpec { path: SHARED.to_owned(), format: "qcow2".to_owned(), create_mib: Some(32) });
+    spec.nic = true;
+    spec
+}
+
+/// The report of the only destination.
+fn check(world: &World, arguments: &[&str], exit: i32) -> Report {
+    let said = world.ferry(&[&["--json", "check"], arguments].concat()).ended(exit);
+    let mut reports: Vec<Report> = said.json();
+    assert_eq!(reports.len(), 1, "{reports:#?}");
+    reports.remove(0)
+}
+
+fn codes(report: &Report) -> Vec<&str> {
+    let mut codes: Vec<&str> = report.findings.iter().map(|finding| finding.code.as_str()).collect();
+    codes.sort_unstable();
+    codes
+}
+
+/// Everything of a host that a check could touch: libvirt's objects as it describes them, and the files below its directories and
+/// those of its users, with their sizes and times.
+fn everything(host: &Host) -> BTreeMap<String, String> {
+    const DUMPS: &[(&str, &str)] = &[
+        ("list --all --name", "dumpxml"),
+        ("list --all --name", "domstate"),
+        ("net-list --all --name", "net-dumpxml"),
+        ("pool-list --all --name", "pool-dumpxml"),
+        ("nwfilter-list --name", "nwfilter-dumpxml"),
+    ];
+    let mut found = BTreeMap::new();
+    for (list, dump) in DUMPS {
+        let script = format!(
+            "for name in $(virsh -q {list} 2>/dev/null); do echo \"== $name\"; virsh -q {dump} \"$name\"; done"
+        );
+        found.insert(format!("{list}, {dump}"), host.run(&["sh", "-c", &script]).expect("libvirt tells"));
+    }
+    // A directory's time tells of marks that came and went.
+    let files = "find /etc /root /srv /home /tmp /var/lib/libvirt /var/tmp \\
+         \\( -type d -printf '%p %m\\n' \\) -o -printf '%p %s %T@ %m\\n' | sort";
+    found.insert("files".to_owned(), host.run(&["sh", "-c", files]).expect("files are listed"));
+    found
+}
+
+#[test]
+fn a_guest_moves_with_its_disk_on_shared_storage_and_the_checks_change_nothing() {
+    let world = World::pair("shared");
+    let guest = world.boot(on_shared_storage("g1"), "kvm1");
+    // It writes to its disk for ever: while it stands, nothing on the hosts changes by itself.
+    let kvm1 = world.host("kvm1");
+    kvm1.virsh(&["suspend", "g1"]).expect("suspended");
+    let hosts = [kvm1.clone(), world.host("kvm2")];
+    let before = hosts.each_ref().map(everything);
+    let report = check(&world, &["g1", "--to", "kvm2", "--come-back"], 0);
+    assert_eq!((report.verdict, codes(&report)), (Verdict::Go, vec!["sharing-proven"]), "{report:#?}");
+    let home = report.come_back.as_ref().expect("the way home");
+    assert_eq!(home.verdict, Verdict::Go, "{home:#?}");
+    // The marks are removed beside the answer.
+    until(SOON, "something is not as it was", || {
+        let now = hosts.each_ref().map(everything);
+        for (before, now) in before.iter().zip(&now) {
+            for (what, text) in before {
+                let lines = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<String>>();
+                let (was, is) = (lines(text), lines(&now[what]));
+                was.symmetric_difference(&is).for_each(|line| println!("{what}: {line}"));
+            }
+        }
+        (now == before).then_some(())
+    });
+    kvm1.virsh(&["resume", "g1"]).expect("resumed");
+
+    world.ferry(&["migrate", "g1", "--to", "kvm2"]).succeeded();
+    world.assert_well(&guest, Expect::Running, "kvm2");
+    world.ferry(&["migrate", "g1", "--to", "kvm1"]).succeeded();
+    world.assert_well(&guest, Expect::Running, "kvm1");
+}
+
+#[test]
+fn everything_that_stands_in_the_way_is_told_at_once_and_what_mends_it_does() {
+    let world = World::pair("check");
+    let (kvm1, kvm2) = (world.host("kvm1"), world.host("kvm2"));
+    kvm1.run(&["sh", "-c", "ip link add br9 type bridge && ip link set br9 up && mkdir -p /srv/consoles"])
+        .expect("what only the source has");
+    let mut spec = GuestSpec::new("g1").expect("a spec");
+    spec.disk = Some(DiskSpec::in_pool("g1", 16));
+    spec.extra_devices = "<interface type='bridge'><source bridge='br9'/><model type='virtio'/></interface>\
+         <serial type='file'><source path='/srv/consoles/g1'/><target port='1'/></serial>"
+        .to_owned();
+    world.lab.start_guest(&spec, "kvm1").expect("it starts");
+    kvm1.run(&["rm", "/root/.ssh/known_hosts"]).expect("the source knows nobody");
+
+    let report = until(CHECKED_WITHIN, "it does not show", || {
+        let said = world.ferry(&["--json", "check", "g1", "--to", "kvm2"]);
+        (said.code == Some(3)).then(|| said.json::<Vec<Report>>().remove(0))
+    });
+    let all = ["bridge-missing", "directory-missing", "disk-not-shared", "peer-host-key-unknown"];
+    assert_eq!((report.verdict, codes(&report)), (Verdict::NoGo, all.to_vec()), "{report:#?}");
+    assert!(report.findings.iter().all(|finding| finding.remedy.is_some()), "{report:#?}");
+    // For people: the verdict, each reason and the commands.
+    let said = world.ferry(&["check", "g1", "--to", "kvm2"]).ended(3);
+    for part in ["NO-GO", "br9", "mkdir -p /srv/consoles", "ssh -o StrictHostKeyChecking=accept-new"] {
+        assert!(said.stdout.contains(part), "{part}: {said:#?}");
+    }
+    // A migration is refused for the same reasons, and a blocker is not ignored.
+    world.ferry(&["migrate", "g1", "--to", "kvm2"]).ended(3);
+    world.ferry(&["migrate", "g1", "--to", "kvm2", "--ignore", "disk-not-shared"]).ended(2);
+    assert!(world.tasks().is_empty(), "what is refused becomes no task");
+
+    for finding in &report.findings {
+        let remedy = finding.remedy.as_ref().expect("a remedy");
+        let (Some(command), Some(host)) = (&remedy.command, &remedy.host) else { continue };
+        world.host(host).run(&["bash", "-c", command]).expect("the remedy runs");
+    }
+    let report = check(&world, &["g1", "--to", "kvm2"], 3);
+    assert_eq!(codes(&report), ["disk-not-shared"], "{report:#?}");
+    assert!(kvm2.path("/srv/consoles").expect("a path").is_dir());
+}
+
+#[test]
+fn a_qemu_that_stands_still_is_told_as_that_and_its_host_answers() {
+    let world = World::pair("still");
+    for name in ["g1", "g2"] {
+        world.lab.start_guest(&GuestSpec::new(name).expect("a spec"), "kvm1").expect("it starts");
+    }
+    until(SOON, "they do not show", || {
+        let body = world.get("/api/v1/vms").body;
+        (body.contains("\"g1\"") && body.contains("\"g2\"")).then_some(())
+    });
+    let kvm1 = world.host("kvm1");
+    let uuid = kvm1.virsh(&["domuuid", "g1"]).expect("a UUID");
+    let qemu = kvm1.pid_of_qemu(uuid.trim()).expect("a QEMU");
+    let pid = rustix::process::Pid::from_raw(qemu).expect("a pid");
+    rustix::process::kill_process(pid, Signal::STOP).expect("SIGSTOP");
+    let report = check(&world, &["g1", "--to", "kvm2"], 3);
+    // Its neighbour is checked meanwhile, and moves.
+    let neighbour = check(&world, &["g2", "--to", "kvm2"], 0);
+    let moved = world.ferry(&["migrate", "g2", "--to", "kvm2"]);
+    rustix::process::kill_process(pid, Signal::CONT).expect("SIGCONT");
+    assert_eq!(codes(&report), ["not-responding"], "{report:#?}");
+    assert_eq!(neighbour.verdict, Verdict::Go, "{neighbour:#?}");
+    moved.succeeded();
+    until(CHECKED_WITHIN, "it goes on", || {
+        let said = world.ferry(&["--json", "check", "g1", "--to", "kvm2"]);
+        (said.code == Some(0)).then_some(())
+    });
+}
