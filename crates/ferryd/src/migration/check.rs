@@ -1,5 +1,7 @@
 //! What stands against a migration: facts are gathered, every check looks at them, and nothing is changed.
 
+use std::time::Duration;
+
 use std::sync::Arc;
 
 use api::preflight::{PreflightRequest, Question, Report, Verdict};
@@ -18,6 +20,9 @@ use crate::preflight;
 
 /// Destinations that are asked at the same time when all registered hosts are.
 const AT_ONCE: usize = 16;
+
+/// What is left of the time limit for making a report of the answers.
+const REPORT_TAKES: Duration = Duration::from_millis(100);
 
 impl Migrations {
     /// Everything that stands against moving a virtual machine: to one host, or to each that is registered, the best first.
@@ -76,7 +81,9 @@ impl Migrations {
         fresh: bool,
     ) -> Result<Inquiry<'a>, Problem> {
         let arriving_bytes = self.arriving_bytes(destination.name(), DomainUuid(vm.uuid)).await?;
-        let (domain, limit) = (DomainUuid(vm.uuid), self.limit);
+        // So that the report is there within the limit, and not only its last answer.
+        let limit = self.limit.saturating_sub(REPORT_TAKES).max(self.limit / 2);
+        let domain = DomainUuid(vm.uuid);
         Ok(Inquiry { source, destination, domain, wanted, arriving_bytes, limit, fresh })
     }
 
