@@ -1,8 +1,7 @@
 //! What stands against a migration: facts are gathered, every check looks at them, and nothing is changed.
 
-use std::time::Duration;
-
 use std::sync::Arc;
+use std::time::Duration;
 
 use api::preflight::{PreflightRequest, Question, Report, Verdict};
 use api::problem::{Code, Problem};

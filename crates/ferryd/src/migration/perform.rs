@@ -18,9 +18,12 @@ use crate::task::Stop;
 /// How long after breaking off a migration that still does not end it is broken off again.
 const BREAK_OFF_AGAIN: Duration = Duration::from_secs(3);
 
-/// How long the source may take to say that it runs the domain anew. It is asked while the destination is, which takes as long in
-/// the ordinary case; a source that says nothing was proven dead all the same.
-const STARTED_ANEW: Duration = Duration::from_millis(100);
+/// How long the source may take to say that it runs the domain anew; one that says nothing was proven dead all the same.
+const STARTED_ANEW: Duration = Duration::from_secs(1);
+/// When nothing was looked at for so long, ferryd itself stood still, and somebody may have started the domain on the source again
+/// since it was proven dead there. (In the ordinary case asking for it would lengthen the guest's pause: right then libvirt ends
+/// the migration there, and lets questions wait.)
+const STOOD_STILL: Duration = Duration::from_secs(1);
 
 /// What the eyes on a migration report.
 enum Seen {
@@ -49,24 +52,27 @@ impl Work {
         self.contact.made();
         let mut call = self.begin_call();
         self.tell_copying().await?;
-        let mut proven = false;
+        let (mut proven, mut stood_still) = (false, false);
         let result = loop {
+            let turned = Instant::now();
             tokio::select! {
                 // Told first: what the source tells comes before what it was asked.
                 biased;
                 () = &mut proof, if !proven => {
                     proven = true;
-                    self.hand_over().await?;
+                    self.hand_over(stood_still || turned.elapsed() > STOOD_STILL).await?;
                 }
                 event = self.told.recv() => {
+                    stood_still |= turned.elapsed() > STOOD_STILL;
                     if self.source_told(event).await? && !proven {
                         proven = true;
-                        self.hand_over().await?;
+                        self.hand_over(stood_still).await?;
                     }
                 }
                 joined = &mut call => break joined,
                 Ok(()) = wishes.changed() => self.heed().await?,
                 Some(seen) = seen.recv() => {
+                    stood_still |= turned.elapsed() > STOOD_STILL;
                     self.look_after(seen).await?;
                     if self.monitor.idle_for() > self.timing.silence {
                         // The answer will not come: the connection that it would come by is dead, and nobody has noticed.
@@ -175,17 +181,17 @@ impl Work {
 
     /// The source's QEMU is dead. If the destination has complete memory and waits, it runs now: both proofs are needed. In any
     /// other case `settle` looks when libvirt's call has ended.
-    async fn hand_over(&mut self) -> Result<(), Stop> {
+    async fn hand_over(&mut self, stood_still: bool) -> Result<(), Stop> {
         let uuid = self.plan.domain;
         let looked = Instant::now();
-        let source = tokio::time::timeout(STARTED_ANEW, self.source.domain(uuid));
-        let (source, destination) = tokio::join!(source, self.destination.domain(uuid));
-        if let Ok(source) = source
+        if stood_still
+            && let Ok(source) = tokio::time::timeout(STARTED_ANEW, self.source.domain(uuid)).await
             && matches!(Copy::of_source(&seen(source), &self.run), Copy::Stranger(_))
         {
             // Somebody has started it there again since: both must not run.
             return Ok(());
         }
+        let destination = self.destination.domain(uuid).await;
         if decide(Copy::Dead, Copy::of(&seen(destination)), &self.know)
             == Next::Act(Action::ResumeDestination)
         {
