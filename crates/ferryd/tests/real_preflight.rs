@@ -3,13 +3,14 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::process::Child;
 use std::time::Duration;
 
 use api::preflight::{Report, Verdict};
-use lab::{DiskSpec, Expect, GuestSpec, Host};
+use lab::{DiskSpec, Expect, GuestSpec, Host, Release};
 use rustix::process::Signal;
 use support::guest::quiet;
-use support::{SOON, World, until};
+use support::{SOON, World, process, until};
 
 /// Where both hosts see the same files.
 const SHARED: &str = "/srv/shared/g1.qcow2";
@@ -162,4 +163,54 @@ fn a_qemu_that_stands_still_is_told_as_that_and_its_host_answers() {
         let said = world.ferry(&["--json", "check", "g1", "--to", "kvm2"]);
         (said.code == Some(0)).then_some(())
     });
+}
+
+/// Hosts that are reached by libvirt's TCP transport alone: ssh, on the host itself, passes its port on to libvirt's socket.
+fn without_shells(test: &'static str) -> (World, Vec<Child>) {
+    let world = World::of(test).host("kvm1", Release::Bookworm).host("kvm2", Release::Bookworm).up();
+    let forwards = ["kvm1", "kvm2"].map(|name| {
+        let forward = "0.0.0.0:16509:/run/libvirt/libvirt-sock";
+        let ssh = ["ssh", "-N", "-g", "-o", "ExitOnForwardFailure=yes", "-L", forward, "localhost"];
+        let child = process::spawn(&world.host(name), &ssh);
+        let (uri, peer) = (format!("qemu+tcp://{name}/system"), format!("qemu+ssh://root@{name}/system"));
+        until(SOON, "it listens", || {
+            let said = world.ferry(&["host", "add", name, &uri, "--peer-uri", &peer]);
+            (said.code == Some(0)).then_some(())
+        });
+        child
+    });
+    (world, forwards.into())
+}
+
+#[test]
+fn without_shells_the_storage_pools_prove_what_is_shared() {
+    let (world, mut forwards) = without_shells("pools");
+    let (kvm1, kvm2) = (world.host("kvm1"), world.host("kvm2"));
+    for host in [&kvm1, &kvm2] {
+        host.virsh(&["pool-define-as", "fleet", "dir", "--target", "/srv/shared"]).expect("a pool");
+        host.virsh(&["pool-start", "fleet"]).expect("it starts");
+    }
+    let mut shared = GuestSpec::new("shared").expect("a spec");
+    shared.disk =
+        Some(DiskSpec { path: SHARED.to_owned(), format: "qcow2".to_owned(), create_mib: Some(16) });
+    let mut local = GuestSpec::new("local").expect("a spec");
+    local.disk = Some(DiskSpec::in_pool("local", 16));
+    for spec in [&shared, &local] {
+        world.lab.start_guest(spec, "kvm1").expect("it starts");
+    }
+    until(SOON, "they do not show", || {
+        let body = world.get("/api/v1/vms").body;
+        (body.contains("\"shared\"") && body.contains("\"local\"")).then_some(())
+    });
+    let report = check(&world, &["shared", "--to", "kvm2"], 0);
+    assert_eq!(codes(&report), ["sharing-proven"], "{report:#?}");
+    let report = check(&world, &["local", "--to", "kvm2"], 3);
+    assert!(codes(&report).contains(&"disk-not-shared"), "{report:#?}");
+    let marks = "find /srv/shared /var/lib/libvirt/images -name '.ferry-share-*'";
+    until(SOON, "the marks stay", || {
+        let left = [&kvm1, &kvm2].map(|host| host.run(&["sh", "-c", marks]).expect("find"));
+        left.iter().all(String::is_empty).then_some(())
+    });
+    world.ferry(&["migrate", "shared", "--to", "kvm2"]).succeeded();
+    forwards.iter_mut().for_each(|ssh| ssh.kill().and_then(|()| ssh.wait()).map(drop).expect("it ends"));
 }

@@ -5,6 +5,7 @@ pub mod definition;
 pub mod domain;
 pub mod facts;
 pub mod ids;
+pub mod mark;
 
 pub use connect::ConnectFailure;
 pub use ids::{DomainUuid, HostName, TaskId};

@@ -166,7 +166,8 @@ fn judge(
 /// libvirt takes a file for shared by the type of its file system alone (`virFileIsSharedFS`); block devices it never asks.
 fn libvirt_does_not_know(domain: &DomainFacts, disk: &Disk, here: Option<&PathFacts>) -> bool {
     let is_file = matches!(disk.source, Source::File(_)) || domain.volume_path(&disk.target).is_some();
-    is_file && !disk.readonly && here.is_some_and(|here| !crate::model::facts::is_networked(&here.filesystem))
+    // Of a host without a shell it is not known what libvirt knows.
+    is_file && !disk.readonly && here.is_none_or(|here| !crate::model::facts::is_networked(&here.filesystem))
 }
 
 /// Whether libvirt must be told that the disks are shared, because it does not know their file system for that, and may be told,

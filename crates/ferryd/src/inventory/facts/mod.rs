@@ -9,6 +9,7 @@
 //! Nothing stays on either host: the marks are removed again whatever becomes of the request, and the port that the destination
 //! listens on is let go after the first connection or some seconds.
 
+mod marks;
 mod questions;
 mod sharing;
 
@@ -28,7 +29,8 @@ use crate::model::facts::{
 use crate::model::{ConnectFailure, DomainUuid};
 use crate::ssh::LibvirtUri;
 use crate::ssh::scripts::MeetingAnswer;
-use questions::{Marks, Stopwatch};
+use marks::Marks;
+use questions::Stopwatch;
 
 /// What is to be found out.
 #[derive(Clone, Copy, Debug)]

@@ -1,9 +1,8 @@
 //! The questions that are put to a host's shell. One that gets no answer in time leaves its facts open.
 
-use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::Asked;
@@ -11,8 +10,8 @@ use crate::inventory::member::Member;
 use crate::libvirt::host::MIGRATION_PORTS;
 use crate::model::definition::{Definition, Drive, Link, NetworkHost, Source};
 use crate::model::facts::{DomainFacts, Login, PortProbe, ServerProbe, ShellFacts};
+use crate::ssh::LibvirtUri;
 use crate::ssh::scripts::{self, Inspection, MeetingAnswer, MeetingQuestion};
-use crate::ssh::{LibvirtUri, Session};
 
 /// How long the destination listens for the source's connection.
 const LISTENS_S: u32 = 6;
@@ -42,7 +41,7 @@ impl Stopwatch {
 }
 
 /// Runs a script on a host; none where that has no shell, does not answer or the script fails.
-async fn run(
+pub(super) async fn run(
     host: &Member,
     question: &'static str,
     script: &str,
@@ -224,79 +223,4 @@ fn default_port(protocol: &str) -> Option<u16> {
         "ssh" => 22,
         _ => return None,
     })
-}
-
-/// Marks next to the domain's images on the source, by which the destination shows that it sees the same place.
-pub(super) struct Marks {
-    session: Option<Arc<Session>>,
-    host: String,
-    name: String,
-    directories: Vec<String>,
-    written: Mutex<bool>,
-}
-
-impl Marks {
-    pub(super) fn new(source: &Member, directories: Vec<String>) -> Self {
-        Self {
-            session: source.session(),
-            host: source.name().to_owned(),
-            name: scripts::mark_name(uuid::Uuid::new_v4()),
-            directories,
-            written: Mutex::new(false),
-        }
-    }
-
-    fn written(&self) -> std::sync::MutexGuard<'_, bool> {
-        self.written.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Writes them: for each directory whether that could be done.
-    pub(super) async fn write(
-        &self,
-        limit: Duration,
-        watch: &Stopwatch,
-    ) -> Option<BTreeMap<String, Result<(), String>>> {
-        let session = self.session.as_ref().filter(|_| !self.directories.is_empty())?;
-        *self.written() = true;
-        let script = scripts::write_marks(&self.name, &self.directories);
-        let output =
-            watch.time(&self.host, "marks next to images", session.run(&script, limit)).await.ok()?;
-        scripts::parse_marked(&output.stdout)
-    }
-
-    /// Looks for them on the other host.
-    pub(super) async fn find(
-        &self,
-        host: &Member,
-        limit: Duration,
-        watch: &Stopwatch,
-    ) -> Option<BTreeMap<String, bool>> {
-        if self.directories.is_empty() {
-            return None;
-        }
-        let script = scripts::find_marks(&self.name, &self.directories);
-        scripts::parse_marks_found(&run(host, "marks seen", &script, limit, watch).await?)
-    }
-
-    /// Removes them, beside whatever goes on.
-    pub(super) fn remove(&self) {
-        /// Nobody waits for it, and a host that does not answer has them for as long.
-        const LIMIT: Duration = Duration::from_secs(30);
-        if !std::mem::take(&mut *self.written()) {
-            return;
-        }
-        let Some(session) = self.session.clone() else { return };
-        let (script, host) = (scripts::remove_marks(&self.name, &self.directories), self.host.clone());
-        tokio::spawn(async move {
-            if let Err(error) = session.run(&script, LIMIT).await {
-                tracing::warn!(host, %error, "marks next to images were not removed; the next check there removes them");
-            }
-        });
-    }
-}
-
-impl Drop for Marks {
-    fn drop(&mut self) {
-        self.remove();
-    }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::marks::Found;
 use super::questions::directory_of;
 use crate::model::definition::Source;
 use crate::model::facts::{DomainFacts, PathFacts, PathKind, Sharing, ShellFacts, is_networked};
@@ -42,21 +43,24 @@ pub(super) fn judge(
     source: Option<&ShellFacts>,
     destination: Option<&ShellFacts>,
     marked: Option<&BTreeMap<String, Result<(), String>>>,
-    found: Option<&BTreeMap<String, bool>>,
+    found: Option<&Found>,
 ) -> Vec<(String, Sharing)> {
     let judged = images(domain).into_iter().map(|(is_block, path)| {
-        let (Some(here), Some(there)) =
-            (source.and_then(|shell| shell.path(&path)), destination.and_then(|shell| shell.path(&path)))
-        else {
-            return (path, Sharing::Unknown("a host offers no shell to look at its files".to_owned()));
-        };
-        let sharing = if is_block {
-            block(here, there)
-        } else {
-            let directory = directory_of(&path).unwrap_or("/");
-            let written = marked.and_then(|marked| marked.get(directory));
-            let seen = found.and_then(|found| found.get(directory)).copied();
-            file(here, there, written, seen)
+        let (here, there) =
+            (source.and_then(|shell| shell.path(&path)), destination.and_then(|shell| shell.path(&path)));
+        let directory = directory_of(&path).unwrap_or("/");
+        let written = marked.and_then(|marked| marked.get(directory));
+        let seen = found.and_then(|found| found.seen.get(directory)).copied();
+        let sharing = match (here, there) {
+            (Some(here), Some(there)) if is_block => block(here, there),
+            (Some(here), Some(there)) => file(here, there, written, seen),
+            _ if is_block => {
+                Sharing::Unknown("a host offers no shell to read the device's identity by".to_owned())
+            }
+            (_, there) => {
+                let volume = found.is_some_and(|found| found.volumes.contains(&path));
+                volume_of_pool(written, seen, volume || there.is_some_and(PathFacts::exists))
+            }
         };
         (path, sharing)
     });
@@ -101,6 +105,26 @@ fn file(
             there.size_bytes, here.size_bytes
         )),
         (written, _) => unmarked(here, there, written),
+    }
+}
+
+/// Where a host offers no shell, and its storage pools were asked: they tell names, and no more of a file.
+fn volume_of_pool(written: Option<&Result<(), String>>, seen: Option<bool>, there: bool) -> Sharing {
+    match (written, seen) {
+        (Some(Ok(())), Some(true)) if there => {
+            Sharing::Shared("a mark made next to it by a storage pool was seen".to_owned())
+        }
+        (Some(Ok(())), Some(false)) if there => {
+            Sharing::Different("a mark made next to it by a storage pool was not seen".to_owned())
+        }
+        (Some(Ok(())), Some(_)) => Sharing::Missing,
+        (Some(Ok(())), None) => Sharing::Unknown(
+            "the other host offers no shell, and has no active storage pool there".to_owned(),
+        ),
+        (Some(Err(why)), _) => Sharing::Unknown(format!("no mark could be made next to it ({why})")),
+        (None, _) => Sharing::Unknown(
+            "the hosts offer no shell, and did not answer for their storage pools".to_owned(),
+        ),
     }
 }
 
@@ -172,7 +196,8 @@ mod tests {
         let shell = |facts| ShellFacts { paths: [(PATH.to_owned(), facts)].into(), ..ShellFacts::default() };
         let place = "/images".to_owned();
         let marked = marked.map(|result| BTreeMap::from([(place.clone(), result)]));
-        let found = seen.map(|seen| BTreeMap::from([(place, seen)]));
+        let found =
+            seen.map(|seen| Found { seen: BTreeMap::from([(place, seen)]), volumes: BTreeSet::new() });
         judge(&domain, Some(&shell(here)), Some(&shell(there)), marked.as_ref(), found.as_ref()).remove(0).1
     }
 
@@ -191,6 +216,19 @@ mod tests {
             judged(file_facts(7), file_facts(7), Some(Ok(())), Some(false)),
             Sharing::Different(_)
         ));
+    }
+
+    #[test]
+    fn without_shells_the_storage_pools_tell() {
+        let done = Ok(());
+        let refused = Err("no storage pool lies over /images".to_owned());
+        assert!(matches!(volume_of_pool(Some(&done), Some(true), true), Sharing::Shared(_)));
+        assert!(matches!(volume_of_pool(Some(&done), Some(false), true), Sharing::Different(_)));
+        assert_eq!(volume_of_pool(Some(&done), Some(false), false), Sharing::Missing);
+        assert_eq!(volume_of_pool(Some(&done), Some(true), false), Sharing::Missing);
+        assert!(matches!(volume_of_pool(Some(&done), None, false), Sharing::Unknown(_)));
+        assert!(matches!(volume_of_pool(Some(&refused), Some(true), true), Sharing::Unknown(_)));
+        assert!(matches!(volume_of_pool(None, None, false), Sharing::Unknown(_)));
     }
 
     #[test]

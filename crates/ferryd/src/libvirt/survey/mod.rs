@@ -1,9 +1,11 @@
 //! What libvirt is asked for inventory and checks: few bulk calls, however many domains a host has.
 //!
+//! * [`place_marks`], [`seek_marks`], [`remove_marks`] – whether two hosts see the same directory;
 //! * [`domain_facts`], [`qemu_facts`] – the domain on its source; [`reception`] – what the destination has for it.
 
 mod destination;
 mod domain;
+mod marks;
 
 use std::collections::HashSet;
 
@@ -14,6 +16,7 @@ use virt_sys as sys;
 
 pub use destination::{Asked, reception};
 pub use domain::{QemuFacts, domain_facts, qemu_facts};
+pub use marks::{Sought, place_marks, remove_marks, seek_marks};
 
 use super::error::LibvirtError;
 use super::ffi::{self, DomainStats, TypedValue};

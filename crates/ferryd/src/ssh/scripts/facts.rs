@@ -10,9 +10,6 @@ use crate::model::facts::{
 };
 use crate::ssh::classify;
 
-/// The directories that marks are written to, or looked for in.
-const MARK_PREFIX: &str = ".ferry-share-";
-
 /// What to ask a host beyond what every check needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inspection {
@@ -308,12 +305,6 @@ pub fn parse_probes(output: &str, servers: &[(String, u16)]) -> Option<Vec<Serve
     (probed.len() == servers.len()).then_some(probed)
 }
 
-/// A name for marks that nobody else has.
-#[must_use]
-pub fn mark_name(random: uuid::Uuid) -> String {
-    format!("{MARK_PREFIX}{}", random.simple())
-}
-
 /// A script that writes a mark into each of these directories; read by [`parse_marked`].
 #[must_use]
 pub fn write_marks(mark: &str, directories: &[String]) -> String {
@@ -472,7 +463,7 @@ mod tests {
     async fn marks_are_written_found_and_removed() {
         let dirs = [tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory")];
         let places: Vec<String> = dirs.iter().map(|dir| dir.path().display().to_string()).collect();
-        let mark = mark_name(uuid::Uuid::from_u128(5));
+        let mark = crate::model::mark::new_name();
         let nowhere = format!("{}/nowhere", places[0]);
         let marked = parse_marked(&run(&write_marks(&mark, &[places[0].clone(), nowhere.clone()])).await)
             .expect("whole");

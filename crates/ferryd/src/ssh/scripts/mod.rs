@@ -10,9 +10,9 @@ use std::ops::RangeInclusive;
 use uuid::Uuid;
 
 pub use facts::{
-    Inspection, MeetingAnswer, MeetingQuestion, find_marks, inspect, listen, mark_name, meet,
-    parse_inspection, parse_listening, parse_marked, parse_marks_found, parse_meeting, parse_probes, probe,
-    remove_marks, write_marks,
+    Inspection, MeetingAnswer, MeetingQuestion, find_marks, inspect, listen, meet, parse_inspection,
+    parse_listening, parse_marked, parse_marks_found, parse_meeting, parse_probes, probe, remove_marks,
+    write_marks,
 };
 
 use super::keys::PublicLine;
