@@ -76,8 +76,14 @@ pub trait Hypervisor: Send + Sync + 'static {
     /// Watches the domain's QEMU die. Ready to miss nothing when this returns; none where the host offers no shell.
     async fn watch_death(&self, domain: DomainUuid) -> Result<Option<DeathWatch>>;
     /// Closes the connections of the migration under way to the other host, so that a QEMU that waits for a host that is gone
-    /// gives up at once; the number of connections closed, none where the host offers no shell.
-    async fn close_migration_sockets(&self, domain: DomainUuid, peer_uri: &str) -> Result<Option<u32>>;
+    /// gives up at once; the number of connections closed, none where the host offers no shell. `ports`: where the other host
+    /// receives migrations, first and last, if not on libvirt's usual ones.
+    async fn close_migration_sockets(
+        &self,
+        domain: DomainUuid,
+        peer_uri: &str,
+        ports: Option<(u16, u16)>,
+    ) -> Result<Option<u32>>;
 
     /// What the host tells by itself, of all domains, from now on. A receiver that lags has missed some: ask then.
     fn events(&self) -> broadcast::Receiver<(DomainUuid, DomainEvent)>;

@@ -176,6 +176,7 @@ impl History {
                 max_downtime_ms: scenario.max_downtime_ms,
                 bandwidth_mib_s: None,
                 tunnelled: false,
+                migration_ports: None,
                 sharing_proven: false,
             };
             (EPOCH_MS + world.now, plan)

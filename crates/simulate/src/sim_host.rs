@@ -243,7 +243,12 @@ impl Hypervisor for SimHost {
         })))
     }
 
-    async fn close_migration_sockets(&self, _domain: DomainUuid, _peer_uri: &str) -> Result<Option<u32>> {
+    async fn close_migration_sockets(
+        &self,
+        _domain: DomainUuid,
+        _peer_uri: &str,
+        _ports: Option<(u16, u16)>,
+    ) -> Result<Option<u32>> {
         if !self.has_shell() {
             return Ok(None);
         }

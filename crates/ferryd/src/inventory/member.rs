@@ -45,6 +45,8 @@ struct View {
     definitions: Arc<HashMap<Uuid, Arc<Definition>>>,
     /// The domains were listed since the host was connected last.
     listed: bool,
+    /// One refresh at a time: what an older one has read must not overwrite what a newer one has.
+    refreshing: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// One registered host.
@@ -365,6 +367,8 @@ async fn identify(link: &Link, view: &watch::Sender<View>) {
 
 /// Lists the domains, and reads the definitions of those that are new or have changed.
 async fn refresh(link: &Link, view: &watch::Sender<View>, changed: &Changed) {
+    let refreshing = view.borrow().refreshing.clone();
+    let _alone = refreshing.lock().await;
     let mut domains = match link.call("list of domains", survey::domains).await {
         Ok(domains) => domains,
         Err(error) => return tracing::debug!(host = link.host(), %error, "the domains were not listed"),
@@ -378,16 +382,21 @@ async fn refresh(link: &Link, view: &watch::Sender<View>, changed: &Changed) {
     let wanted: Vec<Uuid> = domains.iter().map(|domain| domain.uuid).filter(stale).collect();
     let mut definitions = HashMap::clone(&known);
     if !wanted.is_empty() {
+        let asked = wanted.clone();
         let read = link
             .call_within("definitions", DEFINITIONS_LIMIT, move |connect| {
-                survey::definitions(connect, &wanted)
+                survey::definitions(connect, &asked)
             })
             .await;
         match read {
             Ok(read) => {
                 definitions.extend(read.into_iter().map(|(uuid, definition)| (uuid, Arc::new(definition))));
             }
-            Err(error) => tracing::debug!(host = link.host(), %error, "definitions were not read"),
+            Err(error) => {
+                tracing::debug!(host = link.host(), %error, "definitions were not read");
+                // The next time, then: the old ones may be wrong.
+                wanted.iter().for_each(|uuid| drop(definitions.remove(uuid)));
+            }
         }
     }
     definitions.retain(|uuid, _| domains.iter().any(|domain| domain.uuid == *uuid));

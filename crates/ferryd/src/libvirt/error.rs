@@ -7,10 +7,6 @@ use std::time::Duration;
 pub const OPERATION_INVALID: i32 = 55;
 /// `VIR_ERR_NO_DOMAIN`.
 pub const NO_DOMAIN: i32 = 42;
-/// `VIR_ERR_OPERATION_ABORTED`.
-pub const OPERATION_ABORTED: i32 = 78;
-/// `VIR_ERR_NO_SUPPORT`.
-pub const NO_SUPPORT: i32 = 3;
 /// `VIR_ERR_OPERATION_UNSUPPORTED`.
 pub const OPERATION_UNSUPPORTED: i32 = 84;
 

@@ -298,7 +298,12 @@ impl Hypervisor for LibvirtHost {
         })))
     }
 
-    async fn close_migration_sockets(&self, domain: DomainUuid, peer_uri: &str) -> Result<Option<u32>> {
+    async fn close_migration_sockets(
+        &self,
+        domain: DomainUuid,
+        peer_uri: &str,
+        ports: Option<(u16, u16)>,
+    ) -> Result<Option<u32>> {
         let Some(session) = &self.session else { return Ok(None) };
         // Without the query, which says how to log in and not where.
         let plain = peer_uri.split('?').next().unwrap_or_default();
@@ -307,10 +312,15 @@ impl Hypervisor for LibvirtHost {
             return Ok(None);
         };
         let (process, _) = self.processes(domain).await;
-        let ProcessAnswer::Running(process) = process else { return Ok(Some(0)) };
         let failed =
             |error: &dyn std::fmt::Display| self.shell_error("closing the migration's connections", error);
-        let script = scripts::break_off(process.pid, &peer, MIGRATION_PORTS);
+        let process = match process {
+            ProcessAnswer::Running(process) => process,
+            ProcessAnswer::None => return Ok(Some(0)),
+            ProcessAnswer::Unknown => return Err(failed(&"the process table could not be read")),
+        };
+        let ports = ports.map_or(MIGRATION_PORTS, |(first, last)| first..=last);
+        let script = scripts::break_off(process.pid, &peer, ports);
         let output = session.run(&script, self.link.limits().call).await.map_err(|error| failed(&error))?;
         match scripts::parse_closed(&output.stdout) {
             Some(sockets) if sockets.kept == 0 => Ok(Some(u32::try_from(sockets.closed).unwrap_or(u32::MAX))),

@@ -17,8 +17,8 @@ use crate::model::DomainUuid;
 use crate::model::facts::{Facts, Wanted};
 use crate::preflight;
 
-/// Destinations that are asked at the same time when all registered hosts are.
-const AT_ONCE: usize = 16;
+/// Destinations that are asked at the same time when all registered hosts are: each asks the source as well, which has one shell.
+const AT_ONCE: usize = 4;
 
 /// What is left of the time limit for making a report of the answers.
 const REPORT_TAKES: Duration = Duration::from_millis(100);

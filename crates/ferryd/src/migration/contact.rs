@@ -22,6 +22,11 @@ impl Contact {
         self.last = Some(Instant::now());
     }
 
+    /// Whether it was made longer ago than that, or never.
+    pub(super) fn is_older_than(&self, limit: Duration) -> bool {
+        self.last.is_none_or(|last| last.elapsed() > limit)
+    }
+
     /// Takes a look at the source that began at `looked`. True when its copy may have run unseen before: there is none now, and it
     /// was out of sight for longer than `limit`.
     pub(super) fn looked(&mut self, sight: &HostSight, run: &Run, looked: Instant, limit: Duration) -> bool {

@@ -2,12 +2,15 @@
 //!
 //! A debt is proof enough that the copy on that host is not the domain any more: it was written when the other host was seen to
 //! have it, while this one's copy could not run. So a copy that is paused or off is removed. One that runs was started by
-//! somebody else since: it is left alone, and both are named in the log.
+//! somebody else since: it is never removed, and the debt stays, so that no migration of the domain is accepted before a person has
+//! looked. Where the owner's copy runs as well, both are suspended at once.
 //!
 //! A debt must never touch a later migration's copy: debts of a domain are cleared before a migration of it is accepted
-//! ([`Sweeper::clear`]), and none is acted upon while one is under way; a lock per sweeper keeps the two apart.
+//! ([`Sweeper::clear`]; what remains refuses it), and none is acted upon while one is under way. A lock per domain keeps two sweeps of
+//! the same debts apart; a host that is slow to answer costs only who asks for its domains.
 
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use api::task::Side;
@@ -15,6 +18,7 @@ use tokio::sync::Mutex;
 
 use super::outcome::Copy;
 use super::steps::Hosts;
+use crate::hypervisor::Hypervisor;
 use crate::model::DomainUuid;
 use crate::store::{Debt, Store, StoreError};
 
@@ -25,8 +29,10 @@ const EVERY: Duration = Duration::from_secs(2);
 pub struct Sweeper {
     store: Arc<dyn Store>,
     hosts: Hosts,
-    /// Held while debts are acted upon, and by whoever is about to accept a migration.
-    at_work: Mutex<()>,
+    /// By domain: held while its debts are acted upon.
+    at_work: std::sync::Mutex<HashMap<DomainUuid, Arc<Mutex<()>>>>,
+    /// Leftovers that somebody started: a person's.
+    started: std::sync::Mutex<HashSet<(DomainUuid, String)>>,
 }
 
 impl std::fmt::Debug for Sweeper {
@@ -39,7 +45,7 @@ impl Sweeper {
     /// A sweeper of the store's debts on these hosts.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, hosts: Hosts) -> Arc<Self> {
-        Arc::new(Self { store, hosts, at_work: Mutex::new(()) })
+        Arc::new(Self { store, hosts, at_work: Default::default(), started: Default::default() })
     }
 
     /// Works until dropped.
@@ -68,11 +74,12 @@ impl Sweeper {
     /// # Errors
     /// The store failed.
     pub async fn sweep(&self, only: Option<DomainUuid>) -> Result<(), StoreError> {
-        let _alone = self.at_work.lock().await;
         for debt in self.store.debts().await? {
             if only.is_some_and(|domain| domain != debt.domain) {
                 continue;
             }
+            let lock = self.lock_of(debt.domain);
+            let _alone = lock.lock().await;
             if self.store.active_task(debt.domain).await?.is_some() {
                 continue;
             }
@@ -83,24 +90,54 @@ impl Sweeper {
         Ok(())
     }
 
+    fn lock_of(&self, domain: DomainUuid) -> Arc<Mutex<()>> {
+        self.at_work.lock().unwrap_or_else(PoisonError::into_inner).entry(domain).or_default().clone()
+    }
+
+    /// Somebody started a leftover. Where the owner's copy runs as well, both are suspended.
+    async fn runs(&self, debt: &Debt, host: &dyn Hypervisor) {
+        let key = (debt.domain, debt.host.clone());
+        let is_news = self.started.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
+        let Some(owner) = (self.hosts)(&debt.owner) else { return };
+        let both = matches!(Copy::of(&owner.look(debt.domain).await), Copy::Running(_));
+        if both {
+            let (first, second) = tokio::join!(host.suspend(debt.domain), owner.suspend(debt.domain));
+            if let Err(error) = first.and(second) {
+                tracing::error!(domain.uuid = %debt.domain, error = %error.cause(), "two copies run, and one could not be suspended");
+            }
+        }
+        if both || is_news {
+            tracing::error!(
+                task.id = %debt.task, domain.uuid = %debt.domain, host = debt.host, owner = debt.owner, suspended = both,
+                "a copy that was left over runs: somebody started it. Look at both hosts, and destroy and undefine the one that is not \
+                 to stay; until then the domain is not migrated"
+            );
+        }
+    }
+
+    fn was_started(&self, debt: &Debt) -> bool {
+        let started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
+        started.contains(&(debt.domain, debt.host.clone()))
+    }
+
     /// Removes one leftover; true when nothing is left to do.
     async fn pay(&self, debt: &Debt) -> bool {
         // A host that was forgotten takes its debts with it.
         let Some(host) = (self.hosts)(&debt.host) else { return true };
-        let (domain, side) = (debt.domain, debt.side);
+        let domain = debt.domain;
         // Destroyed, then undefined, then seen to be gone: at most three acts.
         for _ in 0..3 {
             let done = match Copy::of(&host.look(domain).await) {
                 Copy::Absent => return true,
                 Copy::Unknown | Copy::Dead => return false,
+                Copy::Paused(_) | Copy::PausedMigrating(_) | Copy::Off(_) if self.was_started(debt) => {
+                    return false;
+                }
                 Copy::Off(_) => host.undefine(domain).await,
                 Copy::Paused(_) | Copy::PausedMigrating(_) => host.destroy(domain).await,
                 Copy::Running(_) | Copy::PostCopy(_) | Copy::Stranger(_) => {
-                    tracing::error!(
-                        task.id = %debt.task, domain.uuid = %domain, host = debt.host, owner = debt.owner, ?side,
-                        "a copy that was left over runs: somebody else started it; it is left alone, look at both hosts"
-                    );
-                    return true;
+                    self.runs(debt, host.as_ref()).await;
+                    return false;
                 }
             };
             if let Err(error) = done {

@@ -61,6 +61,9 @@ impl Copy {
     pub fn of_source(sight: &HostSight, run: &Run) -> Self {
         let had_process = run.process.is_some() && sight.process == ProcessAnswer::None;
         match Self::of(sight) {
+            // A process table that never showed its QEMU (a container's, one that hides what is another user's) proves nothing by
+            // not showing it.
+            Self::Dead if run.process.is_none() => Self::Unknown,
             // The process table showed its QEMU before, and does not any more: libvirt has not noticed yet.
             Self::Running(_) | Self::Paused(_) | Self::PausedMigrating(_) if had_process => Self::Unknown,
             Self::Running(domain) | Self::Paused(domain) | Self::PausedMigrating(domain)
@@ -106,12 +109,6 @@ impl Copy {
     #[must_use]
     pub fn is_lifeless(&self) -> bool {
         matches!(self, Self::Dead | Self::Absent | Self::Off(_))
-    }
-
-    /// Whether the guest may be running there.
-    #[must_use]
-    pub fn may_run(&self) -> bool {
-        matches!(self, Self::Unknown | Self::Running(_) | Self::PostCopy(_) | Self::Stranger(_))
     }
 }
 
@@ -463,7 +460,11 @@ fn rolled_back(source: Copy, destination: Copy, know: &Knowledge) -> Next {
         Copy::Paused(_) | Copy::PausedMigrating(_) => Act(A::DestroyDestination),
         Copy::Off(_) => Act(A::UndefineDestination),
         Copy::Absent => owner_is_source(source, destination, know, false),
-        Copy::Unknown | Copy::Dead if know.waited || know.patience_over => {
+        // It was ordered to run: until it is seen, it may.
+        Copy::Unknown | Copy::Dead if know.resume_intended && know.patience_over => {
+            Ask(Question::DestinationSilent)
+        }
+        Copy::Unknown | Copy::Dead if know.waited && !know.resume_intended => {
             owner_is_source(source, destination, know, false)
         }
         Copy::Unknown | Copy::Dead => Wait(Why::DestinationSilent),
@@ -498,6 +499,15 @@ fn moved(source: Copy, destination: Copy, know: &Knowledge, memory_lost: bool) -
 
 /// A person decided. The loser is destroyed, and that is verified, before the winner runs.
 fn resolve(source: Copy, destination: Copy, know: &Knowledge, keep: Keep) -> Next {
+    match (keep.side, source, destination) {
+        // Nothing is destroyed before the one that stays was seen.
+        (Side::Source, Copy::Unknown | Copy::Dead, _) => return Ask(Question::SourceSilent),
+        (Side::Destination, _, Copy::Unknown | Copy::Dead) => return Ask(Question::DestinationSilent),
+        (Side::Destination, other, Copy::Absent) if other != Copy::Absent => {
+            return Ask(Question::Unexpected);
+        }
+        _ => {}
+    }
     match keep.side {
         Side::Source => match destination {
             Copy::Running(_)
@@ -505,7 +515,7 @@ fn resolve(source: Copy, destination: Copy, know: &Knowledge, keep: Keep) -> Nex
             | Copy::PausedMigrating(_)
             | Copy::PostCopy(_)
             | Copy::Stranger(_) => Act(A::DestroyDestination),
-            Copy::Unknown if !keep.fenced => Ask(Question::DestinationSilent),
+            Copy::Unknown | Copy::Dead if !keep.fenced => Ask(Question::DestinationSilent),
             Copy::Off(_) => Act(A::UndefineDestination),
             Copy::Absent | Copy::Dead | Copy::Unknown => keep_source(source, destination, know),
         },
@@ -515,7 +525,7 @@ fn resolve(source: Copy, destination: Copy, know: &Knowledge, keep: Keep) -> Nex
             | Copy::PausedMigrating(_)
             | Copy::PostCopy(_)
             | Copy::Stranger(_) => Act(A::DestroySource),
-            Copy::Unknown if !keep.fenced => Ask(Question::SourceSilent),
+            Copy::Unknown | Copy::Dead if !keep.fenced => Ask(Question::SourceSilent),
             Copy::Off(_) if destination.sight().is_some() => Act(A::UndefineSource),
             _ => keep_destination(source, destination, know),
         },

@@ -123,6 +123,8 @@ fn it_never_does_what_could_make_two_run_or_lose_one() {
             Action::DestroySource => {
                 let survives = matches!(destination, Copy::Running(_) | Copy::Paused(_));
                 assert!(survives || kept(know, Side::Destination), "{}", case());
+                let seen = !matches!(destination, Copy::Unknown | Copy::Dead | Copy::Absent);
+                assert!(seen, "the one that stays was not seen: {}", case());
             }
             Action::DestroyDestination => {
                 assert!(!matches!(destination, Copy::Running(_)) || kept(know, Side::Source), "{}", case());
@@ -134,6 +136,8 @@ fn it_never_does_what_could_make_two_run_or_lose_one() {
                 // An incomplete copy, or one that is out of date, is nobody's memory.
                 let worthless = matches!(destination, Copy::PausedMigrating(_)) || know.source_ran_again;
                 assert!(source_has_it || worthless || kept(know, Side::Source), "{}", case());
+                let seen = !matches!(source, Copy::Unknown | Copy::Dead);
+                assert!(seen || know.keep.is_none(), "the one that stays was not seen: {}", case());
             }
             Action::UndefineSource => {
                 assert!(matches!(source, Copy::Off(_)), "{}", case());

@@ -8,6 +8,7 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::contact::Contact;
 use super::outcome::{Action, Copy, Next, decide};
 use super::steps::{Came, PERFORM, Work};
 use crate::libvirt::error::HostError;
@@ -18,10 +19,10 @@ use crate::task::Stop;
 /// How long after breaking off a migration that still does not end it is broken off again.
 const BREAK_OFF_AGAIN: Duration = Duration::from_secs(3);
 
-/// How long the source may take to say that it runs the domain anew; one that says nothing was proven dead all the same.
-const STARTED_ANEW: Duration = Duration::from_secs(1);
-/// When nothing was looked at for so long, ferryd itself stood still, and somebody may have started the domain on the source again
-/// since it was proven dead there. (In the ordinary case asking for it would lengthen the guest's pause: right then libvirt ends
+/// How long the source may take to say whether it runs the domain anew; where it says nothing, `settle` finds out.
+const ASKED_AGAIN: Duration = Duration::from_secs(1);
+/// When nothing was noticed for so long, ferryd itself stood still or was kept, and somebody may have started the domain on the source
+/// again since it was proven dead there: the source is asked. (In the ordinary case asking for it would lengthen the guest's pause: right then libvirt ends
 /// the migration there, and lets questions wait.)
 const STOOD_STILL: Duration = Duration::from_secs(1);
 
@@ -52,18 +53,23 @@ impl Work {
         self.contact.made();
         let mut call = self.begin_call();
         self.tell_copying().await?;
-        let (mut proven, mut stood_still) = (false, false);
+        let (mut proven, mut stood_still, mut turned) = (false, false, Instant::now());
         let result = loop {
-            let turned = Instant::now();
+            // With what was done in the turn before: all the time in which nothing was noticed.
+            let mut noticed = || {
+                stood_still |= turned.elapsed() > STOOD_STILL;
+                turned = Instant::now();
+                stood_still
+            };
             tokio::select! {
-                // Told first: what the source tells comes before what it was asked.
                 biased;
                 () = &mut proof, if !proven => {
                     proven = true;
-                    self.hand_over(stood_still || turned.elapsed() > STOOD_STILL).await?;
+                    let stood_still = noticed();
+                    self.hand_over(stood_still).await?;
                 }
                 event = self.told.recv() => {
-                    stood_still |= turned.elapsed() > STOOD_STILL;
+                    let stood_still = noticed();
                     if self.source_told(event).await? && !proven {
                         proven = true;
                         self.hand_over(stood_still).await?;
@@ -72,7 +78,7 @@ impl Work {
                 joined = &mut call => break joined,
                 Ok(()) = wishes.changed() => self.heed().await?,
                 Some(seen) = seen.recv() => {
-                    stood_still |= turned.elapsed() > STOOD_STILL;
+                    noticed();
                     self.look_after(seen).await?;
                     if self.monitor.idle_for() > self.timing.silence {
                         // The answer will not come: the connection that it would come by is dead, and nobody has noticed.
@@ -159,7 +165,11 @@ impl Work {
         &mut self,
         event: Result<(DomainUuid, DomainEvent), broadcast::error::RecvError>,
     ) -> Result<bool, Stop> {
-        let Ok((domain, event)) = event else { return Ok(false) };
+        let Ok((domain, event)) = event else {
+            // Some were missed: nobody knows what they told.
+            self.contact = Contact::default();
+            return Ok(false);
+        };
         if domain != self.plan.domain {
             return Ok(false);
         }
@@ -184,17 +194,19 @@ impl Work {
     async fn hand_over(&mut self, stood_still: bool) -> Result<(), Stop> {
         let uuid = self.plan.domain;
         let looked = Instant::now();
-        if stood_still
-            && let Ok(source) = tokio::time::timeout(STARTED_ANEW, self.source.domain(uuid)).await
-            && matches!(Copy::of_source(&seen(source), &self.run), Copy::Stranger(_))
-        {
-            // Somebody has started it there again since: both must not run.
-            return Ok(());
-        }
+        // What the source told before it died: that it went on, perhaps.
+        self.hear_the_source();
+        let source = if stood_still || self.contact.is_older_than(STOOD_STILL * 2) {
+            match tokio::time::timeout(ASKED_AGAIN, self.source.domain(uuid)).await {
+                // Absent, or off; or somebody has started it there again since, and both must not run.
+                Ok(answer) => Copy::of_source(&seen(answer), &self.run),
+                Err(_) => Copy::Unknown,
+            }
+        } else {
+            Copy::Dead
+        };
         let destination = self.destination.domain(uuid).await;
-        if decide(Copy::Dead, Copy::of(&seen(destination)), &self.know)
-            == Next::Act(Action::ResumeDestination)
-        {
+        if decide(source, Copy::of(&seen(destination)), &self.know) == Next::Act(Action::ResumeDestination) {
             // A failure is noted there, and `settle` tries again.
             let _ = self.act(Action::ResumeDestination, looked).await?;
         }
@@ -226,6 +238,10 @@ impl Work {
             Seen::Job(figures) => {
                 self.contact.made();
                 self.monitor.job_is(figures.active);
+                // An abort that came before libvirt had begun its job was refused. (One that is under way is enough.)
+                if figures.active && self.know.cancel && !self.monitor.frozen() {
+                    self.abort_beside();
+                }
                 let moved = self.monitor.job_told(figures);
                 if moved && self.monitor.report_due(self.timing.report) {
                     let progress = self.monitor.progress();

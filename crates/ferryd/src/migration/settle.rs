@@ -1,11 +1,12 @@
 //! Ask both hosts, decide, act, ask again; until it has ended.
 
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::task::{Outcome, Phase, Side, TaskState};
+use api::task::{Location, Outcome, Phase, Side, TaskState};
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::contact::Contact;
@@ -60,14 +61,21 @@ impl Waiting {
     }
 }
 
-/// A look at one host, which may take longer than a decision waits for it.
+/// A look at one host, which may take longer than a decision waits for it. It goes on by itself meanwhile: what it holds (a turn on
+/// the host's connection, its shell) others wait for.
 struct Glance {
     host: Arc<dyn Hypervisor>,
     /// The question that is under way, and since when.
-    asked: Option<(Instant, Answering)>,
+    asked: Option<(Instant, JoinHandle<HostSight>)>,
 }
 
-type Answering = Pin<Box<dyn Future<Output = HostSight> + Send>>;
+impl Drop for Glance {
+    fn drop(&mut self) {
+        if let Some((_, asked)) = &self.asked {
+            asked.abort();
+        }
+    }
+}
 
 impl Glance {
     fn new(host: &Arc<dyn Hypervisor>) -> Self {
@@ -77,10 +85,9 @@ impl Glance {
     /// The host's answer, with when it was asked for. One that is given up goes on being waited for by the next.
     async fn answer(&mut self, domain: DomainUuid) -> (Instant, HostSight) {
         let host = self.host.clone();
-        let (since, answer) = self
-            .asked
-            .get_or_insert_with(|| (Instant::now(), Box::pin(async move { host.look(domain).await })));
-        let (since, sight) = (*since, answer.await);
+        let look = || (Instant::now(), tokio::spawn(async move { host.look(domain).await }));
+        let (since, answer) = self.asked.get_or_insert_with(look);
+        let (since, sight) = (*since, answer.await.unwrap_or_else(|_| no_answer_yet()));
         self.asked = None;
         (since, sight)
     }
@@ -133,6 +140,7 @@ impl Work {
                 || waiting.unchanged_since.elapsed() > self.timing.waited;
             self.know.patience_over = waiting.silent_for() > self.timing.patience;
             self.know.wish(self.handle.wish());
+            self.drop_what_no_longer_holds(&source, &destination).await?;
             self.monitor.destination_told(&destination.domain);
             let unseen = self.contact.looked(&source, &self.run, looked, self.timing.out_of_sight);
             let (source, destination) = (Copy::of_source(&source, &self.run), Copy::of(&destination));
@@ -152,7 +160,7 @@ impl Work {
                 Next::End(ending) => {
                     // What was seen before is no answer to whether a call still took effect.
                     if self.linger_until.is_none_or(|until| looked >= until) {
-                        return self.end(ending).await;
+                        return self.end(ending, source, destination).await;
                     }
                     self.rest(&mut waiting).await?;
                 }
@@ -192,10 +200,13 @@ impl Work {
     }
 
     /// Takes what the source has told meanwhile: a copy that went on, and ended again between two looks, shows in no look.
-    fn hear_the_source(&mut self) {
+    pub(super) fn hear_the_source(&mut self) {
         loop {
             match self.told.try_recv() {
-                Ok((domain, event)) if domain == self.plan.domain => self.hear(event),
+                Ok((domain, event)) if domain == self.plan.domain => {
+                    self.monitor.source_told(event);
+                    self.hear(event);
+                }
                 Ok(_) => {}
                 Err(TryRecvError::Lagged(_)) => self.contact = Contact::default(),
                 Err(TryRecvError::Empty | TryRecvError::Closed) => return,
@@ -216,6 +227,29 @@ impl Work {
             }
             _ => {}
         }
+    }
+
+    /// A person's decision holds for what the person saw. A copy that was not running then, and is found running now, is in use: it is
+    /// not ended by that decision, and the person is asked again.
+    async fn drop_what_no_longer_holds(
+        &mut self,
+        source: &HostSight,
+        destination: &HostSight,
+    ) -> Result<(), Stop> {
+        let Some(keep) = self.know.keep else {
+            self.loser_ran = None;
+            return Ok(());
+        };
+        let loser = if keep.side == Side::Source { destination } else { source };
+        let runs = matches!(Copy::of(loser), Copy::Running(_));
+        // Of a decision that was made before this ferryd took the task up, only the safe side is known.
+        let ran = *self.loser_ran.get_or_insert(runs && !self.taken_up);
+        if runs && !ran {
+            tracing::warn!(migration.id = %self.handle.id(), "the copy that was to go runs now: it is asked again");
+            self.handle.decision_done().await?;
+            (self.know.keep, self.loser_ran) = (None, None);
+        }
+        Ok(())
     }
 
     async fn tell_settling(&mut self, phase: Phase, message: String) -> Result<(), Stop> {
@@ -320,8 +354,9 @@ impl Work {
             .await
     }
 
-    async fn end(&mut self, ending: Ending) -> Result<(), Stop> {
-        let (state, message) = story::ending(ending, &self.know, self.cause.as_deref(), &self.plan);
+    async fn end(&mut self, ending: Ending, source: Copy, destination: Copy) -> Result<(), Stop> {
+        let owner = if ending.location == Location::Destination { destination } else { source };
+        let (state, message) = story::ending(ending, owner, &self.know, self.cause.as_deref(), &self.plan);
         let now_ms = self.handle.now_ms();
         let outcome = Outcome {
             location: ending.location,

@@ -136,6 +136,8 @@ impl Runner for Mover {
             cause: None,
             stood: (record.task.phase == Phase::SwitchOver).then(Instant::now),
             run_stopped: false,
+            loser_ran: None,
+            taken_up: !log.is_empty(),
             contact: Contact::default(),
             run: run_of(&log),
             downtime_set: false,
@@ -222,6 +224,10 @@ pub(super) struct Work {
     pub(super) stood: Option<Instant>,
     /// The source told that the run which is moved has stopped.
     pub(super) run_stopped: bool,
+    /// Whether the copy that a person decided against ran when the decision was first looked at.
+    pub(super) loser_ran: Option<bool>,
+    /// The task was begun by an earlier ferryd.
+    pub(super) taken_up: bool,
     /// The run of the source's that is moved.
     pub(super) run: Run,
     /// An adopted copy was told the longest pause allowed.
@@ -275,11 +281,14 @@ impl Work {
             tracing::info!(migration.id = %self.handle.id(), "taken up again where its log ends");
             self.linger();
         }
-        if !begun && !self.know.cancel {
-            self.await_hosts().await;
-            match self.prepare().await? {
-                Ok(()) => self.perform().await?,
-                Err(error) => self.note_failure("prepare", &error),
+        if !begun && self.await_hosts().await {
+            // Somebody may have called it off meanwhile.
+            self.know.wish(self.handle.wish());
+            if !self.know.cancel {
+                match self.prepare().await? {
+                    Ok(()) => self.perform().await?,
+                    Err(error) => self.note_failure("prepare", &error),
+                }
             }
         }
         self.settle().await
@@ -291,8 +300,8 @@ impl Work {
     }
 
     /// A controller that was just started may not be connected yet: nothing is begun, and so nothing fails, before both hosts
-    /// have answered, or had as long to as any answer may take.
-    async fn await_hosts(&mut self) {
+    /// have answered, or had as long to as any answer may take. False where one has not: which run is moved must be known.
+    async fn await_hosts(&mut self) -> bool {
         let answers = async |host: &Arc<dyn Hypervisor>| -> HostSight {
             let mut pause = FIRST_PAUSE;
             loop {
@@ -306,9 +315,15 @@ impl Work {
         };
         let both = async { tokio::join!(answers(&self.source), answers(&self.destination)) };
         match tokio::time::timeout(self.timing.waited, both).await {
-            Ok((source, _)) => self.run = Run::seen(&source),
+            Ok((source, _)) => {
+                self.run = Run::seen(&source);
+                true
+            }
             Err(_) => {
-                tracing::info!(migration.id = %self.handle.id(), "a host does not answer; it goes on without")
+                let reason = "a host did not answer before anything was begun";
+                tracing::warn!(migration.id = %self.handle.id(), reason);
+                self.cause.get_or_insert_with(|| reason.to_owned());
+                false
             }
         }
     }
@@ -408,12 +423,16 @@ impl Work {
     /// Makes the source give up a migration whose other end is gone: its connections are closed where the host offers a shell;
     /// without one, libvirt is asked to abort, which it does when its own waiting ends.
     async fn break_off(&self) -> Result<(), HostError> {
-        match self.source.close_migration_sockets(self.plan.domain, &self.plan.peer_uri).await {
-            Ok(Some(count)) => {
+        match self
+            .source
+            .close_migration_sockets(self.plan.domain, &self.plan.peer_uri, self.plan.migration_ports)
+            .await
+        {
+            Ok(Some(count)) if count > 0 => {
                 tracing::warn!(migration.id = %self.handle.id(), count, "closed the migration's connections on the source");
                 Ok(())
             }
-            Ok(None) => {
+            Ok(_) => {
                 self.abort_beside();
                 Ok(())
             }

@@ -15,7 +15,7 @@ pub(super) fn acting(action: Action, plan: &Plan) -> String {
         Action::ResumeSource => format!("letting the guest go on at {source}"),
         Action::ResumeDestination => format!("letting the guest run at {destination}"),
         Action::DestroySource => format!("ending the frozen copy on {source}"),
-        Action::DestroyDestination => format!("ending the copy on {destination} that never ran"),
+        Action::DestroyDestination => format!("ending the copy on {destination}"),
         Action::UndefineSource => format!("removing the definition on {source}"),
         Action::UndefineDestination => format!("removing the definition on {destination}"),
         Action::DefineSource => format!("writing the definition on {source} again"),
@@ -42,7 +42,7 @@ pub(super) fn waiting(why: Why, plan: &Plan) -> String {
 
 fn described(copy: Copy) -> &'static str {
     match copy {
-        Copy::Unknown => "does not answer, so a copy may be running there",
+        Copy::Unknown => "does not answer, or contradicts itself, so a copy may be running there",
         Copy::Dead => "libvirt does not answer, but no QEMU of it is alive there",
         Copy::Absent => "has no copy",
         Copy::Off(_) => "has it defined, not running",
@@ -100,8 +100,11 @@ pub(super) fn question(
 }
 
 /// The end: the task's last state and what is said of it.
+///
+/// `owner`: the copy that is the domain from now on.
 pub(super) fn ending(
     ending: Ending,
+    owner: Copy,
     know: &Knowledge,
     cause: Option<&str>,
     plan: &Plan,
@@ -119,7 +122,15 @@ pub(super) fn ending(
         None => String::new(),
     };
     let because = cause.map(|cause| format!(" ({})", first_line(cause))).unwrap_or_default();
-    let state_there = if plan.wants_running { "runs" } else { "is paused, as it was," };
+    // What it does there: a guest may have shut itself down, or stand because of its disk.
+    let state_there = match owner {
+        Copy::Running(_) | Copy::Stranger(_) => "runs",
+        Copy::Off(_) => "is stopped",
+        Copy::Paused(_) | Copy::PausedMigrating(_) if plan.wants_running => "is paused",
+        Copy::Paused(_) | Copy::PausedMigrating(_) => "is paused, as it was,",
+        _ if plan.wants_running => "runs",
+        _ => "is paused, as it was,",
+    };
     match ending.location {
         Location::Destination if ending.memory_lost => (
             TaskState::Failed,

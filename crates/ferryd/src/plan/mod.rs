@@ -36,6 +36,10 @@ pub struct Plan {
     pub bandwidth_mib_s: Option<u64>,
     /// Send everything through libvirt's own connection.
     pub tunnelled: bool,
+    /// The ports that the destination receives migrations on, where they are not libvirt's usual ones: by them a migration that hangs
+    /// is broken off.
+    #[serde(default)]
+    pub migration_ports: Option<(u16, u16)>,
     /// Every image that is written to was proven to be the same on both hosts, and libvirt, which goes by the type of the file
     /// system alone, is to take that from us.
     #[serde(default)]
@@ -59,6 +63,7 @@ impl Plan {
             max_downtime_ms: request.max_downtime_ms,
             bandwidth_mib_s: request.bandwidth_mib_s,
             tunnelled: request.secure,
+            migration_ports: facts.destination.shell().and_then(|shell| shell.migration_ports),
             sharing_proven: preflight::sharing_proven(facts),
         }
     }

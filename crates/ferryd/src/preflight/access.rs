@@ -148,7 +148,7 @@ fn login_fails(
                 "Find out why. If the destination was installed anew, forget its old key, and log in once to learn the new one.",
                 format!(
                     "ssh-keygen -R {} && ssh -o StrictHostKeyChecking=accept-new {} true",
-                    shell_word(target.rsplit('@').next().unwrap_or(&target)),
+                    shell_word(&known_as(&target)),
                     shell_word(&target)
                 ),
                 Some(from),
@@ -163,11 +163,23 @@ fn login_fails(
     blocker(code, to, message, said.to_owned(), remedy)
 }
 
-/// Whom and where the source logs in: `root@kvm2`.
+/// Whom and where the source logs in, as ssh takes it: `root@kvm2`, `ssh://root@kvm2:2222`.
 fn ssh_target(facts: &Facts) -> Option<String> {
     let uri = facts.destination_peer_uri.as_ref()?;
     let target = uri.split("://").nth(1)?.split('/').next()?;
-    Some(target.split(':').next().unwrap_or(target).to_owned())
+    // With a port, or with an address in brackets, only the form of a URI says what is meant.
+    Some(if target.contains(':') { format!("ssh://{target}") } else { target.to_owned() })
+}
+
+/// The name that ssh keeps the destination's key under: `kvm2`, `[kvm2]:2222`.
+fn known_as(target: &str) -> String {
+    let place = target.trim_start_matches("ssh://").rsplit('@').next().unwrap_or(target);
+    match place.rsplit_once(':') {
+        Some((host, port)) if port.parse::<u16>().is_ok() => {
+            format!("[{}]:{port}", host.trim_matches(['[', ']']))
+        }
+        _ => place.trim_matches(['[', ']']).to_owned(),
+    }
 }
 
 /// The source can resolve the name that the destination calls itself by: there QEMU sends the memory.

@@ -53,6 +53,9 @@ pub(super) fn characters(facts: &Facts, findings: &mut Vec<Finding>) {
                 advice("Detach it first."),
             ));
         }
+        if let Some((address, port)) = &device.listens_on {
+            findings.extend(listener(destination, shell, device, address, *port, &domain.name));
+        }
         let Some(path) =
             device.path.as_ref().filter(|path| !MADE_BY_LIBVIRT.iter().any(|made| path.starts_with(made)))
         else {
@@ -60,6 +63,39 @@ pub(super) fn characters(facts: &Facts, findings: &mut Vec<Finding>) {
         };
         findings.extend(character(destination, shell, device, path, &domain.name));
     }
+}
+
+/// A device that listens for whoever wants to talk to it.
+fn listener(
+    destination: &HostFacts,
+    shell: &ShellFacts,
+    device: &CharacterDevice,
+    address: &str,
+    port: u16,
+    domain: &str,
+) -> Option<Finding> {
+    let (name, what) = (&destination.name, &device.device);
+    if !is_anywhere(address)
+        && address.parse::<std::net::IpAddr>().is_ok()
+        && !shell.addresses.iter().any(|own| own == address)
+    {
+        return Some(blocker(
+            "listen-address-missing",
+            what,
+            format!("A {what} of {domain} listens on an address that {name} does not have."),
+            format!("{address}; addresses of {name}: {}", shell.addresses.join(", ")),
+            advice("Shut it down and have it listen on 127.0.0.1 or on 0.0.0.0."),
+        ));
+    }
+    shell.ports_taken.contains(&port).then(|| {
+        blocker(
+            "character-port-taken",
+            what,
+            format!("A {what} of {domain} listens on a port that is taken on {name}."),
+            format!("something on {name} listens on port {port}"),
+            advice("Free the port there, or give the device another one."),
+        )
+    })
 }
 
 fn character(

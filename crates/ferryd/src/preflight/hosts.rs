@@ -21,6 +21,26 @@ pub(super) fn reachable(facts: &Facts, findings: &mut Vec<Finding>) {
     }
 }
 
+/// Its shell answers: what it did not tell was not checked, and that must not look like "nothing found".
+pub(super) fn looked_at(facts: &Facts, findings: &mut Vec<Finding>) {
+    for host in [&facts.source, &facts.destination].into_iter().filter_map(HostKnowledge::known) {
+        if !host.shell_silent {
+            continue;
+        }
+        findings.push(warning(
+            "host-not-looked-at",
+            &host.name,
+            format!("{} did not answer in time what only its shell can tell: files, bridges, free memory and ports were not checked there.", host.name),
+            "no answer by ssh within the limit".to_owned(),
+            command(
+                "Try again; where it stays so, see what hangs there: a dead file server makes every look at its mounts wait.",
+                "timeout 5 df -h".to_owned(),
+                Some(&host.name),
+            ),
+        ));
+    }
+}
+
 fn both(facts: &Facts) -> Option<(&HostFacts, &HostFacts)> {
     Some((facts.source.known()?, facts.destination.known()?))
 }

@@ -27,6 +27,7 @@ type Check = fn(&Facts, &mut Vec<Finding>);
 /// All checks, in the order their findings are shown.
 const CHECKS: &[Check] = &[
     hosts::reachable,
+    hosts::looked_at,
     hosts::different,
     hosts::hypervisor,
     hosts::architecture,

@@ -52,9 +52,7 @@ pub(super) fn shared(facts: &Facts, findings: &mut Vec<Finding>) {
             if matches!(of(path), Some(Sharing::Missing | Sharing::Different(_))) {
                 continue;
             }
-            let size_on = |host: Option<&ShellFacts>| host?.path(below).map(|found| found.size_bytes);
-            let (here, there) = (size_on(facts.source.shell()), size_on(facts.destination.shell()));
-            if matches!(apart, Sharing::Different(_)) && here.is_some() && here == there {
+            if is_copied(facts, below) {
                 findings.push(warning(
                     "backing-copied",
                     &disk.target,
@@ -87,6 +85,13 @@ pub(super) fn shared(facts: &Facts, findings: &mut Vec<Finding>) {
             ));
         }
     }
+}
+
+/// Whether each host has a file of the same size and time there: an image that is only read, brought over with its time (`scp -p`).
+fn is_copied(facts: &Facts, path: &str) -> bool {
+    let of = |shell: Option<&ShellFacts>| shell?.path(path).map(|found| (found.size_bytes, found.modified_s));
+    let (here, there) = (of(facts.source.shell()), of(facts.destination.shell()));
+    here.is_some_and(|(size_bytes, _)| size_bytes > 0) && here == there
 }
 
 fn seen(sharing: Option<&Sharing>) -> String {
@@ -180,7 +185,12 @@ pub fn sharing_proven(facts: &Facts) -> bool {
         let Some(path) = path_of(domain, disk) else { continue };
         let proven =
             meeting.sharing.iter().any(|(of, sharing)| of == path && matches!(sharing, Sharing::Shared(_)));
-        if !proven {
+        let below = disk.backing.iter().filter_map(|backing| backing.source.path());
+        let whole = below.into_iter().all(|below| {
+            let known = meeting.sharing.iter().find(|(of, _)| of == below).map(|(_, sharing)| sharing);
+            matches!(known, None | Some(Sharing::Shared(_))) || is_copied(facts, below)
+        });
+        if !proven || !whole {
             return false;
         }
         let here = facts.source.shell().and_then(|shell| shell.path(path));

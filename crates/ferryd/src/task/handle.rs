@@ -179,7 +179,7 @@ mod hook {
     #[cfg(not(debug_assertions))]
     pub(super) fn at(_step: &str, _point: Point) {}
 
-    /// Dies as by SIGKILL when `FERRYD_DIE_AT` names this point (`hand-over:AfterIntent`).
+    /// Dies as by SIGKILL when `FERRYD_DIE_AT` names this point (`resume-destination:AfterIntent`).
     #[cfg(debug_assertions)]
     pub(super) fn at(step: &str, point: Point) {
         let here = format!("{step}:{point:?}");

@@ -78,6 +78,9 @@ pub struct Mig {
     pub data_closed: bool,
     /// A lost connection makes the source give up only when the destination's daemon is back.
     waits_for_peer: bool,
+    /// The destination's answer has come as far as the source's machine, and waits there to be read: nothing that breaks elsewhere
+    /// takes it back.
+    answer_is_here: bool,
     hung: Ms,
     iteration: u64,
     error: String,
@@ -140,6 +143,7 @@ impl World {
             keep_alive,
             data_closed: false,
             waits_for_peer: false,
+            answer_is_here: false,
             hung: 0,
             iteration: 0,
             error: String::new(),
@@ -209,7 +213,7 @@ impl World {
     }
 
     fn mig_lost_connection(&mut self) {
-        let Some((phase, to)) = self.mig.as_ref().map(|mig| (mig.phase, mig.to)) else { return };
+        let Some(phase) = self.mig.as_ref().map(|mig| mig.phase) else { return };
         self.tell(|| "migration: the daemons' connection is lost".to_owned());
         match phase {
             Phase::Connect | Phase::Prepare | Phase::Copy => self.mig_cancels("connection lost"),
@@ -219,8 +223,8 @@ impl World {
                     mig.waits_for_peer = waits;
                 }
             }
-            // A daemon that was killed right after it answered: the answer may be on the wire, and arrives before the end of it.
-            Phase::Answer if self.peer_cable && self.hosts[to].power && self.dice.chance(50) => {}
+            // What was sent before the connection ended is read before its end.
+            Phase::Answer if self.mig.as_ref().is_some_and(|mig| mig.answer_is_here) => {}
             Phase::Sent | Phase::Finish | Phase::Answer => {
                 if self.dice.chance(85) {
                     self.mig_cancels("connection lost in finish");
@@ -246,7 +250,10 @@ impl World {
                 source_serves && self.peer_answers(to)
             }
             Phase::Finish => self.hosts[to].serves(),
-            Phase::Answer => source_serves && self.peer_cable && self.hosts[to].power,
+            Phase::Answer => {
+                let on_its_way = self.peer_cable && self.hosts[to].power;
+                source_serves && (mig.answer_is_here || on_its_way)
+            }
             _ => source_serves,
         };
         if phase == Phase::Sent && source_serves {
@@ -383,6 +390,10 @@ impl World {
     fn mig_finishes(&mut self, to: usize, answer: Ms) {
         let Some(call) = self.mig.as_ref().map(|mig| mig.call.clone()) else { return };
         if self.finish(to, &call) {
+            let here = self.dice.chance(50);
+            if let Some(mig) = &mut self.mig {
+                mig.answer_is_here = here;
+            }
             self.enter(Phase::Answer, answer);
         } else if let Some(mig) = &mut self.mig {
             // The source learns it as soon as it listens.

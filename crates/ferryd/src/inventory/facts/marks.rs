@@ -47,11 +47,7 @@ impl Marks {
     }
 
     /// Writes them: for each directory whether that could be done.
-    pub(super) async fn write(
-        &self,
-        limit: Duration,
-        watch: &Stopwatch,
-    ) -> Option<BTreeMap<String, Result<(), String>>> {
+    pub(super) async fn write(&self, watch: &Stopwatch) -> Option<BTreeMap<String, Result<(), String>>> {
         const QUESTION: &str = "marks next to images";
         if self.directories.is_empty() {
             return None;
@@ -59,29 +55,29 @@ impl Marks {
         *self.written() = true;
         let (name, directories) = (self.name.clone(), self.directories.clone());
         let Some(session) = &self.session else {
-            let place = self.link.long_call_within("marks", limit, move |connect| {
+            let place = self.link.long_call_within("marks", watch.left(), move |connect| {
                 Ok(survey::place_marks(connect, &name, &directories))
             });
             return watch.time(self.link.host(), QUESTION, place).await.ok();
         };
         let script = scripts::write_marks(&name, &directories);
-        let output = watch.time(self.link.host(), QUESTION, session.run(&script, limit)).await.ok()?;
+        let output = watch.time(self.link.host(), QUESTION, session.run(&script, watch.left())).await.ok()?;
         scripts::parse_marked(&output.stdout)
     }
 
     /// Looks for them on the other host.
-    pub(super) async fn find(&self, host: &Member, limit: Duration, watch: &Stopwatch) -> Option<Found> {
+    pub(super) async fn find(&self, host: &Member, watch: &Stopwatch) -> Option<Found> {
         const QUESTION: &str = "marks seen";
         if self.directories.is_empty() {
             return None;
         }
         if host.session().is_some() {
             let script = scripts::find_marks(&self.name, &self.directories);
-            let seen = scripts::parse_marks_found(&run(host, QUESTION, &script, limit, watch).await?)?;
+            let seen = scripts::parse_marks_found(&run(host, QUESTION, &script, watch).await?)?;
             return Some(Found { seen, volumes: BTreeSet::new() });
         }
         let (name, directories) = (self.name.clone(), self.directories.clone());
-        let seek = host.link().long_call_within("marks", limit, move |connect| {
+        let seek = host.link().long_call_within("marks", watch.left(), move |connect| {
             Ok(survey::seek_marks(connect, &name, &directories))
         });
         let sought = watch.time(host.name(), QUESTION, seek).await.ok()?;

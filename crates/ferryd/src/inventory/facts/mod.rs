@@ -45,7 +45,7 @@ pub struct Inquiry<'a> {
     pub wanted: Wanted,
     /// Memory of domains on their way to the destination.
     pub arriving_bytes: u64,
-    /// How long a host may take to answer.
+    /// How long all answers may take.
     pub limit: Duration,
     /// Whether the source's way to the destination is tried anew although it was found open a moment ago.
     pub fresh: bool,
@@ -65,7 +65,7 @@ pub struct Asked {
 /// Reads everything about both hosts and the domain, and how long each answer took. A host that does not answer within the limit
 /// is a fact too.
 pub async fn gather(inquiry: &Inquiry<'_>) -> (Facts, Vec<Asked>) {
-    let watch = Stopwatch::default();
+    let watch = Stopwatch::within(inquiry.limit);
     let facts = inquiry.gather(&watch).await;
     (facts, watch.read())
 }
@@ -75,7 +75,7 @@ pub async fn gather(inquiry: &Inquiry<'_>) -> (Facts, Vec<Asked>) {
 pub async fn gather_way_home(there: &Inquiry<'_>, facts: &Facts) -> Option<(Facts, Vec<Asked>)> {
     let (source, destination) = (facts.source.known()?, facts.destination.known()?);
     let domain = after_reboot(facts)?;
-    let watch = Stopwatch::default();
+    let watch = Stopwatch::within(there.limit);
     let home = Inquiry { source: there.destination, destination: there.source, arriving_bytes: 0, ..*there };
     let (from, to) = (
         HostKnowledge::Known(Box::new(HostFacts { shell: None, ..destination.clone() })),
@@ -129,7 +129,7 @@ impl Inquiry<'_> {
     async fn listening<T>(&self, watch: &Stopwatch, ask: impl AsyncFnOnce(Port) -> T) -> T {
         let (tell, port) = oneshot::channel();
         let listen = async {
-            let port = questions::listen(self.destination, self.limit, watch).await;
+            let port = questions::listen(self.destination, watch).await;
             // Nobody asks for it where the two do not get to meet.
             let _ = tell.send(port);
             std::future::pending().await
@@ -169,8 +169,8 @@ impl Inquiry<'_> {
                 Ok(seen) => {
                     reception = Some(seen.reception);
                     meeting = Some(seen.meeting);
-                    put_shell(&mut source, seen.source_shell);
-                    put_shell(&mut destination, seen.destination_shell);
+                    put_shell(&mut source, self.source, seen.source_shell);
+                    put_shell(&mut destination, self.destination, seen.destination_shell);
                 }
                 Err(error) => destination = unreachable(self.destination.name(), &error),
             }
@@ -197,7 +197,7 @@ impl Inquiry<'_> {
     ) -> Option<Result<survey::QemuFacts, String>> {
         let domain = domain.filter(|domain| domain.not_responding.is_none())?;
         let (uuid, definition) = (domain.uuid, domain.definition.clone());
-        let question = self.source.link().long_call_within("qemu", self.limit, move |connect| {
+        let question = self.source.link().long_call_within("qemu", watch.left(), move |connect| {
             survey::qemu_facts(connect, uuid, &definition)
         });
         match watch.time(self.source.name(), "its QEMU", question).await {
@@ -214,20 +214,20 @@ impl Inquiry<'_> {
 
     /// What the destination is, by what it calls itself now: there the memory will be sent.
     async fn ask_whom(&self, watch: &Stopwatch) -> Result<HostFacts, HostError> {
-        let host = machine(self.destination, self.limit).await?;
+        let host = machine(self.destination, watch.left()).await?;
         let name =
-            self.destination.link().call_within("hostname", self.limit, |connect| Ok(connect.hostname()?));
+            self.destination.link().call_within("hostname", watch.left(), |connect| Ok(connect.hostname()?));
         let hostname = watch.time(self.destination.name(), "its name", name).await?;
         Ok(HostFacts { hostname, ..host })
     }
 
     async fn ask_source(&self, watch: &Stopwatch) -> Result<(HostFacts, Option<DomainFacts>), HostError> {
-        let host = machine(self.source, self.limit).await?;
+        let host = machine(self.source, watch.left()).await?;
         let uuid = self.domain;
         let facts = self
             .source
             .link()
-            .call_within("facts", self.limit, move |connect| survey::domain_facts(connect, uuid));
+            .call_within("facts", watch.left(), move |connect| survey::domain_facts(connect, uuid));
         match watch.time(self.source.name(), "the domain", facts).await {
             Ok(facts) => Ok((host, Some(facts))),
             Err(error) if error.is_no_domain() => Ok((host, None)),
@@ -245,20 +245,20 @@ impl Inquiry<'_> {
         port: Port,
         watch: &Stopwatch,
     ) -> Result<Seen, HostError> {
-        let (from, to, limit) = (self.source, self.destination, self.limit);
+        let (from, to) = (self.source, self.destination);
         // Dropped at the end, or when nobody waits any more: then the marks go.
         let marks = Marks::new(from, sharing::directories(domain));
         let (written, marked) = oneshot::channel();
         let at_source = async {
-            let marked = marks.write(limit, watch).await;
+            let marked = marks.write(watch).await;
             // The other side may have given up.
             let _ = written.send(());
-            let shell = questions::inspect(from, domain, limit, watch).await;
+            let shell = questions::inspect(from, domain, watch).await;
             let way = match peer {
                 Some(peer) => {
                     // No answer: it does not listen.
                     let port = port.await.unwrap_or_default();
-                    let way = from.way_to(peer, hostname, port.flatten(), limit, self.fresh, watch).await;
+                    let way = from.way_to(peer, hostname, port.flatten(), self.fresh, watch).await;
                     let none_free = (port == Some(None)).then_some(PortProbe::NoneFree);
                     way.map(|way| MeetingAnswer { port: way.port.or(none_free), ..way })
                 }
@@ -269,9 +269,9 @@ impl Inquiry<'_> {
         let at_destination = async {
             // An error says that the source did not get there; what is found then means nothing, and is not read.
             let _ = marked.await;
-            let found = marks.find(to, limit, watch).await;
-            let shell = questions::inspect(to, domain, limit, watch).await;
-            let servers = questions::probe_servers(to, &domain.definition, limit, watch).await;
+            let found = marks.find(to, watch).await;
+            let shell = questions::inspect(to, domain, watch).await;
+            let servers = questions::probe_servers(to, &domain.definition, watch).await;
             Ok((found, shell, servers))
         };
         let ((marked, source_shell, way), (found, destination_shell, servers), reception) =
@@ -304,7 +304,7 @@ impl Inquiry<'_> {
         };
         let to = self.destination;
         let question =
-            to.link().call_within("facts", self.limit, move |connect| survey::reception(connect, &asked));
+            to.link().call_within("facts", watch.left(), move |connect| survey::reception(connect, &asked));
         let found = watch.time(to.name(), "what it has for the domain", question).await?;
         Ok(Reception {
             occupied: to.occupied(domain.uuid),
@@ -326,8 +326,9 @@ struct Seen {
 /// Where the destination listens, once it does: on no port where none is free; none where it cannot listen at all.
 type Port = oneshot::Receiver<Option<Option<u16>>>;
 
-fn put_shell(host: &mut HostKnowledge, shell: Option<ShellFacts>) {
+fn put_shell(host: &mut HostKnowledge, member: &Member, shell: Option<ShellFacts>) {
     if let HostKnowledge::Known(facts) = host {
+        facts.shell_silent = shell.is_none() && member.session().is_some();
         facts.shell = shell;
     }
 }

@@ -16,11 +16,26 @@ use crate::ssh::scripts::{self, Inspection, MeetingAnswer, MeetingQuestion};
 /// How long the destination listens for the source's connection.
 const LISTENS_S: u32 = 6;
 
-/// How long each answer took.
-#[derive(Debug, Default)]
-pub(super) struct Stopwatch(Mutex<Vec<Asked>>);
+/// How long each answer took, and how long there is for all of them.
+#[derive(Debug)]
+pub(super) struct Stopwatch {
+    until: Instant,
+    took: Mutex<Vec<Asked>>,
+}
 
 impl Stopwatch {
+    /// All answers must have come within `limit`, counted from now.
+    pub(super) fn within(limit: Duration) -> Self {
+        Self { until: Instant::now() + limit, took: Mutex::default() }
+    }
+
+    /// How long the next answer may take.
+    pub(super) fn left(&self) -> Duration {
+        /// A call that is sent at all gets the time to be answered by a host nearby.
+        const LEAST: Duration = Duration::from_millis(20);
+        self.until.saturating_duration_since(Instant::now()).max(LEAST)
+    }
+
     pub(super) async fn time<T>(
         &self,
         host: &str,
@@ -31,12 +46,12 @@ impl Stopwatch {
         let answer = answer.await;
         let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let asked = Asked { host: host.to_owned(), question, took_ms };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(asked);
+        self.took.lock().unwrap_or_else(PoisonError::into_inner).push(asked);
         answer
     }
 
     pub(super) fn read(self) -> Vec<Asked> {
-        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+        self.took.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -45,11 +60,10 @@ pub(super) async fn run(
     host: &Member,
     question: &'static str,
     script: &str,
-    limit: Duration,
     watch: &Stopwatch,
 ) -> Option<String> {
     let session = host.session()?;
-    match watch.time(host.name(), question, session.run(script, limit)).await {
+    match watch.time(host.name(), question, session.run(script, watch.left())).await {
         Ok(output) if output.success() => Some(output.stdout),
         Ok(output) => {
             tracing::debug!(
@@ -69,23 +83,17 @@ pub(super) async fn run(
 }
 
 /// Has a host wait for a connection on one of its ports for migrations: the port, or that none is free; none where it cannot.
-pub(super) async fn listen(host: &Member, limit: Duration, watch: &Stopwatch) -> Option<Option<u16>> {
+pub(super) async fn listen(host: &Member, watch: &Stopwatch) -> Option<Option<u16>> {
     let script = scripts::listen(&MIGRATION_PORTS, LISTENS_S);
-    scripts::parse_listening(&run(host, "a port to listen on", &script, limit, watch).await?)
+    scripts::parse_listening(&run(host, "a port to listen on", &script, watch).await?)
 }
 
 /// Looks at a host and at what the domain needs there.
-pub(super) async fn inspect(
-    host: &Member,
-    domain: &DomainFacts,
-    limit: Duration,
-    watch: &Stopwatch,
-) -> Option<ShellFacts> {
+pub(super) async fn inspect(host: &Member, domain: &DomainFacts, watch: &Stopwatch) -> Option<ShellFacts> {
     let inspection = Inspection { paths: paths(domain), tpm: domain.definition.tpm.is_some(), sshd: true };
     let asked = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let began = Instant::now();
-    let output =
-        run(host, "memory, paths and interfaces", &scripts::inspect(&inspection), limit, watch).await?;
+    let output = run(host, "memory, paths and interfaces", &scripts::inspect(&inspection), watch).await?;
     let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     scripts::parse_inspection(&output, millis(asked), millis(began.elapsed()))
 }
@@ -140,13 +148,12 @@ async fn meet(
     peer_uri: LibvirtUri,
     hostname: &str,
     port: Option<u16>,
-    limit: Duration,
     watch: &Stopwatch,
 ) -> Option<MeetingAnswer> {
     // Sooner than we ourselves give up: then the source says why.
-    let wait_s = u32::try_from(limit.as_secs().saturating_sub(1)).unwrap_or(2).clamp(1, 30);
+    let wait_s = u32::try_from(watch.left().as_secs().saturating_sub(1)).unwrap_or(2).clamp(1, 30);
     let question = MeetingQuestion { peer_uri, hostname: hostname.to_owned(), port, wait_s };
-    let output = run(source, "the way to the destination", &scripts::meet(&question), limit, watch).await?;
+    let output = run(source, "the way to the destination", &scripts::meet(&question), watch).await?;
     scripts::parse_meeting(&output, &question)
 }
 
@@ -158,7 +165,6 @@ impl Member {
         peer_uri: LibvirtUri,
         hostname: &str,
         port: Option<u16>,
-        limit: Duration,
         fresh: bool,
         watch: &Stopwatch,
     ) -> Option<MeetingAnswer> {
@@ -166,7 +172,7 @@ impl Member {
         if let Some(known) = self.open_way(&key).filter(|_| !fresh) {
             return Some(known);
         }
-        let answer = meet(self, peer_uri, hostname, port, limit, watch).await?;
+        let answer = meet(self, peer_uri, hostname, port, watch).await?;
         let is_open =
             matches!((&answer.login, &answer.port), (None | Some(Login::Works), Some(PortProbe::Open(_))));
         self.remember_way(key, is_open.then(|| answer.clone()));
@@ -178,16 +184,15 @@ impl Member {
 pub(super) async fn probe_servers(
     host: &Member,
     definition: &Definition,
-    limit: Duration,
     watch: &Stopwatch,
 ) -> Vec<ServerProbe> {
     let servers = servers(definition);
     if servers.is_empty() {
         return Vec::new();
     }
-    let wait_s = u32::try_from(limit.as_secs().saturating_sub(1)).unwrap_or(2).clamp(1, 30);
+    let wait_s = u32::try_from(watch.left().as_secs().saturating_sub(1)).unwrap_or(2).clamp(1, 30);
     let script = scripts::probe(&servers, wait_s);
-    let output = run(host, "servers of images", &script, limit, watch).await;
+    let output = run(host, "servers of images", &script, watch).await;
     output.and_then(|output| scripts::parse_probes(&output, &servers)).unwrap_or_default()
 }
 

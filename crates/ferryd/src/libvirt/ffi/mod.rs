@@ -198,8 +198,6 @@ unsafe fn identity(domain: sys::virDomainPtr) -> Result<(Uuid, String)> {
 pub mod param {
     use std::ffi::CStr;
 
-    /// Address that the source's QEMU connects to.
-    pub const URI: &CStr = super::sys::VIR_MIGRATE_PARAM_URI;
     /// Upper limit of the bandwidth in MiB/s.
     pub const BANDWIDTH: &CStr = super::sys::VIR_MIGRATE_PARAM_BANDWIDTH;
 }

@@ -71,6 +71,7 @@ pub fn machine(connect: &Connect) -> Result<HostFacts> {
         numa_nodes: capabilities.numa_nodes,
         security_model: capabilities.security_model,
         shell: None,
+        shell_silent: false,
     })
 }
 

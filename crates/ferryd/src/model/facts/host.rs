@@ -33,6 +33,8 @@ pub struct HostFacts {
     pub security_model: Option<String>,
     /// What its shell says; none where it offers none, or did not answer.
     pub shell: Option<ShellFacts>,
+    /// It offers a shell, which did not answer in time.
+    pub shell_silent: bool,
 }
 
 /// A NUMA node of a machine.
@@ -121,6 +123,8 @@ pub struct PathFacts {
     pub allocated_bytes: u64,
     /// Its number in its file system.
     pub inode: u64,
+    /// When it was last written to, in seconds since 1970.
+    pub modified_s: u64,
     /// The type of its file system (`ext4`, `nfs4`).
     pub filesystem: String,
     /// What is mounted there (`server:/export`, `/dev/vda1`).

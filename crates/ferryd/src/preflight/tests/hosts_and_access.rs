@@ -16,6 +16,11 @@ fn of_the_two_machines() {
         ("libvirt-older", Warning, |facts| source(facts).libvirt_version = 11_003_000),
         ("clocks-differ", Warning, |facts| there(facts).clock_offset_ms = Some(-5_000)),
         ("memory-exceeds-host", Blocker, |facts| defined(facts).memory_bytes = 64 * GIB),
+        ("host-not-looked-at", Warning, |facts| {
+            if let HostKnowledge::Known(host) = &mut facts.destination {
+                host.shell_silent = true;
+            }
+        }),
         ("memory-limit", Blocker, |facts| there(facts).daemon_address_space_bytes = Some(2 * GIB)),
         ("memory-short", Warning, |facts| there(facts).memory_available_bytes = Some(3 * GIB)),
         ("memory-short", Warning, |facts| reception(facts).memory_arriving_bytes = 14 * GIB),

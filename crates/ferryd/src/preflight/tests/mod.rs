@@ -64,6 +64,7 @@ fn host(name: &str, number: u128) -> HostKnowledge {
         numa_nodes: vec![NumaNode { id: 0, cpus: (0..8).collect(), page_sizes_kib: vec![4, 2048] }],
         security_model: None,
         shell: Some(shell(&format!("10.0.0.{number}"))),
+        shell_silent: false,
     }))
 }
 

@@ -86,13 +86,14 @@ pub fn parse_inspection(output: &str, now_ms: u64, took_ms: u64) -> Option<Shell
             ["max-startups", _] => {
                 facts.ssh_max_startups = number(1).and_then(|count| u32::try_from(count).ok())
             }
-            ["path", kind, _, _, _, _, _, _, path @ ..] => {
+            ["path", kind, _, _, _, _, _, path @ ..] => {
                 let block_bytes = number(4).unwrap_or(512);
                 let found = PathFacts {
                     kind: path_kind(kind),
                     size_bytes: number(2).unwrap_or(0),
                     allocated_bytes: number(3).unwrap_or(0).saturating_mul(block_bytes),
                     inode: number(5).unwrap_or(0),
+                    modified_s: number(6).unwrap_or(0),
                     ..PathFacts::default()
                 };
                 facts.paths.insert(path.join("\t"), found);

@@ -59,7 +59,7 @@ if [ "$WANT_SSHD" = 1 ]; then
 fi
 if [ $# -gt 0 ]; then
     # What is missing is told on standard error, which nobody reads.
-    stat -L -c 'path	%F	%s	%b	%B	%i	%t	%T	%n' -- "$@" 2>/dev/null
+    stat -L -c 'path	%F	%s	%b	%B	%i	%Y	%n' -- "$@" 2>/dev/null
     for path; do
         if [ -b "$path" ]; then
             # Major and minor number in decimal digits, of what the path leads to.

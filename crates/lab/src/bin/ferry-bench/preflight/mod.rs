@@ -70,6 +70,8 @@ struct Figures {
     causes_missed: usize,
     remedies_tried: usize,
     remedies_worked: usize,
+    /// Of those that worked: by the report's own commands; the others were told in words, or cannot be run in a lab.
+    remedies_by_command: usize,
     /// Of the checks on warm connections, four disks and two interfaces.
     median_ms: f64,
     /// Median of: the checks' time over that of the slowest question in them.
@@ -213,6 +215,10 @@ impl Figures {
             causes_missed: rows.iter().filter(|row| row.cause_named == Some(false)).count(),
             remedies_tried: rows.iter().filter(|row| row.remedy.is_some()).count(),
             remedies_worked: rows.iter().filter(|row| row.remedy_worked == Some(true)).count(),
+            remedies_by_command: rows
+                .iter()
+                .filter(|row| row.remedy == Some(rig::BY_COMMAND) && row.remedy_worked == Some(true))
+                .count(),
             median_ms: speed.median_ms,
             ratio_to_slowest_question: speed.ratio,
             unreachable_ms: speed.unreachable_ms,

@@ -13,6 +13,8 @@ use crate::controller::{Controller, Reach, peer_uri};
 /// A move that takes longer hangs: idle domains of 64 MiB need a second or two.
 const HANGS_AFTER_S: &str = "25";
 const SETTLES_WITHIN: Duration = Duration::from_secs(60);
+/// A remedy that is a command of the report's.
+pub(super) const BY_COMMAND: &str = "by its command";
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Three hosts with a ferryd that knows them.
@@ -228,7 +230,7 @@ impl Rig {
             let host =
                 remedy.host.as_deref().map_or_else(|| self.lab.controller(), |host| self.lab.host(host));
             host.run(&["bash", "-c", command]).with_context(|| format!("the remedy {command}"))?;
-            done = Some("by its command");
+            done = Some(BY_COMMAND);
         }
         Ok(done)
     }
