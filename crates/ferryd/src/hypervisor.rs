@@ -62,6 +62,9 @@ pub trait Hypervisor: Send + Sync + 'static {
     async fn destroy(&self, domain: DomainUuid) -> Result<()>;
     /// Removes a domain's definition, keeping everything it refers to. "No such domain" is success.
     async fn undefine(&self, domain: DomainUuid) -> Result<()>;
+    /// The definition that a domain has for its next start, with everything in it that another host needs, secrets too: it is
+    /// handed on, and neither stored nor logged.
+    async fn definition(&self, domain: DomainUuid) -> Result<String>;
     /// Defines a domain.
     async fn define(&self, xml: &str) -> Result<()>;
     /// Sets whether a persistent domain starts with the host.

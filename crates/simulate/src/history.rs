@@ -170,6 +170,7 @@ impl History {
                 destination: NAMES[1 - source].to_owned(),
                 peer_uri: format!("qemu+ssh://{}/system", NAMES[1 - source]),
                 wants_running: scenario.wants_running,
+                cold: scenario.cold,
                 persistent: scenario.persistent,
                 autostart: scenario.autostart,
                 definition: scenario.persistent.then(|| "<domain/>".to_owned()),
@@ -360,7 +361,8 @@ impl History {
             world.noisy = false;
             world.once_more = true;
             world.tell(|| "once more".to_owned());
-            usize::from(world.qemu_of(DESTINATION).is_some())
+            let is_there = world.hosts[DESTINATION].domains.contains_key(&ours());
+            usize::from(is_there)
         });
         let id = self.create(before.0.as_u128() + 1, source).await;
         let until = self.stage.with(|world| world.now + AGAIN);

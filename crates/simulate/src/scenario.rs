@@ -65,6 +65,8 @@ pub enum What {
     DefineAgain(usize),
     /// Somebody destroys the guest on a host and undefines it there.
     Remove(usize),
+    /// Somebody starts the stopped guest on a host, where it is defined there.
+    Start(usize),
     /// No fault: somebody looks what both hosts say, and it is kept.
     Look,
 }
@@ -89,6 +91,8 @@ pub struct Scenario {
     pub autostart: bool,
     /// It runs.
     pub wants_running: bool,
+    /// It is stopped, and moved so.
+    pub cold: bool,
     /// How long the copy takes.
     pub copy_ms: Ms,
     /// How long the last data takes.
@@ -123,6 +127,7 @@ impl Scenario {
             persistent,
             autostart: persistent && dice.chance(50),
             wants_running: dice.chance(92),
+            cold: false,
             copy_ms: dice.between(300, 12_000),
             switch_ms: if dice.chance(70) { dice.between(10, 250) } else { dice.between(250, 6_000) },
             windows_ms: [0; 3].map(|_| if stretched { dice.between(5, 2_500) } else { dice.between(5, 40) }),
@@ -145,7 +150,22 @@ impl Scenario {
         if scenario.controllers > 1 && dice.chance(40) {
             scenario.late_riser(dice);
         }
+        if persistent && dice.chance(15) {
+            scenario.stopped(dice);
+        }
         scenario
+    }
+
+    /// The guest is stopped; perhaps somebody starts it, on either host, while it is moved.
+    fn stopped(&mut self, dice: &mut Dice) {
+        (self.cold, self.wants_running) = (true, false);
+        if dice.chance(50) {
+            // A host that boots it by itself as well would be two people's doing.
+            self.autostart = false;
+            let n = u32::try_from(dice.between(1, 4)).unwrap_or(1);
+            let trigger = Trigger::Intent(n, dice.pick(&[0, 0, 1, 2, 3, 5, 20, 200]));
+            self.faults.push(Fault { trigger, what: What::Start(dice.pick(&[SOURCE, DESTINATION])) });
+        }
     }
 
     /// A controller that sleeps through its lease, right where it was about to act, and wakes when another has gone on.

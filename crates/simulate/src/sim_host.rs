@@ -198,6 +198,14 @@ impl Hypervisor for SimHost {
         gone_is_fine(self.order("undefine", move |world, host| world.undefine(host, domain)).await)
     }
 
+    async fn definition(&self, domain: DomainUuid) -> Result<String> {
+        self.call("definition", Some(CALL_LIMIT), move |world, host, reply| {
+            let told = world.definition(host, domain);
+            reply.send(world, told);
+        })
+        .await
+    }
+
     async fn define(&self, _xml: &str) -> Result<()> {
         self.order("define", World::define).await
     }

@@ -47,6 +47,14 @@ impl World {
         if !fits {
             return Some("state and outcome do not fit");
         }
+        if self.scenario.cold {
+            let there = match outcome.location {
+                Location::Source => self.is_defined(source),
+                Location::Destination => self.is_defined(destination),
+                _ => false,
+            };
+            return (!there).then_some("it is not defined there");
+        }
         let lost = self.guest.lost_at.is_some();
         // A paused guest's memory is not what the outcome speaks of.
         if self.guest.person_decided || (!self.scenario.wants_running && lost) {
@@ -72,6 +80,10 @@ impl World {
     fn is_fine(&self, host: usize) -> bool {
         let now = self.is_current(host) && self.runs_on(host) == self.scenario.wants_running;
         now || self.guest.fine_at[host].is_some_and(|at| at + RACE >= self.now)
+    }
+
+    fn is_defined(&self, host: usize) -> bool {
+        self.hosts[host].domains.get(&ours()).is_some_and(|domain| domain.definition.is_some())
     }
 
     /// Watches whether a controller sees the source.
@@ -141,6 +153,10 @@ impl World {
         if autostart != wanted {
             return Some(format!("definition with autostart {autostart:?}, not {wanted:?}"));
         }
+        if self.scenario.cold {
+            // It runs where somebody started it, and that is for them to say.
+            return None;
+        }
         let runs = domain.qemu.is_some_and(|qemu| qemu.running);
         let lost = self.guest.lost_at.is_some();
         (!lost && runs != self.scenario.wants_running).then(|| format!("running is {runs}"))
@@ -153,7 +169,8 @@ impl World {
             let host = &self.hosts[host];
             host.answers() && !host.gone && !host.domains.contains_key(&bystander())
         };
-        whole(0) && whole(1) && self.peer_cable && self.guest.lost_at.is_none()
+        let started = self.scenario.cold && (self.runs_on(0) || self.runs_on(1));
+        whole(0) && whole(1) && self.peer_cable && self.guest.lost_at.is_none() && !started
     }
 }
 

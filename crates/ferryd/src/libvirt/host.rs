@@ -221,6 +221,12 @@ impl Hypervisor for LibvirtHost {
         gone_is_fine(result)
     }
 
+    async fn definition(&self, domain: DomainUuid) -> Result<String> {
+        let flags =
+            sys::VIR_DOMAIN_XML_INACTIVE | sys::VIR_DOMAIN_XML_SECURE | sys::VIR_DOMAIN_XML_MIGRATABLE;
+        self.on_domain("definition", domain, move |domain| Ok(domain.xml_desc(flags)?)).await
+    }
+
     async fn define(&self, xml: &str) -> Result<()> {
         let xml = xml.to_owned();
         self.link.call("define", move |connect| Ok(connect.define_domain_xml(&xml).map(drop)?)).await

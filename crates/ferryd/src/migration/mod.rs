@@ -91,12 +91,12 @@ impl Migrations {
         // Of two requests the second sees the first one's job and copy: say that, and not "job active".
         self.not_moving(domain, &vm.name).await?;
         preflight::ignore(&mut findings, &request.ignore).map_err(|code| check::not_to_be_ignored(&code))?;
-        let (Some(domain_facts), Some(peer_uri), false) =
-            (&facts.domain, &facts.destination_peer_uri, preflight::forbids(&findings))
-        else {
+        let (Some(domain_facts), false) = (&facts.domain, preflight::forbids(&findings)) else {
             return Err(refused(&vm.name, &request.destination, findings));
         };
-        let plan = Plan::new(&request, &facts, domain_facts, peer_uri.clone());
+        // The checks have seen that there is one wherever the source's libvirt needs it: not for a stopped domain.
+        let peer_uri = facts.destination_peer_uri.clone().unwrap_or_default();
+        let plan = Plan::new(&request, &facts, domain_facts, peer_uri);
         let new = self.new_task(&plan, findings)?;
         self.engine.submit(&new).await.map_err(|error| match error {
             StoreError::DomainBusy(task) => already_moving(&vm.name, task),

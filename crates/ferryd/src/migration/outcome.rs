@@ -148,6 +148,12 @@ pub struct Knowledge {
     pub waited: bool,
     /// An answer has been missing for so long that a person should look.
     pub patience_over: bool,
+    /// It is moved stopped: its definition goes over, and nothing may run meanwhile.
+    pub cold: bool,
+    /// Of one that is moved stopped: the log holds that the destination has taken everything.
+    pub arrived: bool,
+    /// The log holds the intent to remove the source's definition: only forwards is left.
+    pub undefine_source_intended: bool,
     /// What a person decided.
     pub keep: Option<Keep>,
 }
@@ -196,6 +202,8 @@ pub enum Action {
     UndefineDestination,
     /// Write the recorded definition on the source again.
     DefineSource,
+    /// Write the recorded definition on the destination again.
+    DefineDestination,
     /// Pause both copies at once.
     SuspendBoth,
     /// Set the source's autostart to what was recorded.
@@ -258,6 +266,9 @@ pub fn decide(source: Copy, destination: Copy, know: &Knowledge) -> Next {
     }
     if know.suspended_both {
         return Ask(Question::TwoCopies);
+    }
+    if know.cold {
+        return cold(source, destination, know);
     }
     match source {
         Copy::PostCopy(_) => Ask(Question::Unexpected),
@@ -450,6 +461,45 @@ fn source_started_anew(source: Copy, sight: DomainSight, destination: Copy, know
         Copy::Absent => owner_is_source(source, destination, know, know.wants_running),
         Copy::Unknown | Copy::Dead if know.patience_over => Ask(Question::DestinationSilent),
         Copy::Unknown | Copy::Dead => Wait(Why::DestinationSilent),
+    }
+}
+
+/// The domain is moved stopped. Until the destination has everything, nothing of the source's goes; from the order to remove the
+/// source's definition on, only forwards is left, for that order may still be carried out. Whoever starts it meanwhile decides where
+/// it stays: there.
+fn cold(source: Copy, destination: Copy, know: &Knowledge) -> Next {
+    let forwards = know.undefine_source_intended || (know.arrived && !know.cancel);
+    match (source, destination) {
+        (Copy::PausedMigrating(_) | Copy::PostCopy(_), _)
+        | (_, Copy::PausedMigrating(_) | Copy::PostCopy(_) | Copy::Stranger(_)) => Ask(Question::Unexpected),
+        (Copy::Absent, Copy::Absent) => nowhere(source, destination, know),
+        // Somebody started it there just when its definition was to go again.
+        (Copy::Absent | Copy::Off(_), Copy::Running(sight) | Copy::Paused(sight)) if !sight.persistent => {
+            Act(A::DefineDestination)
+        }
+        (Copy::Absent, Copy::Off(_) | Copy::Running(_) | Copy::Paused(_)) => {
+            moved(source, destination, know, false)
+        }
+        (Copy::Off(_), Copy::Running(_) | Copy::Paused(_)) => moved(source, destination, know, false),
+        (Copy::Off(_), Copy::Off(_)) if forwards => Act(A::UndefineSource),
+        (Copy::Unknown | Copy::Dead, _) if know.patience_over => Ask(Question::SourceSilent),
+        (Copy::Unknown | Copy::Dead, _) => Wait(Why::SourceSilent),
+        // Both were started, and one of them stands.
+        (_, Copy::Running(_) | Copy::Paused(_)) => Ask(Question::Unexpected),
+        (_, Copy::Off(_)) => Act(A::UndefineDestination),
+        // The order to remove its definition may have come too late: it runs there all the same, and shall have one.
+        (_, Copy::Absent) if know.persistent && source.sight().is_some_and(|sight| !sight.persistent) => {
+            Act(A::DefineSource)
+        }
+        (_, Copy::Absent) => owner_is_source(source, destination, know, false),
+        // What is there cannot run before somebody starts it, and goes when the host answers.
+        (_, Copy::Unknown | Copy::Dead)
+            if know.waited && !know.undefine_source_intended && source != Copy::Absent =>
+        {
+            owner_is_source(source, destination, know, false)
+        }
+        (_, Copy::Unknown | Copy::Dead) if know.patience_over => Ask(Question::DestinationSilent),
+        (_, Copy::Unknown | Copy::Dead) => Wait(Why::DestinationSilent),
     }
 }
 

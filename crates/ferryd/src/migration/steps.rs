@@ -9,6 +9,7 @@
 //! |---|---|---|
 //! | prepare | clears the source's autostart | autostart cleared; `settle` restores it where the domain ends |
 //! | perform | libvirt's migration, the destination arriving paused | whatever libvirt makes of it; `settle` looks |
+//! | (of a stopped domain) | its definition is written on the destination | none or two definitions, neither running; `settle` goes on or back |
 //! | hand-over | resumes the destination, once the source's QEMU is proven dead | a paused destination; `settle` resumes it |
 //! | settle | asks both hosts, decides, acts, asks again | the same question again |
 //!
@@ -160,9 +161,14 @@ fn knowledge(plan: &Plan, log: &[LogEntry], handle: &mut Handle) -> Knowledge {
         wants_running: plan.wants_running,
         persistent: plan.persistent,
         autostart: plan.autostart,
+        cold: plan.cold,
         ..Knowledge::default()
     };
     for entry in log {
+        if plan.cold && entry.step == PERFORM {
+            let came = entry.result.clone().and_then(|came| serde_json::from_value(came).ok());
+            know.arrived |= matches!(came, Some(Came::Done));
+        }
         if let Ok(action) = serde_json::from_value::<Action>(entry.step.clone().into()) {
             let came = entry.result.clone().and_then(|came| serde_json::from_value(came).ok());
             know.came(action, came.as_ref());
@@ -182,6 +188,7 @@ impl Knowledge {
             Action::ResumeSource => self.source_ran_again = true,
             Action::SuspendBoth => self.suspended_both = true,
             Action::DefineSource => self.source_redefined = true,
+            Action::UndefineSource => self.undefine_source_intended = true,
             _ => {}
         }
     }
@@ -286,6 +293,7 @@ impl Work {
             self.know.wish(self.handle.wish());
             if !self.know.cancel {
                 match self.prepare().await? {
+                    Ok(()) if self.plan.cold => self.carry_over().await?,
                     Ok(()) => self.perform().await?,
                     Err(error) => self.note_failure("prepare", &error),
                 }
@@ -359,6 +367,34 @@ impl Work {
         self.handle.intend(PERFORM, &manifest).await
     }
 
+    /// Gives the destination the definition of a stopped domain. It is read from the source with everything in it, passwords too,
+    /// which are in no log; who takes the task over reads it again.
+    async fn carry_over(&mut self) -> Result<(), Stop> {
+        let (from, to) = (self.plan.source.clone(), self.plan.destination.clone());
+        self.handle
+            .update(|task| {
+                task.phase = Phase::Copy;
+                task.message = format!("carrying the definition from {from} to {to}");
+            })
+            .await?;
+        // Whoever stands still from here on acts on nothing: another may have taken the task over.
+        let looked = Instant::now();
+        let seq = self.intend_perform().await?;
+        let result = match self.source.definition(self.plan.domain).await {
+            Ok(_) if looked.elapsed() > self.timing.stale => {
+                return self.handle.came_to(PERFORM, seq, &Came::NotSent).await;
+            }
+            Ok(definition) => self.destination.define(&definition).await,
+            Err(error) => Err(error),
+        };
+        self.know.arrived = result.is_ok();
+        self.handle.came_to(PERFORM, seq, &Came::to(&result)).await?;
+        if let Err(error) = &result {
+            self.note_failure(PERFORM, error);
+        }
+        Ok(())
+    }
+
     /// Does one action that was decided upon by what was seen at `looked`: intent, act, result. An error of the host's is kept, not
     /// returned: what counts is what both hosts say afterwards. A controller that stood still meanwhile does nothing.
     pub(super) async fn act(
@@ -409,6 +445,10 @@ impl Work {
             Action::UndefineDestination => destination.undefine(domain).await,
             Action::DefineSource => match &self.plan.definition {
                 Some(xml) => source.define(xml).await,
+                None => Ok(()),
+            },
+            Action::DefineDestination => match &self.plan.definition {
+                Some(xml) => destination.define(xml).await,
                 None => Ok(()),
             },
             Action::SuspendBoth => {

@@ -19,6 +19,7 @@ pub(super) fn acting(action: Action, plan: &Plan) -> String {
         Action::UndefineSource => format!("removing the definition on {source}"),
         Action::UndefineDestination => format!("removing the definition on {destination}"),
         Action::DefineSource => format!("writing the definition on {source} again"),
+        Action::DefineDestination => format!("writing the definition on {destination} again"),
         Action::SuspendBoth => format!("both {source} and {destination} run a copy: suspending both"),
         Action::AutostartSource => format!("setting autostart on {source} as it was"),
         Action::AutostartDestination => format!("setting autostart on {destination} as it was on {source}"),
@@ -125,6 +126,7 @@ pub(super) fn ending(
     // What it does there: a guest may have shut itself down, or stand because of its disk.
     let state_there = match owner {
         Copy::Running(_) | Copy::Stranger(_) => "runs",
+        Copy::Off(_) if plan.cold => "is stopped, as it was,",
         Copy::Off(_) => "is stopped",
         Copy::Paused(_) | Copy::PausedMigrating(_) if plan.wants_running => "is paused",
         Copy::Paused(_) | Copy::PausedMigrating(_) => "is paused, as it was,",

@@ -24,6 +24,9 @@ pub struct Plan {
     pub peer_uri: String,
     /// The guest runs, and shall run afterwards.
     pub wants_running: bool,
+    /// It is stopped, and moved so: its definition goes over.
+    #[serde(default)]
+    pub cold: bool,
     /// It has a definition that outlives its run, and shall have one on the destination alone.
     pub persistent: bool,
     /// It starts with its host; cleared on the source before the start, restored where it ends.
@@ -57,6 +60,7 @@ impl Plan {
             destination: facts.destination.name().to_owned(),
             peer_uri,
             wants_running: matches!(domain.sight.state, VmState::Running | VmState::Blocked),
+            cold: !domain.is_active(),
             persistent: domain.sight.persistent,
             autostart: domain.sight.autostart,
             definition: domain.persistent_xml.clone(),

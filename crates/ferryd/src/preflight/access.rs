@@ -11,7 +11,7 @@ const STARTUPS_FEW: u32 = 10;
 
 /// The source's libvirt has an address to reach the destination by.
 pub(super) fn peer_address(facts: &Facts, findings: &mut Vec<Finding>) {
-    if facts.destination_peer_uri.is_some() {
+    if facts.destination_peer_uri.is_some() || facts.is_stopped() {
         return;
     }
     let name = facts.destination.name();
@@ -28,7 +28,11 @@ pub(super) fn peer_address(facts: &Facts, findings: &mut Vec<Finding>) {
     ));
 }
 
+/// What the two hosts are to each other; none where they need not meet: a stopped domain goes by way of the controller.
 fn meeting(facts: &Facts) -> Option<(&HostFacts, &HostFacts, &Meeting)> {
+    if facts.is_stopped() {
+        return None;
+    }
     Some((facts.source.known()?, facts.destination.known()?, facts.meeting.as_ref()?))
 }
 

@@ -8,6 +8,10 @@ use crate::model::facts::{CpuVerdict, Facts};
 /// The destination has every feature that the running guest was given.
 pub(super) fn features(facts: &Facts, findings: &mut Vec<Finding>) {
     let (Some((_, destination, domain)), Some(reception)) = (facts.all(), &facts.reception) else { return };
+    // A stopped one is given its CPU anew when it starts.
+    if !domain.is_active() {
+        return;
+    }
     let name = &destination.name;
     match &reception.cpu {
         None | Some(CpuVerdict::Fits) => {}
@@ -48,6 +52,9 @@ pub(super) fn passed_on(facts: &Facts, findings: &mut Vec<Finding>) {
         return;
     };
     let Some(mode @ ("host-passthrough" | "maximum")) = domain.definition.cpu.mode.as_deref() else { return };
+    if !domain.is_active() {
+        return;
+    }
     let there = reception.machine.as_ref().and_then(|machine| machine.as_ref().ok()?.host_model.as_ref());
     if let (Some(here), Some(there)) = (&domain.host_model, there)
         && here == there

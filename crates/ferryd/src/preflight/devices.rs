@@ -28,6 +28,16 @@ pub(super) fn passed_through(facts: &Facts, findings: &mut Vec<Finding>) {
             ));
             continue;
         }
+        if !domain.is_active() {
+            findings.push(warning(
+                "device-of-host",
+                &what,
+                format!("{} uses a device of its host: it starts on {} only if that has the same device at the same place.", domain.name, facts.destination.name()),
+                format!("passed through: {what}"),
+                advice("Change its definition on the destination before it is started (virsh edit)."),
+            ));
+            continue;
+        }
         findings.push(blocker(
             "device-passed-through",
             &what,

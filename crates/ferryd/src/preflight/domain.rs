@@ -22,29 +22,60 @@ pub(super) fn present(facts: &Facts, findings: &mut Vec<Finding>) {
 
 /// It is in a state that can move.
 pub(super) fn movable(facts: &Facts, findings: &mut Vec<Finding>) {
-    let (Some(source), Some(domain)) = (facts.source.known(), &facts.domain) else { return };
+    let Some(domain) = &facts.domain else { return };
     let state = domain.sight.state;
-    let (code, message, remedy) = match state {
-        VmState::Running | VmState::Blocked | VmState::Paused => return,
-        VmState::Shutoff => (
-            "vm-stopped",
+    if matches!(state, VmState::Running | VmState::Blocked | VmState::Paused | VmState::Shutoff) {
+        return;
+    }
+    findings.push(blocker(
+        "vm-state",
+        &domain.name,
+        format!("{} cannot be moved while its state is \"{}\".", domain.name, state.as_str()),
+        format!("state {}", state.as_str()),
+        advice("Wait until it is running, paused or stopped."),
+    ));
+}
+
+/// Of a stopped one: what libvirt keeps beside its definition, in files of the source's, does not go along yet.
+pub(super) fn kept_beside(facts: &Facts, findings: &mut Vec<Finding>) {
+    let (Some(source), Some(domain)) = (facts.source.known(), &facts.domain) else { return };
+    if domain.is_active() {
+        return;
+    }
+    let name = shell_word(&domain.name);
+    if domain.managed_save {
+        findings.push(blocker(
+            "managed-save",
+            &domain.name,
             format!(
-                "{} is stopped. Moving stopped virtual machines comes next; today only running and paused ones move.",
-                domain.name
+                "The memory of {} is saved on {}, and does not go along with a stopped virtual machine.",
+                domain.name, source.name
             ),
+            "virDomainHasManagedSaveImage says so".to_owned(),
             command(
-                "Start it first.",
-                format!("virsh start {}", shell_word(&domain.name)),
+                "Start it from there and move it running.",
+                format!("virsh start {name}"),
                 Some(&source.name),
             ),
-        ),
-        _ => (
-            "vm-state",
-            format!("{} cannot be moved while its state is \"{}\".", domain.name, state.as_str()),
-            advice("Wait until it is running, paused or stopped."),
-        ),
-    };
-    findings.push(blocker(code, &domain.name, message, format!("state {}", state.as_str()), remedy));
+        ));
+    }
+    let nvram =
+        domain.definition.firmware.nvram.as_deref().map(|path| ("nvram", "variables of its firmware", path));
+    let tpm = domain.definition.tpm.as_ref().filter(|tpm| tpm.backend == "emulator");
+    let tpm = tpm.map(|_| ("tpm-state", "state of its TPM", "/var/lib/libvirt/swtpm"));
+    for (what, words, path) in nvram.into_iter().chain(tpm) {
+        findings.push(blocker(
+            &format!("{what}-stays"),
+            &domain.name,
+            format!("The {words} of {} lies in a file on {}, and does not go along with a stopped virtual machine yet.", domain.name, source.name),
+            path.to_owned(),
+            command(
+                "Start it and move it running: then it goes along.",
+                format!("virsh start {name}"),
+                Some(&source.name),
+            ),
+        ));
+    }
 }
 
 /// No job is at work on it.

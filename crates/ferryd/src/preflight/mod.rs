@@ -76,6 +76,7 @@ const CHECKS: &[Check] = &[
     devices::qemu_arguments,
     domain::present,
     domain::movable,
+    domain::kept_beside,
     domain::idle,
     domain::name_and_uuid_free,
     domain::title_free,

@@ -179,6 +179,15 @@ impl World {
         Ok(())
     }
 
+    /// Tells the definition.
+    pub fn definition(&mut self, host: usize, domain: DomainUuid) -> Told<String> {
+        match self.find(host, domain) {
+            Some((_, found)) if found.definition.is_some() => Ok("<domain/>".to_owned()),
+            Some(_) => invalid("domain is not persistent"),
+            None => no_domain(),
+        }
+    }
+
     /// Defines the guest.
     pub fn define(&mut self, host: usize) -> Told<()> {
         let domains = &mut self.hosts[host].domains;

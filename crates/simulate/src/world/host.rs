@@ -181,17 +181,20 @@ impl World {
 
     /// Puts the guest (and what else the scenario wants) where it begins.
     pub fn furnish(&mut self) {
-        let wants_running = self.scenario.wants_running;
-        let qemu = self.new_qemu(wants_running, 0, true);
-        let (state, reason) =
-            if wants_running { (VmState::Running, Reason::Other) } else { (VmState::Paused, Reason::User) };
+        let (wants_running, cold) = (self.scenario.wants_running, self.scenario.cold);
+        let qemu = (!cold).then(|| self.new_qemu(wants_running, 0, true));
+        let (state, reason) = match (cold, wants_running) {
+            (true, _) => (VmState::Shutoff, Reason::Other),
+            (_, true) => (VmState::Running, Reason::Other),
+            (_, false) => (VmState::Paused, Reason::User),
+        };
         let definition =
             self.scenario.persistent.then_some(Definition { autostart: self.scenario.autostart });
         let domain = Domain {
             name: NAME.to_owned(),
             definition,
-            qemu: Some(qemu),
-            active: true,
+            qemu,
+            active: !cold,
             state,
             reason,
             saved: Saved::Nothing,
@@ -420,9 +423,17 @@ impl World {
         }
     }
 
+    /// Somebody starts the guest where it is defined and does not run.
+    pub fn somebody_starts(&mut self, host: usize) {
+        let defined = self.hosts[host].domains.get(&ours()).is_some_and(|domain| !domain.active);
+        if defined && self.hosts[host].serves() {
+            self.cold_boot(host);
+        }
+    }
+
     /// The guest boots anew from its disk.
     fn cold_boot(&mut self, host: usize) {
-        self.tell(|| format!("{}: autostart boots {NAME}", NAMES[host]));
+        self.tell(|| format!("{}: {NAME} boots", NAMES[host]));
         let qemu = self.new_qemu(false, self.now, true);
         if let Some(domain) = self.hosts[host].domains.get_mut(&ours()) {
             domain.qemu = Some(qemu);

@@ -135,7 +135,7 @@ impl Obstacle {
             "same-host" => Self::SameHost,
             "host-access-denied" => Self::Login,
             "host-key-unknown" | "host-key-changed" => Self::HostKey,
-            "vm-stopped" | "vm-state" => Self::State,
+            "managed-save" | "nvram-stays" | "tpm-state-stays" | "vm-state" => Self::State,
             "architecture-differs" => Self::Architecture,
             "hypervisor-differs" | "domain-type-missing" => Self::Hypervisor,
             // Every way in which a host does not answer has a code of its own.
@@ -238,7 +238,7 @@ mod tests {
                 "host-key-changed",
                 "KCHVM0056E: To migrate a virtual machine to the remote host kvm2 the user root must have password-less login to the remote host.",
             ),
-            ("vm-stopped", "KCHVM0057E: "),
+            ("vm-state", "KCHVM0057E: "),
             ("architecture-differs", "KCHVM0064E: "),
             ("hypervisor-differs", "KCHVM0065E: "),
             ("host-refused", "KCHVM0066E: "),

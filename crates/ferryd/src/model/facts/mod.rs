@@ -54,6 +54,12 @@ impl Facts {
         Some((self.source.known()?, self.destination.known()?, self.domain.as_ref()?))
     }
 
+    /// The domain is known, and does not run.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.domain.as_ref().is_some_and(|domain| !domain.is_active())
+    }
+
     /// Source and destination are one machine.
     #[must_use]
     pub fn same_machine(&self) -> bool {

@@ -15,7 +15,14 @@ fn of_the_domain() {
             facts.domain = None;
             (facts.reception, facts.meeting) = (None, None);
         }),
-        ("vm-stopped", Blocker, |facts| domain(facts).sight.state = VmState::Shutoff),
+        ("managed-save", Blocker, |facts| {
+            domain(facts).sight.state = VmState::Shutoff;
+            domain(facts).managed_save = true;
+        }),
+        ("nvram-stays", Blocker, |facts| {
+            domain(facts).sight.state = VmState::Shutoff;
+            defined(facts).firmware.nvram = Some("/nvram/web1.fd".to_owned());
+        }),
         ("vm-state", Blocker, |facts| domain(facts).sight.state = VmState::Crashed),
         ("job-active", Blocker, |facts| domain(facts).sight.job = true),
         ("name-taken", Blocker, |facts| namesake(facts, "web1", 9)),

@@ -191,7 +191,8 @@ impl Rig {
     /// What really happens.
     pub(super) fn try_it(&self, situation: &Situation, report: &Report) -> Result<Reality> {
         let peer = peer_uri(situation.to);
-        let mut words = vec!["timeout", "-k", "2", HANGS_AFTER_S, "virsh", "migrate", "--live", "--p2p"];
+        let mut words = vec!["timeout", "-k", "2", HANGS_AFTER_S, "virsh", "migrate", "--p2p"];
+        words.push(if situation.shape.stopped { "--offline" } else { "--live" });
         if !situation.shape.transient {
             words.extend(["--persistent", "--undefinesource"]);
         }

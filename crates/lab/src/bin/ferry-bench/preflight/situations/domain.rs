@@ -22,7 +22,7 @@ fn states() -> Vec<Situation> {
         Situation::go("domain", "paused").shape(|shape| shape.paused = true),
         Situation::go("domain", "transient").shape(|shape| shape.transient = true),
         Situation::go("domain", "set to start with its host").after("kvm1", "virsh -q autostart s1"),
-        Situation::stop("domain", "stopped", "vm-stopped").shape(|shape| shape.stopped = true),
+        Situation::go("domain", "stopped").shape(|shape| shape.stopped = true),
         Situation::stop("domain", "its QEMU stands still", "not-responding")
             .after("kvm1", "kill -STOP $(cat /run/libvirt/qemu/s1.pid)")
             .by_hand("kvm1", "kill -CONT $(cat /run/libvirt/qemu/s1.pid)")

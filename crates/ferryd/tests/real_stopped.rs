@@ -1,0 +1,133 @@
+//! Stopped virtual machines move: their definition goes over, whole, and is on one host alone.
+
+mod support;
+
+use std::time::Duration;
+
+use api::preflight::{Report, Verdict};
+use api::task::{Location, Task, TaskState};
+use api::vm::{Vm, VmState};
+use lab::{DiskSpec, GuestSpec, Host};
+use support::guest::quiet;
+use support::{SOON, World, until};
+
+const BOOTS_WITHIN: Duration = Duration::from_secs(120);
+const DIES_WITHIN: Duration = Duration::from_secs(60);
+/// A password of a screen: it goes along, and is kept nowhere.
+const SECRET: &str = "s3cretpw";
+
+fn stopped(world: &World, spec: &GuestSpec) {
+    let kvm1 = world.host("kvm1");
+    let define = ["virsh", "-q", "-c", "qemu:///system", "define", "/dev/stdin"];
+    kvm1.run_with_input(&define, spec.to_xml().as_bytes()).expect("defined");
+    if spec.autostart {
+        kvm1.virsh(&["autostart", &spec.name]).expect("autostart");
+    }
+    until(SOON, "it does not show", || {
+        let vms: Vec<Vm> = world.ferry_json(&["vm", "list"]);
+        vms.iter().any(|vm| vm.name == spec.name && vm.state == VmState::Shutoff).then_some(())
+    });
+}
+
+fn has_definition(host: &Host, name: &str) -> bool {
+    host.disk_path(format!("/etc/libvirt/qemu/{name}.xml")).exists()
+}
+
+fn has_autostart(host: &Host, name: &str) -> bool {
+    std::fs::symlink_metadata(host.disk_path(format!("/etc/libvirt/qemu/autostart/{name}.xml"))).is_ok()
+}
+
+/// Defined on this host alone, with its autostart.
+#[track_caller]
+fn assert_owner(world: &World, spec: &GuestSpec, owner: &str) {
+    for name in ["kvm1", "kvm2"] {
+        let host = world.host(name);
+        assert_eq!(has_definition(&host, &spec.name), name == owner, "a definition on {name}");
+        assert_eq!(has_autostart(&host, &spec.name), name == owner && spec.autostart, "autostart on {name}");
+        assert_eq!(host.pid_of_qemu(&spec.uuid), None, "nothing runs on {name}");
+    }
+}
+
+#[test]
+fn a_stopped_one_goes_there_and_back_whole_and_starts_there() {
+    let world = World::pair("cold");
+    let mut spec = quiet("g1");
+    let path = "/srv/shared/g1.qcow2".to_owned();
+    spec.disk = Some(DiskSpec { path, format: "qcow2".to_owned(), create_mib: Some(32) });
+    spec.autostart = true;
+    spec.extra_devices =
+        format!("<graphics type='vnc' autoport='yes' passwd='{SECRET}'/><video><model type='vga'/></video>");
+    let kvm2 = world.host("kvm2");
+    kvm2.run(&["qemu-img", "create", "-q", "-f", "qcow2", "/srv/shared/g1.qcow2", "32M"]).expect("an image");
+    stopped(&world, &spec);
+    // The hosts need not reach each other for this.
+    world.host("kvm1").run(&["rm", "/root/.ssh/known_hosts"]).expect("the source knows nobody");
+
+    let reports: Vec<Report> = world.ferry_json(&["check", "g1", "--to", "kvm2"]);
+    assert_eq!(reports[0].verdict, Verdict::Go, "{reports:#?}");
+    let task: Task = world.ferry_json(&["migrate", "g1", "--to", "kvm2"]);
+    let location = task.outcome.as_ref().map(|outcome| outcome.location);
+    assert_eq!((task.state, location), (TaskState::Done, Some(Location::Destination)), "{task:#?}");
+    assert!(task.message.contains("is stopped, as it was, on kvm2"), "{task:#?}");
+    assert_owner(&world, &spec, "kvm2");
+    let xml = kvm2.virsh(&["dumpxml", "--security-info", "--inactive", "g1"]).expect("its definition");
+    assert!(xml.contains(SECRET), "the screen's password went along");
+    let kept = "cat /var/lib/ferry/* /var/log/ferryd.log 2>/dev/null | grep -c s3cretpw || true";
+    let kept = world.machine().run(&["sh", "-c", kept]).expect("grep");
+    assert_eq!(kept.trim(), "0", "and is kept nowhere");
+
+    world.ferry(&["migrate", "g1", "--to", "kvm1"]).succeeded();
+    assert_owner(&world, &spec, "kvm1");
+    world.ferry(&["migrate", "g1", "--to", "kvm2"]).succeeded();
+    let log = world.lab.watch_guest("g1").expect("a log");
+    kvm2.virsh(&["start", "g1"]).expect("it starts where it is");
+    log.wait_ready("kvm2", BOOTS_WITHIN).expect("it boots, with its disk");
+}
+
+#[test]
+fn what_would_stay_behind_is_told_and_stays_whole() {
+    let world = World::pair("stays");
+    let mut local = GuestSpec::new("local").expect("a spec");
+    local.disk = Some(DiskSpec::in_pool("local", 16));
+    let image = ["qemu-img", "create", "-q", "-f", "qcow2", "/var/lib/libvirt/images/local.qcow2", "16M"];
+    world.host("kvm1").run(&image).expect("an image");
+    stopped(&world, &local);
+    let said = world.ferry(&["migrate", "local", "--to", "kvm2"]).ended(3);
+    assert!(said.stderr.contains("disk-not-shared"), "{said:#?}");
+    assert_owner(&world, &local, "kvm1");
+    assert!(world.tasks().is_empty());
+}
+
+#[test]
+fn a_ferryd_that_dies_at_any_step_of_it_leaves_one_definition() {
+    let world = World::pair("colddies");
+    let mut spec = GuestSpec::new("g1").expect("a spec");
+    spec.autostart = true;
+    stopped(&world, &spec);
+    let mut at = "kvm1";
+    for step in ["prepare", "perform", "undefine-source", "autostart-destination"] {
+        for point in ["BeforeIntent", "AfterIntent", "BeforeResult", "AfterResult"] {
+            let to = if at == "kvm1" { "kvm2" } else { "kvm1" };
+            world.restart_ferryd_with(&[("FERRYD_DIE_AT", &format!("{step}:{point}"))]);
+            until(SOON, "it is not known", || {
+                let vms: Vec<Vm> = world.ferry_json(&["vm", "list"]);
+                vms.iter().any(|vm| vm.name == "g1" && vm.host == at).then_some(())
+            });
+            let task: Task = world.ferry_json(&["migrate", "g1", "--to", to, "--detach"]);
+            world.wait_ferryd_ends(DIES_WITHIN);
+            world.start_ferryd();
+            let task = world.wait_settled(task.id);
+            let location = task.outcome.as_ref().map(|outcome| outcome.location);
+            let owner = if location == Some(Location::Destination) { to } else { at };
+            println!("{step}:{point}: {}", task.message);
+            let fits = match task.state {
+                TaskState::Done => location == Some(Location::Destination),
+                TaskState::Failed => location == Some(Location::Source),
+                _ => false,
+            };
+            assert!(fits, "{step}:{point}: {task:#?}");
+            assert_owner(&world, &spec, owner);
+            at = owner;
+        }
+    }
+}
