@@ -9,6 +9,7 @@ fail() {
 	exit 2
 }
 
+[ "$(id -u)" -eq 0 ] || fail "run it as root: it installs packages, and the lab makes namespaces and mounts"
 command -v cargo >/dev/null || PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin
 
 # Runs a command in a process group of its own and waits for it; a signal to this script ends the whole group first.

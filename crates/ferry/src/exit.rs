@@ -98,7 +98,9 @@ impl Failure {
 
 fn of_code(code: Code) -> Exit {
     match code {
-        Code::BadRequest | Code::BadValue => Exit::Usage,
+        Code::BadRequest | Code::BadValue | Code::UnknownVm | Code::UnknownHost | Code::UnknownTask => {
+            Exit::Usage
+        }
         Code::RefusedByChecks | Code::AlreadyMigrating => Exit::Refused,
         _ => Exit::Failed,
     }
@@ -115,7 +117,7 @@ mod tests {
         for code in Code::ALL {
             let failure = Failure::from(ClientError::Problem(Box::new(Problem::new(*code, "x"))));
             let expected = match code.as_str() {
-                "bad-request" | "bad-value" => 2,
+                "bad-request" | "bad-value" | "unknown-vm" | "unknown-host" | "unknown-task" => 2,
                 "refused-by-checks" | "already-migrating" => 3,
                 _ => 1,
             };

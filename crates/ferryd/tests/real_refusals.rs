@@ -79,7 +79,7 @@ fn said_plainly(world: &World) {
         (&["migrate", "g1", "--from", "kvm9", "--to", "kvm2"], Code::UnknownHost),
         (&["migrate", "g1", "--from", "kvm2", "--to", "kvm1"], Code::UnknownVm),
     ] {
-        let problem: Problem = world.ferry(&[&["--json"], arguments].concat()).ended(1).json();
+        let problem: Problem = world.ferry(&[&["--json"], arguments].concat()).ended(2).json();
         assert_eq!(problem.code, code, "{problem:#?}");
     }
     for wrong in [

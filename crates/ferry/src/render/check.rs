@@ -64,7 +64,7 @@ pub(crate) fn reports(reports: &[Report]) -> String {
             let gravest = report.findings.iter().max_by_key(|finding| finding.severity);
             [
                 report.destination.clone(),
-                if report.verdict == Verdict::Go { "GO" } else { "NO-GO" }.to_owned(),
+                verdict(report),
                 count(Severity::Blocker),
                 count(Severity::Warning),
                 report.memory_available_bytes.map_or_else(|| "-".to_owned(), unit::bytes),
@@ -74,6 +74,15 @@ pub(crate) fn reports(reports: &[Report]) -> String {
         .collect();
     let hint = format!("`ferry check {} --to HOST` tells all of one host.", first.vm);
     format!("{} on {}:\n{}\n\n{hint}", first.vm, first.source, table(columns, &rows))
+}
+
+/// Whether it goes; and back, where that was asked.
+fn verdict(report: &Report) -> String {
+    let word = |report: &Report| if report.verdict == Verdict::Go { "GO" } else { "NO-GO" };
+    match &report.come_back {
+        Some(home) => format!("{}, back {}", word(report), word(home)),
+        None => word(report).to_owned(),
+    }
 }
 
 fn summary(finding: &Finding) -> String {

@@ -80,9 +80,9 @@ fn a_wrong_command_line_is_2_and_sends_nothing() {
 }
 
 #[test]
-fn what_ferryd_calls_a_bad_value_is_2_and_what_it_does_not_know_is_1() {
+fn what_ferryd_calls_a_bad_value_is_2_and_so_is_a_name_that_nothing_has() {
     for (code, exit) in
-        [(Code::BadRequest, 2), (Code::BadValue, 2), (Code::UnknownVm, 1), (Code::Internal, 1)]
+        [(Code::BadRequest, 2), (Code::BadValue, 2), (Code::UnknownVm, 2), (Code::Internal, 1)]
     {
         let problem = Problem::new(code, "It is so.").field("vm");
         let server = Server::start([("GET /api/v1/vms/web1", Reply::problem(&problem))]);
@@ -95,11 +95,13 @@ fn what_ferryd_calls_a_bad_value_is_2_and_what_it_does_not_know_is_1() {
 #[test]
 fn lists_are_tables_or_json() {
     let hosts = [host("kvm2"), host("kvm1")];
+    let silent = [api::host::Host { state: api::host::HostState::Unreachable, ..host("kvm2") }, host("kvm1")];
     let vms = [vm("web1")];
     let server = Server::start([
         ("GET /api/v1/hosts", Reply::json(200, &hosts)),
         ("GET /api/v1/hosts", Reply::json(200, &hosts)),
         ("GET /api/v1/vms", Reply::json(200, &vms)),
+        ("GET /api/v1/hosts", Reply::json(200, &silent)),
         ("GET /api/v1/vms", Reply::json(200, &vms)),
         ("GET /api/v1/vms/web1", Reply::json(200, &vms[0])),
         ("DELETE /api/v1/hosts/kvm2", Reply::Text(204, "text/plain", String::new())),
@@ -109,7 +111,9 @@ fn lists_are_tables_or_json() {
     let names: Vec<_> = table.stdout.lines().map(|line| line.split(' ').next().unwrap()).collect();
     assert_eq!(names, ["NAME", "kvm1", "kvm2"]);
     assert_eq!(ferry(&server, "--json host list").json(), serde_json::to_value(&hosts).unwrap());
-    assert!(ferry(&server, "vm list").stdout.contains("web1  kvm1  running"));
+    let listed = ferry(&server, "vm list");
+    assert!(listed.stdout.contains("web1  kvm1  running"));
+    assert!(listed.stderr.contains("kvm2 cannot be asked now"), "{listed:?}");
     let filtered = ferry(&server, "vm list --json --host kvm1 --state paused");
     assert_eq!(filtered.json(), serde_json::to_value(&vms).unwrap());
     assert_eq!(
@@ -118,8 +122,8 @@ fn lists_are_tables_or_json() {
     );
     assert_eq!(ferry(&server, "host remove kvm2").stdout, "kvm2 is forgotten.\n");
     let lines = server.lines();
-    assert_eq!(lines[3], format!("GET /api/v1/vms?host=kvm1&state={}", VmState::Paused.as_str()));
-    assert_eq!(lines[4], "GET /api/v1/vms/web1?host=kvm1");
+    assert_eq!(lines[4], format!("GET /api/v1/vms?host=kvm1&state={}", VmState::Paused.as_str()));
+    assert_eq!(lines[5], "GET /api/v1/vms/web1?host=kvm1");
 }
 
 #[test]

@@ -265,7 +265,12 @@ pub fn decide(source: Copy, destination: Copy, know: &Knowledge) -> Next {
         return Act(A::SuspendBoth);
     }
     if know.suspended_both {
-        return Ask(Question::TwoCopies);
+        // A controller that was just started has not seen them yet: what is asked of a person tells of both.
+        return match (source, destination) {
+            (Copy::Unknown | Copy::Dead, _) if !know.waited => Wait(Why::SourceSilent),
+            (_, Copy::Unknown | Copy::Dead) if !know.waited => Wait(Why::DestinationSilent),
+            _ => Ask(Question::TwoCopies),
+        };
     }
     if know.cold {
         return cold(source, destination, know);

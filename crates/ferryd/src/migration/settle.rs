@@ -366,7 +366,8 @@ impl Work {
             iterations: self.monitor.iterations(),
             memory_lost: ending.memory_lost,
         };
-        let cause = self.cause.clone().filter(|_| state != TaskState::Done);
+        // Whoever called it off needs no cause.
+        let cause = self.cause.clone().filter(|_| !matches!(state, TaskState::Done | TaskState::Cancelled));
         let progress = self.monitor.progress();
         tracing::info!(migration.id = %self.handle.id(), domain.uuid = %self.plan.domain, ?state, message, "ended");
         if let Some(side) = ending.owed {

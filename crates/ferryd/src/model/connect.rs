@@ -49,7 +49,7 @@ impl ConnectFailure {
             Self::Denied => "the host does not let Ferry in",
             Self::TlsCertificate => "a TLS certificate is missing, expired, or made out to another name",
             Self::NoLibvirt => "the host was reached, but no libvirt daemon answers there",
-            Self::NotAnswering => "the host was reached, but its libvirt daemon does not answer",
+            Self::NotAnswering => "it has not answered in time: the network, the host, or its libvirt daemon",
             Self::Other => "the connection failed",
         }
     }
@@ -80,7 +80,7 @@ impl ConnectFailure {
                                 that the user may use it"
             }
             Self::NotAnswering => {
-                "look at the daemon on the host (systemctl status libvirtd); restart it if it hangs"
+                "see whether the host can be reached (ping, ssh); then look at the daemon there (systemctl status libvirtd)"
             }
             Self::Other => "read the message of ssh or libvirt",
         }

@@ -333,11 +333,12 @@ pub(super) fn media(facts: &Facts, findings: &mut Vec<Finding>) {
             format!("The medium in {} of {} is not on {}.", disk.target, domain.name, destination.name),
             evidence,
             command(
-                "Take it out of the drive (or bring the file over).",
+                "Take it out of the drive (or bring the file over), of its definition too: without the file it would not start there.",
                 format!(
-                    "virsh change-media {} {} --eject --force --live",
+                    "virsh change-media {} {} --eject --force --live{}",
                     shell_word(&domain.name),
-                    shell_word(&disk.target)
+                    shell_word(&disk.target),
+                    if domain.sight.persistent { " --config" } else { "" }
                 ),
                 Some(&source.name),
             ),

@@ -73,6 +73,8 @@ pub struct Mig {
     /// The source has drawn its conclusion from the loss of it.
     loss_handled: bool,
     silent: Ms,
+    /// How long the source's daemon has said nothing to the destination's.
+    source_silent: Ms,
     keep_alive: Ms,
     /// The connection of the two QEMUs was closed.
     pub data_closed: bool,
@@ -140,6 +142,7 @@ impl World {
             conn: true,
             loss_handled: false,
             silent: 0,
+            source_silent: 0,
             keep_alive,
             data_closed: false,
             waits_for_peer: false,
@@ -196,6 +199,7 @@ impl World {
     fn mig_watch(&mut self, tick: Ms) {
         let Some(mig) = &self.mig else { return };
         let (from, to) = (mig.from, mig.to);
+        self.mig_watched(from, to, tick);
         if !self.hosts[from].serves() {
             return;
         }
@@ -209,6 +213,21 @@ impl World {
         if !mig.conn && !mig.loss_handled {
             mig.loss_handled = true;
             self.mig_lost_connection();
+        }
+    }
+
+    /// The destination's daemon keeps an eye on its connection, too: from a source that says nothing for long it receives no more, and
+    /// ends what has not arrived whole.
+    fn mig_watched(&mut self, from: usize, to: usize, tick: Ms) {
+        let frozen = self.hosts[from].power && self.hosts[from].daemon == Daemon::Frozen;
+        let serves = self.hosts[to].serves();
+        let Some(mig) = &mut self.mig else { return };
+        mig.source_silent = if frozen { mig.source_silent + tick } else { 0 };
+        let gives_up = mig.conn && serves && mig.source_silent >= mig.keep_alive;
+        if gives_up && matches!(mig.phase, Phase::Prepare | Phase::Copy | Phase::SwitchOver | Phase::Sent) {
+            mig.conn = false;
+            self.tell(|| "migration: the destination gives the source up".to_owned());
+            self.drop_incoming(to);
         }
     }
 

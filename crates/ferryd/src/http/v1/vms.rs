@@ -29,8 +29,14 @@ pub async fn list(
     State(app): State<AppState>,
     Query(query): Query<VmQuery>,
 ) -> Result<Json<Vec<Vm>>, Failure> {
-    let vms = app.fleet.vms(&query);
-    Ok(Json(with_tasks(&app, vms).await?))
+    let vms = with_tasks(&app, app.fleet.vms(&query)).await?;
+    // Right after a move the view of the source may still be the old one.
+    let is_old = |vm: &Vm| vm.task.is_none() && vms.iter().filter(|other| other.uuid == vm.uuid).count() > 1;
+    if !vms.iter().any(is_old) {
+        return Ok(Json(vms));
+    }
+    app.fleet.look_again().await;
+    Ok(Json(with_tasks(&app, app.fleet.vms(&query)).await?))
 }
 
 /// The same, each with the task that is moving it.
