@@ -137,7 +137,8 @@ pub(crate) fn wait_whole(world: &World, subject: &Subject) {
     until(SOON, "ferryd reaches the hosts", reached);
     let traces = |host: &&str| {
         let host = world.host(host);
-        sides::has_definition(&host) || host.pid_of_qemu(&subject.spec.uuid).is_some()
+        let runs = host.pid_of_qemu(&subject.spec.uuid).is_some();
+        runs || sides::has_definition(&host) || sides::has_live_state(&host)
     };
     let one = || ([SOURCE, DESTINATION].iter().filter(|host| traces(host)).count() <= 1).then_some(());
     until(SOON, "only one host has anything of it", one);

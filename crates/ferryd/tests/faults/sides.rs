@@ -68,6 +68,11 @@ pub(crate) fn has_definition(host: &Host) -> bool {
     host.disk_path(Path::new("/etc/libvirt/qemu").join(format!("{GUEST}.xml"))).exists()
 }
 
+/// Whether libvirt there still keeps the state of a running domain, which it clears away by itself when its QEMU has died.
+pub(crate) fn has_live_state(host: &Host) -> bool {
+    host.path(Path::new("/run/libvirt/qemu").join(format!("{GUEST}.xml"))).is_ok_and(|path| path.exists())
+}
+
 /// Sends a signal to a process of the real machine.
 pub(crate) fn signal(pid: i32, signal: Signal) {
     kill_process(Pid::from_raw(pid).expect("a pid"), signal).expect("the process takes the signal");
