@@ -258,7 +258,8 @@ impl History {
             if task.state.is_final() {
                 world.disarm();
             }
-            let paid = debts.iter().all(|debt| world.hosts[place(&debt.host)].gone);
+            let over = |host: usize| world.hosts[host].gone || world.is_somebodys(host);
+            let paid = debts.iter().all(|debt| over(place(&debt.host)));
             let settled = task.state.is_final() && paid && world.open_faults == 0;
             self.settled_since = settled.then(|| settled_since.unwrap_or(world.now));
             if self.settled_since.is_some_and(|since| world.now - since >= QUIET) {
