@@ -31,6 +31,8 @@ use crate::store::HostRecord;
 const WAY_STAYS_OPEN: Duration = Duration::from_secs(60);
 /// Events come in bursts (a start is four): after a look the next one is this much later, for all that come meanwhile.
 const BURST: Duration = Duration::from_millis(200);
+/// Connections that are opened at once to ask QEMUs: a host lets few in at the same time.
+const QEMUS_AT_ONCE: usize = 3;
 /// How long a host may take to tell the definitions of all its domains.
 const DEFINITIONS_LIMIT: Duration = Duration::from_secs(30);
 /// Figures that no event tells (memory, CPU time) are read this often.
@@ -57,6 +59,8 @@ pub struct Member {
     connect_uri: String,
     host: Arc<LibvirtHost>,
     view: Arc<watch::Sender<View>>,
+    /// Questions to its QEMUs: each takes a connection of its own, which may wait as long as a QEMU does.
+    asks_qemu: tokio::sync::Semaphore,
     /// Ways to other hosts that were found open, and when.
     ways: Mutex<HashMap<String, (Instant, MeetingAnswer)>>,
     keeper: JoinHandle<()>,
@@ -94,6 +98,7 @@ impl Member {
             connect_uri,
             host,
             view,
+            asks_qemu: tokio::sync::Semaphore::new(QEMUS_AT_ONCE),
             ways: Mutex::default(),
             keeper,
         }))
@@ -178,6 +183,11 @@ impl Member {
         let machine = self.link().call_within("capabilities", limit, survey::machine).await?;
         self.view.send_modify(|view| view.machine = Some(Arc::new(machine.clone())));
         Ok(machine)
+    }
+
+    /// The turn to ask one of its QEMUs, once there is one.
+    pub(super) async fn turn_to_ask_qemu(&self) -> Option<tokio::sync::SemaphorePermit<'_>> {
+        self.asks_qemu.acquire().await.ok()
     }
 
     /// The shell that stays open, where the host offers one.

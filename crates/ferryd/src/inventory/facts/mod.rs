@@ -13,8 +13,8 @@ mod marks;
 mod questions;
 mod sharing;
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -50,6 +50,9 @@ pub struct Inquiry<'a> {
     /// Whether the source's way to the destination is tried anew although it was found open a moment ago.
     pub fresh: bool,
 }
+
+/// A QEMU that has been asked for so long, and does not answer, stands still.
+const SILENT: Duration = Duration::from_secs(1);
 
 /// How long one question took.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -197,13 +200,20 @@ impl Inquiry<'_> {
     ) -> Option<Result<survey::QemuFacts, String>> {
         let domain = domain.filter(|domain| domain.not_responding.is_none())?;
         let (uuid, definition) = (domain.uuid, domain.definition.clone());
+        let _turn = tokio::time::timeout(watch.left(), self.source.turn_to_ask_qemu()).await.ok()?;
+        let asked = Arc::new(OnceLock::new());
+        let begins = asked.clone();
         let question = self.source.link().long_call_within("qemu", watch.left(), move |connect| {
+            begins.get_or_init(Instant::now);
             survey::qemu_facts(connect, uuid, &definition)
         });
         match watch.time(self.source.name(), "its QEMU", question).await {
             Ok(told) => Some(Ok(told)),
-            Err(HostError::TimedOut { .. }) if domain.is_active() => {
-                Some(Err(format!("its QEMU did not answer within {} ms", self.limit.as_millis())))
+            // A turn that came late, or a connection that took long, is not the QEMU's silence.
+            Err(HostError::TimedOut { .. })
+                if domain.is_active() && asked.get().is_some_and(|at: &Instant| at.elapsed() > SILENT) =>
+            {
+                Some(Err(format!("its QEMU did not answer for {} ms", SILENT.as_millis())))
             }
             Err(error) => {
                 tracing::debug!(host = self.source.name(), %error, "QEMU was not asked");
