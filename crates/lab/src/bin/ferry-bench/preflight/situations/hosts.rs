@@ -11,7 +11,7 @@ const SAVE_SSH: &str = "rm -rf /root/.ssh.before && cp -a /root/.ssh /root/.ssh.
 const RESTORE_SSH: &str = "rm -rf /root/.ssh && mv /root/.ssh.before /root/.ssh";
 /// Takes every port that libvirt receives migrations on, until `TAKEN_PID` ends.
 const TAKE_PORTS: &str = "perl -MSocket -e 'for (49152..49215) { socket($s[$_], AF_INET, SOCK_STREAM, 0) or die; \
-     setsockopt($s[$_], SOL_SOCKET, SO_REUSEADDR, 1); bind($s[$_], sockaddr_in($_, INADDR_ANY)) and listen($s[$_], 1) } \
+     setsockopt($s[$_], SOL_SOCKET, SO_REUSEADDR, 1); until (bind($s[$_], sockaddr_in($_, INADDR_ANY))) { select(undef, undef, undef, 0.1) } listen($s[$_], 1) } \
      if (fork) { exit } close STDIN; close STDOUT; close STDERR; open F, \">/run/taken.pid\"; print F $$; close F; sleep 600' \
      && until [ -s /run/taken.pid ]; do sleep 0.1; done";
 const GIVE_PORTS: &str = "[ ! -e /run/taken.pid ] || { kill $(cat /run/taken.pid); rm /run/taken.pid; }";
