@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use api::event::Event;
-use api::task::{ResolveRequest, Task, TaskQuery};
+use api::task::{Task, TaskQuery};
 use async_trait::async_trait;
 use ferryd::model::{DomainUuid, TaskId};
-use ferryd::store::{Debt, HostRecord, Lease, LogEntry, NewTask, Result, Store, TaskRecord};
+use ferryd::store::{Debt, Decision, HostRecord, Lease, LogEntry, NewTask, Result, Store, TaskRecord};
 use tokio::time::Duration;
 
 use crate::gate::Gate;
@@ -141,8 +141,8 @@ impl Store for GatedStore {
         gated!(self, request_cancel(id))
     }
 
-    async fn request_resolve(&self, id: TaskId, resolve: &ResolveRequest) -> Result<()> {
-        gated!(self, request_resolve(id, resolve))
+    async fn request_resolve(&self, id: TaskId, decision: &Decision) -> Result<()> {
+        gated!(self, request_resolve(id, decision))
     }
 
     async fn clear_resolve(&self, lease: &Lease) -> Result<()> {

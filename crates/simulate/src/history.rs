@@ -32,6 +32,8 @@ const EPOCH_MS: u64 = 1_700_000_000_000;
 const NOISE_ENDS: Ms = 120_000;
 /// How long a task may go on when everything is well again.
 const MUST_END: Ms = 300_000;
+/// How long a person leaves a question alone that they have answered.
+const DECIDES_AGAIN: Ms = 30_000;
 /// How long nothing more may happen after the end.
 const QUIET: Ms = 9_000;
 /// How long an undisturbed migration may take.
@@ -99,6 +101,8 @@ struct History {
     controllers: Vec<Controller>,
     runs: u32,
     asked_since: Option<Ms>,
+    /// When a person last decided.
+    decided_at: Option<Ms>,
     settled_since: Option<Ms>,
     healed_at: Ms,
 }
@@ -120,6 +124,7 @@ impl History {
             controllers: Vec::new(),
             runs: 0,
             asked_since: None,
+            decided_at: None,
             settled_since: None,
             healed_at: 0,
         }
@@ -326,10 +331,13 @@ impl History {
             self.asked_since = asks.then(|| since.unwrap_or(world.now));
             let after = world.scenario.person_after?;
             let due = self.asked_since.is_some_and(|since| world.now - since >= after);
-            if !due || world.guest.person_decided {
+            // Asked again, they decide again.
+            if !due || self.decided_at.is_some_and(|at| world.now - at < DECIDES_AGAIN) {
                 return None;
             }
+            self.decided_at = Some(world.now);
             world.guest.person_decided = true;
+            world.guest.unseen_at_decision = [0, 1].map(|host| !world.hosts[host].answers());
             let gone = |host: usize| world.hosts[host].gone;
             let keep_source = if gone(SOURCE) || gone(DESTINATION) {
                 gone(DESTINATION)

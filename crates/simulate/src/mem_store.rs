@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use api::event::Event;
-use api::task::{ResolveRequest, Side, Task, TaskQuery, TaskState};
+use api::task::{Side, Task, TaskQuery, TaskState};
 use async_trait::async_trait;
 use ferryd::model::{DomainUuid, TaskId};
-use ferryd::store::{Debt, HostRecord, Lease, LogEntry, NewTask, Result, Store, StoreError, TaskRecord};
+use ferryd::store::{
+    Debt, Decision, HostRecord, Lease, LogEntry, NewTask, Result, Store, StoreError, TaskRecord,
+};
 
 /// A store that lives as long as its value.
 #[derive(Debug)]
@@ -266,13 +268,13 @@ impl Store for MemStore {
         Ok(())
     }
 
-    async fn request_resolve(&self, id: TaskId, resolve: &ResolveRequest) -> Result<()> {
+    async fn request_resolve(&self, id: TaskId, decision: &Decision) -> Result<()> {
         let mut data = self.data();
         let row = data.unended(id)?;
         if row.record.task.state != TaskState::NeedsAttention {
             return Err(StoreError::Ended);
         }
-        row.record.resolve = Some(*resolve);
+        row.record.resolve = Some(*decision);
         Ok(())
     }
 

@@ -187,7 +187,13 @@ impl Fleet {
     /// Has all hosts list their virtual machines now: the view follows what happens a little later, and a request that comes
     /// right after a migration must not be told what was before it.
     pub async fn look_again(&self) {
-        let members = self.members();
+        self.look_again_at(|_| true).await;
+    }
+
+    /// The same of those hosts alone whose names `concerned` picks.
+    pub async fn look_again_at(&self, concerned: impl Fn(&str) -> bool) {
+        let members = self.members().into_iter().filter(|member| concerned(member.name()));
+        let members: Vec<_> = members.collect();
         futures_util::future::join_all(members.iter().map(|member| member.look_again(LOOK_LIMIT))).await;
     }
 

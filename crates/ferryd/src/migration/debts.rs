@@ -112,7 +112,7 @@ impl Sweeper {
     /// Somebody started a leftover. Where the owner's copy runs as well, both are suspended.
     async fn runs(&self, debt: &Debt, host: &dyn Hypervisor) {
         let key = (debt.domain, debt.host.clone());
-        let is_news = self.started.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
+        let is_news = self.started_ones().insert(key);
         let Some(owner) = (self.hosts)(&debt.owner) else { return };
         let both = matches!(Copy::of(&owner.look(debt.domain).await), Copy::Running(_));
         if both {
@@ -130,9 +130,12 @@ impl Sweeper {
         }
     }
 
+    fn started_ones(&self) -> std::sync::MutexGuard<'_, HashSet<(DomainUuid, String)>> {
+        self.started.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn was_started(&self, debt: &Debt) -> bool {
-        let started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
-        started.contains(&(debt.domain, debt.host.clone()))
+        self.started_ones().contains(&(debt.domain, debt.host.clone()))
     }
 
     /// Removes one leftover; true when nothing is left to do.
@@ -143,7 +146,10 @@ impl Sweeper {
         // Destroyed, then undefined, then seen to be gone: at most three acts.
         for _ in 0..3 {
             let done = match Copy::of(&host.look(domain).await) {
-                Copy::Absent => return true,
+                Copy::Absent => {
+                    self.started_ones().remove(&(domain, debt.host.clone()));
+                    return true;
+                }
                 Copy::Unknown | Copy::Dead => return false,
                 Copy::Paused(_) | Copy::PausedMigrating(_) | Copy::Off(_) if self.was_started(debt) => {
                     return false;

@@ -236,18 +236,18 @@ impl Work {
         source: &HostSight,
         destination: &HostSight,
     ) -> Result<(), Stop> {
-        let Some(keep) = self.know.keep else {
-            self.loser_ran = None;
-            return Ok(());
-        };
-        let loser = if keep.side == Side::Source { destination } else { source };
+        let Some(decision) = self.handle.wish().resolve else { return Ok(()) };
+        let loser = if decision.keep == Side::Source { destination } else { source };
         let runs = matches!(Copy::of(loser), Copy::Running(_));
-        // Of a decision that was made before this ferryd took the task up, only the safe side is known.
-        let ran = *self.loser_ran.get_or_insert(runs && !self.taken_up);
+        if self.decided_on.is_none_or(|(at_ms, _)| at_ms != decision.at_ms) {
+            // Of a decision that an earlier ferryd was told, only the safe side is known.
+            self.decided_on = Some((decision.at_ms, runs && decision.at_ms >= self.begun_at_ms));
+        }
+        let ran = self.decided_on.is_some_and(|(_, ran)| ran);
         if runs && !ran {
             tracing::warn!(migration.id = %self.handle.id(), "the copy that was to go runs now: it is asked again");
-            self.handle.decision_done().await?;
-            (self.know.keep, self.loser_ran) = (None, None);
+            self.know.keep = None;
+            self.handle.decision_is_void().await?;
         }
         Ok(())
     }

@@ -122,7 +122,7 @@ impl Runner for Mover {
         let plan: Plan = serde_json::from_value(record.plan)?;
         let find = |name: &str| (self.hosts)(name).ok_or_else(|| Stop::HostGone(name.to_owned()));
         let (source, destination) = (find(&plan.source)?, find(&plan.destination)?);
-        let know = knowledge(&plan, &log, &mut handle);
+        let (know, begun_at_ms) = (knowledge(&plan, &log, &mut handle), handle.now_ms());
         let monitor = Monitor::new();
         let work = Work {
             plan,
@@ -137,8 +137,8 @@ impl Runner for Mover {
             cause: None,
             stood: (record.task.phase == Phase::SwitchOver).then(Instant::now),
             run_stopped: false,
-            loser_ran: None,
-            taken_up: !log.is_empty(),
+            decided_on: None,
+            begun_at_ms,
             contact: Contact::default(),
             run: run_of(&log),
             downtime_set: false,
@@ -231,10 +231,10 @@ pub(super) struct Work {
     pub(super) stood: Option<Instant>,
     /// The source told that the run which is moved has stopped.
     pub(super) run_stopped: bool,
-    /// Whether the copy that a person decided against ran when the decision was first looked at.
-    pub(super) loser_ran: Option<bool>,
-    /// The task was begun by an earlier ferryd.
-    pub(super) taken_up: bool,
+    /// A person's decision, by its time, and whether the copy that is to go ran when it was made.
+    pub(super) decided_on: Option<(u64, bool)>,
+    /// When this ferryd took the task.
+    pub(super) begun_at_ms: u64,
     /// The run of the source's that is moved.
     pub(super) run: Run,
     /// An adopted copy was told the longest pause allowed.

@@ -46,7 +46,26 @@ pub struct TaskRecord {
     /// Somebody asked to cancel it.
     pub cancel_requested: bool,
     /// A person decided, and it has not been acted upon.
-    pub resolve: Option<ResolveRequest>,
+    pub resolve: Option<Decision>,
+}
+
+/// A person's decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// Whose copy stays.
+    pub keep: Side,
+    /// The other host is vouched to be off.
+    pub fenced: bool,
+    /// When it was made, in milliseconds since 1970: what tells it from an equal one that was made before, and no longer holds.
+    pub at_ms: u64,
+}
+
+impl Decision {
+    /// What was asked, at this time.
+    #[must_use]
+    pub fn new(request: ResolveRequest, at_ms: u64) -> Self {
+        Self { keep: request.keep, fenced: request.fenced, at_ms }
+    }
 }
 
 /// The right to work on a task, for a while.
@@ -189,8 +208,8 @@ pub trait Store: Send + Sync + 'static {
     async fn request_cancel(&self, id: TaskId) -> Result<()>;
     /// Notes a person's decision on a task that needs attention; a later decision replaces one that was not acted upon.
     /// Fails with [`StoreError::Ended`] when it does not need any, with [`StoreError::NoSuchTask`] when there is none.
-    async fn request_resolve(&self, id: TaskId, resolve: &ResolveRequest) -> Result<()>;
-    /// Forgets the decision once it was carried out. Fenced.
+    async fn request_resolve(&self, id: TaskId, decision: &Decision) -> Result<()>;
+    /// Forgets the decision, which does not hold any more. Fenced.
     async fn clear_resolve(&self, lease: &Lease) -> Result<()>;
 
     /// Notes that something may be left on a host that did not answer. Noting the same again changes nothing. Fenced.

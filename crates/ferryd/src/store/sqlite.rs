@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use api::event::Event;
-use api::task::{ResolveRequest, Task, TaskQuery};
+use api::task::{Task, TaskQuery};
 use async_trait::async_trait;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{
@@ -17,7 +17,9 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions, Row, SqlSafeStr, Sqlite, Transaction};
 
-use super::{Debt, HostRecord, Lease, LogEntry, NewTask, Result, Store, StoreError, TaskRecord, codec, sql};
+use super::{
+    Debt, Decision, HostRecord, Lease, LogEntry, NewTask, Result, Store, StoreError, TaskRecord, codec, sql,
+};
 use crate::model::{DomainUuid, TaskId};
 
 /// How long a statement waits for another process that has the file locked (a person with the `sqlite3` shell).
@@ -294,10 +296,10 @@ impl Store for SqliteStore {
         if noted.rows_affected() == 0 { Err(self.why_not(id).await?) } else { Ok(()) }
     }
 
-    async fn request_resolve(&self, id: TaskId, resolve: &ResolveRequest) -> Result<()> {
+    async fn request_resolve(&self, id: TaskId, decision: &Decision) -> Result<()> {
         let noted = sqlx::query(sql::REQUEST_RESOLVE)
             .bind(id.to_string())
-            .bind(codec::encode("the decision", resolve)?)
+            .bind(codec::encode("the decision", decision)?)
             .execute(&self.writer)
             .await?;
         if noted.rows_affected() == 0 { Err(self.why_not(id).await?) } else { Ok(()) }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::{Engine, Wish};
 use crate::model::TaskId;
-use crate::store::{Debt, Lease, Store, StoreError};
+use crate::store::{Debt, Decision, Lease, Store, StoreError};
 
 /// An answer of the store's that took no longer than this proves that the lease is still held: it lasts for much longer.
 const FRESH: Duration = Duration::from_secs(2);
@@ -48,6 +48,8 @@ pub struct Handle {
     lease: Lease,
     task: Task,
     wishes: watch::Receiver<Wish>,
+    /// A decision of this time, or an earlier one, does not hold any more.
+    void_until_ms: Option<u64>,
 }
 
 impl std::fmt::Debug for Handle {
@@ -64,7 +66,7 @@ impl Handle {
         task: Task,
         wishes: watch::Receiver<Wish>,
     ) -> Self {
-        Self { engine, store, lease, task, wishes }
+        Self { engine, store, lease, task, wishes, void_until_ms: None }
     }
 
     /// The task's id.
@@ -94,7 +96,9 @@ impl Handle {
     /// What is asked of the task now.
     #[must_use]
     pub fn wish(&mut self) -> Wish {
-        *self.wishes.borrow_and_update()
+        let wish = *self.wishes.borrow_and_update();
+        let holds = |decision: &Decision| self.void_until_ms.is_none_or(|void_ms| decision.at_ms > void_ms);
+        Wish { resolve: wish.resolve.filter(holds), ..wish }
     }
 
     /// Writes what is about to be done; only when this has returned may it be done.
@@ -155,11 +159,13 @@ impl Handle {
         Ok(self.store.owe(&self.lease, debt).await?)
     }
 
-    /// Forgets a person's decision once it was carried out.
+    /// Takes a person's decision back: what it was made upon has changed. Only one that is made from now on counts.
     ///
     /// # Errors
-    /// Fenced, or the store failed.
-    pub async fn decision_done(&self) -> Result<(), Stop> {
+    /// Fenced, or the store failed; it counts no more all the same.
+    pub async fn decision_is_void(&mut self) -> Result<(), Stop> {
+        self.void_until_ms =
+            self.wishes.borrow().resolve.map(|decision| decision.at_ms).or(self.void_until_ms);
         Ok(self.store.clear_resolve(&self.lease).await?)
     }
 }

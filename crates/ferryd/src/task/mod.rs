@@ -27,7 +27,7 @@ pub use clock::Clock;
 pub use handle::{Handle, Stop};
 
 use crate::model::TaskId;
-use crate::store::{Lease, LogEntry, NewTask, Store, StoreError, TaskRecord};
+use crate::store::{Decision, Lease, LogEntry, NewTask, Store, StoreError, TaskRecord};
 
 /// How long a lease lasts without being renewed.
 const LEASE: Duration = Duration::from_secs(15);
@@ -52,7 +52,7 @@ pub struct Wish {
     /// Stop.
     pub cancel: bool,
     /// Do this.
-    pub resolve: Option<ResolveRequest>,
+    pub resolve: Option<Decision>,
 }
 
 /// Runs tasks.
@@ -228,8 +228,9 @@ impl Engine {
     /// # Errors
     /// Unknown task, or one that needs no decision.
     pub async fn resolve(&self, id: TaskId, request: ResolveRequest) -> Result<Task, Problem> {
-        self.store.request_resolve(id, &request).await.map_err(|error| refusal(id, error))?;
-        self.wish(id, |wish| wish.resolve = Some(request));
+        let decision = Decision::new(request, self.clock.now_ms());
+        self.store.request_resolve(id, &decision).await.map_err(|error| refusal(id, error))?;
+        self.wish(id, |wish| wish.resolve = Some(decision));
         self.current(id).await
     }
 
@@ -239,12 +240,13 @@ impl Engine {
     }
 }
 
-/// Passes on what is stored of the wishes. A wish is never taken back: the record may have been read before it was stored.
+/// Passes on what is stored of the wishes. A wish is never taken back here: the record may have been read before it was stored. (A
+/// decision that no longer holds is, by whoever works on the task: [`Handle::decision_is_void`].)
 fn heed(wish: &watch::Sender<Wish>, record: &TaskRecord) {
     wish.send_if_modified(|known| {
         let asked = Wish {
             cancel: known.cancel || record.cancel_requested,
-            resolve: record.resolve.or(known.resolve),
+            resolve: [record.resolve, known.resolve].into_iter().flatten().max_by_key(|it| it.at_ms),
         };
         std::mem::replace(known, asked) != asked
     });

@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use api::task::{Phase, ResolveRequest, Side, Task, TaskKind, TaskQuery, TaskState};
+use api::task::{Phase, Side, Task, TaskKind, TaskQuery, TaskState};
 use ferryd::model::{DomainUuid, TaskId};
-use ferryd::store::{Debt, HostRecord, Lease, NewTask, Store, StoreError};
+use ferryd::store::{Debt, Decision, HostRecord, Lease, NewTask, Store, StoreError};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -304,21 +304,19 @@ pub(crate) async fn a_cancellation_is_noted_while_the_task_lasts(store: Arc<dyn 
 pub(crate) async fn a_decision_is_noted_only_where_one_is_needed(store: Arc<dyn Store>) {
     let new = created(&*store, "web1").await;
     let id = TaskId(new.task.id);
-    let decision = ResolveRequest { keep: Side::Destination, fenced: true };
+    let decision = Decision { keep: Side::Destination, fenced: true, at_ms: 2 };
+    let earlier = Decision { keep: Side::Source, fenced: false, at_ms: 1 };
     assert!(matches!(store.request_resolve(id, &decision).await, Err(StoreError::Ended)));
     assert!(matches!(store.request_resolve(TaskId::new(), &decision).await, Err(StoreError::NoSuchTask(_))));
     let lease = leased(&*store, &new, "one").await;
     store.update(&lease, &with_state(&new.task, TaskState::NeedsAttention)).await.unwrap();
-    store.request_resolve(id, &ResolveRequest { keep: Side::Source, fenced: false }).await.unwrap();
+    store.request_resolve(id, &earlier).await.unwrap();
     store.request_resolve(id, &decision).await.unwrap();
     assert_eq!(store.task(id).await.unwrap().unwrap().resolve, Some(decision));
     store.clear_resolve(&lease).await.unwrap();
     assert_eq!(store.task(id).await.unwrap().unwrap().resolve, None);
     store.update(&lease, &with_state(&new.task, TaskState::Running)).await.unwrap();
-    assert!(matches!(
-        store.request_resolve(id, &ResolveRequest { keep: Side::Source, fenced: false }).await,
-        Err(StoreError::Ended)
-    ));
+    assert!(matches!(store.request_resolve(id, &earlier).await, Err(StoreError::Ended)));
 }
 
 pub(crate) async fn events_are_in_order_and_resumable(store: Arc<dyn Store>) {

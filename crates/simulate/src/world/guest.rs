@@ -31,6 +31,8 @@ pub struct Guest {
     pub rebooted: bool,
     /// A person decided which copy to keep: from then on its memory is that person's.
     pub person_decided: bool,
+    /// Hosts that did not answer when a person decided: what they had, the person did not see.
+    pub unseen_at_decision: [bool; 2],
     /// Since when it has been frozen at the source although all that is needed to free it answers.
     pub frozen_since: Option<Ms>,
     /// When each host lost a copy that was as a finished migration promises it.
@@ -96,6 +98,12 @@ impl World {
         }
         if by == By::Fault {
             self.guest.struck_at[host] = Some(self.now);
+        }
+        if by == By::Order && qemu.running && self.guest.unseen_at_decision[host] {
+            self.violate(format!(
+                "a copy on {} that nobody had seen run was ended by a decision",
+                NAMES[host]
+            ));
         }
         self.halt(host);
         if let Some(domain) = self.hosts[host].domains.get_mut(&ours()) {

@@ -1,5 +1,7 @@
 //! `/vms`: what the registered hosts run.
 
+use std::collections::BTreeSet;
+
 use api::problem::Code;
 use api::task::TaskQuery;
 use api::vm::{Vm, VmQuery};
@@ -30,12 +32,14 @@ pub async fn list(
     Query(query): Query<VmQuery>,
 ) -> Result<Json<Vec<Vm>>, Failure> {
     let vms = with_tasks(&app, app.fleet.vms(&query)).await?;
-    // Right after a move the view of the source may still be the old one.
-    let is_old = |vm: &Vm| vm.task.is_none() && vms.iter().filter(|other| other.uuid == vm.uuid).count() > 1;
-    if !vms.iter().any(is_old) {
+    // Right after a move the view of the source may still be the old one: those that seem to have the same machine are looked at again.
+    let is_double =
+        |vm: &&Vm| vm.task.is_none() && vms.iter().filter(|other| other.uuid == vm.uuid).count() > 1;
+    let hosts: BTreeSet<&str> = vms.iter().filter(is_double).map(|vm| vm.host.as_str()).collect();
+    if hosts.is_empty() {
         return Ok(Json(vms));
     }
-    app.fleet.look_again().await;
+    app.fleet.look_again_at(|host| hosts.contains(host)).await;
     Ok(Json(with_tasks(&app, app.fleet.vms(&query)).await?))
 }
 
