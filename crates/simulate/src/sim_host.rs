@@ -173,7 +173,7 @@ impl Hypervisor for SimHost {
         HostSight { domain: answer, process, boot }
     }
 
-    async fn job(&self, domain: DomainUuid, _completed: bool) -> Result<JobFigures> {
+    async fn job(&self, domain: DomainUuid) -> Result<JobFigures> {
         self.call("job statistics", Some(CALL_LIMIT), move |world, host, reply| {
             world.job(host, reply, domain)
         })

@@ -16,7 +16,7 @@ use std::time::Duration;
 use api::task::{Location, Side};
 use tokio::sync::Mutex;
 
-use super::outcome::Copy;
+use super::copy::Copy;
 use super::steps::Hosts;
 use crate::hypervisor::Hypervisor;
 use crate::model::DomainUuid;

@@ -4,14 +4,20 @@
 //! * [`steps`] – the table of steps and the runner that walks it.
 //! * `perform` – libvirt's migration under watch, and the hand-over; `monitor` – what is seen of it.
 //! * `contact` – how long the source was out of sight.
-//! * `settle` – ask both hosts, decide, act, until it has ended; [`outcome`] – the decision, pure.
+//! * `settle` – ask both hosts, decide, act, until it has ended; [`copy`] – what a host's answers come to, `knowledge` – what the log
+//!   proves, [`outcome`] – the decision (`cold` – of a stopped domain): pure.
 //! * [`debts`] – what an ended migration left on a host that did not answer, removed when it does.
 //! * `story` – what a person is told.
 
 mod check;
+mod cold;
+#[cfg(test)]
+mod cold_tests;
 mod contact;
+pub mod copy;
 pub mod debts;
 mod inherited;
+mod knowledge;
 mod monitor;
 pub mod outcome;
 #[cfg(test)]

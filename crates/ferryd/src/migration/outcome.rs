@@ -16,101 +16,9 @@ use api::task::{Location, Side};
 use api::vm::VmState;
 use serde::{Deserialize, Serialize};
 
-use crate::model::domain::{Answer, DomainSight, HostSight, ProcessAnswer, Reason, Run};
-
-/// One host's copy of the domain, as far as it matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Copy {
-    /// The host does not answer, or contradicts itself: there may be a running copy.
-    Unknown,
-    /// libvirt does not answer, but the process table shows that no QEMU of the domain is alive. Its definition is unknown.
-    Dead,
-    /// A live libvirt said that there is none.
-    Absent,
-    /// Defined, not running.
-    Off(DomainSight),
-    /// Running.
-    Running(DomainSight),
-    /// Paused, but not by a migration.
-    Paused(DomainSight),
-    /// Paused by a migration: the source during the switch-over, the destination while it receives.
-    PausedMigrating(DomainSight),
-    /// In one of post-copy's states: memory is spread over both hosts.
-    PostCopy(DomainSight),
-    /// On the source: somebody started it anew after the run that is being moved was over. Its memory is not the guest's.
-    Stranger(DomainSight),
-}
-
-impl Copy {
-    /// What one host's answers come to.
-    #[must_use]
-    pub fn of(sight: &HostSight) -> Self {
-        let alive = matches!(sight.process, ProcessAnswer::Running(_));
-        match &sight.domain {
-            Answer::Unknown(_) if sight.process == ProcessAnswer::None => Self::Dead,
-            Answer::Unknown(_) => Self::Unknown,
-            // A QEMU that libvirt does not know of (it is just dying, or libvirt lost it): nothing is safe yet.
-            Answer::Absent if alive => Self::Unknown,
-            Answer::Absent => Self::Absent,
-            Answer::Present(sight) => Self::present(*sight, alive),
-        }
-    }
-
-    /// What the source's answers come to, `run` being the one that is moved.
-    #[must_use]
-    pub fn of_source(sight: &HostSight, run: &Run) -> Self {
-        let had_process = run.process.is_some() && sight.process == ProcessAnswer::None;
-        match Self::of(sight) {
-            // A process table that never showed its QEMU (a container's, one that hides what is another user's) proves nothing by
-            // not showing it.
-            Self::Dead if run.process.is_none() => Self::Unknown,
-            // The process table showed its QEMU before, and does not any more: libvirt has not noticed yet.
-            Self::Running(_) | Self::Paused(_) | Self::PausedMigrating(_) if had_process => Self::Unknown,
-            Self::Running(domain) | Self::Paused(domain) | Self::PausedMigrating(domain)
-                if run.is_over(&Run::seen(sight)) =>
-            {
-                Self::Stranger(domain)
-            }
-            other => other,
-        }
-    }
-
-    fn present(sight: DomainSight, alive: bool) -> Self {
-        match sight.state {
-            VmState::Shutoff | VmState::Crashed if alive => Self::Unknown,
-            VmState::Shutoff | VmState::Crashed => Self::Off(sight),
-            _ if matches!(sight.reason, Reason::PostCopy | Reason::PostCopyFailed) => Self::PostCopy(sight),
-            VmState::Paused if sight.reason == Reason::Migrating => Self::PausedMigrating(sight),
-            VmState::Paused | VmState::PmSuspended => Self::Paused(sight),
-            // "Shutdown" is a QEMU that is just ending, as the source's does when libvirt confirms a migration: a moment later it
-            // is gone. Taken for running, it would cost the destination's copy, which is then the only one.
-            VmState::NoState | VmState::Shutdown => Self::Unknown,
-            VmState::Running | VmState::Blocked => Self::Running(sight),
-        }
-    }
-
-    fn sight(&self) -> Option<&DomainSight> {
-        match self {
-            Self::Off(sight)
-            | Self::Running(sight)
-            | Self::Paused(sight)
-            | Self::PausedMigrating(sight)
-            | Self::PostCopy(sight)
-            | Self::Stranger(sight) => Some(sight),
-            Self::Unknown | Self::Dead | Self::Absent => None,
-        }
-    }
-
-    fn job(&self) -> bool {
-        self.sight().is_some_and(|sight| sight.job)
-    }
-
-    /// Whether it is proven that no QEMU of the domain runs there.
-    #[must_use]
-    pub fn is_lifeless(&self) -> bool {
-        matches!(self, Self::Dead | Self::Absent | Self::Off(_))
-    }
-}
+use super::cold::cold;
+use super::copy::Copy;
+use crate::model::domain::{DomainSight, Reason};
 
 /// What is known besides the two hosts' answers: the plan, the log, and how long we have been asking.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -395,7 +303,7 @@ fn arrived(source: Copy, sight: DomainSight, destination: Copy, know: &Knowledge
 }
 
 /// Neither host has it. A persistent domain's definition is written on the source again: it is never lost.
-fn nowhere(source: Copy, destination: Copy, know: &Knowledge) -> Next {
+pub(super) fn nowhere(source: Copy, destination: Copy, know: &Knowledge) -> Next {
     match source {
         Copy::Absent if know.persistent => Act(A::DefineSource),
         Copy::Absent => {
@@ -469,45 +377,6 @@ fn source_started_anew(source: Copy, sight: DomainSight, destination: Copy, know
     }
 }
 
-/// The domain is moved stopped. Until the destination has everything, nothing of the source's goes; from the order to remove the
-/// source's definition on, only forwards is left, for that order may still be carried out. Whoever starts it meanwhile decides where
-/// it stays: there.
-fn cold(source: Copy, destination: Copy, know: &Knowledge) -> Next {
-    let forwards = know.undefine_source_intended || (know.arrived && !know.cancel);
-    match (source, destination) {
-        (Copy::PausedMigrating(_) | Copy::PostCopy(_), _)
-        | (_, Copy::PausedMigrating(_) | Copy::PostCopy(_) | Copy::Stranger(_)) => Ask(Question::Unexpected),
-        (Copy::Absent, Copy::Absent) => nowhere(source, destination, know),
-        // Somebody started it there just when its definition was to go again.
-        (Copy::Absent | Copy::Off(_), Copy::Running(sight) | Copy::Paused(sight)) if !sight.persistent => {
-            Act(A::DefineDestination)
-        }
-        (Copy::Absent, Copy::Off(_) | Copy::Running(_) | Copy::Paused(_)) => {
-            moved(source, destination, know, false)
-        }
-        (Copy::Off(_), Copy::Running(_) | Copy::Paused(_)) => moved(source, destination, know, false),
-        (Copy::Off(_), Copy::Off(_)) if forwards => Act(A::UndefineSource),
-        (Copy::Unknown | Copy::Dead, _) if know.patience_over => Ask(Question::SourceSilent),
-        (Copy::Unknown | Copy::Dead, _) => Wait(Why::SourceSilent),
-        // Both were started, and one of them stands.
-        (_, Copy::Running(_) | Copy::Paused(_)) => Ask(Question::Unexpected),
-        (_, Copy::Off(_)) => Act(A::UndefineDestination),
-        // The order to remove its definition may have come too late: it runs there all the same, and shall have one.
-        (_, Copy::Absent) if know.persistent && source.sight().is_some_and(|sight| !sight.persistent) => {
-            Act(A::DefineSource)
-        }
-        (_, Copy::Absent) => owner_is_source(source, destination, know, false),
-        // What is there cannot run before somebody starts it, and goes when the host answers.
-        (_, Copy::Unknown | Copy::Dead)
-            if know.waited && !know.undefine_source_intended && source != Copy::Absent =>
-        {
-            owner_is_source(source, destination, know, false)
-        }
-        (_, Copy::Unknown | Copy::Dead) if know.patience_over => Ask(Question::DestinationSilent),
-        (_, Copy::Unknown | Copy::Dead) => Wait(Why::DestinationSilent),
-    }
-}
-
 /// The source's copy is the domain. What is left on the destination goes, then it ends.
 fn rolled_back(source: Copy, destination: Copy, know: &Knowledge) -> Next {
     match destination {
@@ -526,7 +395,7 @@ fn rolled_back(source: Copy, destination: Copy, know: &Knowledge) -> Next {
     }
 }
 
-fn owner_is_source(source: Copy, destination: Copy, know: &Knowledge, memory_lost: bool) -> Next {
+pub(super) fn owner_is_source(source: Copy, destination: Copy, know: &Knowledge, memory_lost: bool) -> Next {
     if source.sight().is_some_and(|sight| sight.persistent && sight.autostart != know.autostart) {
         return Act(A::AutostartSource);
     }
@@ -536,7 +405,7 @@ fn owner_is_source(source: Copy, destination: Copy, know: &Knowledge, memory_los
 }
 
 /// The destination's copy is the domain. What is left on the source goes, then it ends.
-fn moved(source: Copy, destination: Copy, know: &Knowledge, memory_lost: bool) -> Next {
+pub(super) fn moved(source: Copy, destination: Copy, know: &Knowledge, memory_lost: bool) -> Next {
     let owed = match source {
         Copy::Off(_) => return Act(A::UndefineSource),
         Copy::PausedMigrating(_) => return Act(A::DestroySource),

@@ -9,8 +9,10 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::contact::Contact;
-use super::outcome::{Action, Copy, Next, decide};
-use super::steps::{Came, PERFORM, Work};
+use super::copy::Copy;
+use super::knowledge::Came;
+use super::outcome::{Action, Next, decide};
+use super::steps::{PERFORM, Work};
 use crate::libvirt::error::HostError;
 use crate::model::DomainUuid;
 use crate::model::domain::{Answer, DomainEvent, HostSight, JobFigures, ProcessAnswer};
@@ -129,7 +131,7 @@ impl Work {
             let mut downtime_to_set = max_downtime_ms;
             loop {
                 tokio::time::sleep(poll).await;
-                let figures = match source.job(domain, false).await {
+                let figures = match source.job(domain).await {
                     Ok(figures) => figures,
                     // A live libvirt says that it has no such domain: no job is at work on it.
                     Err(error) if error.is_no_domain() => JobFigures::default(),

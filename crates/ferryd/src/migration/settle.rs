@@ -10,7 +10,8 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::contact::Contact;
-use super::outcome::{Action, Copy, Ending, Next, Question, Why, decide};
+use super::copy::Copy;
+use super::outcome::{Action, Ending, Next, Question, Why, decide};
 use super::steps::Work;
 use super::story;
 use crate::hypervisor::Hypervisor;
@@ -281,7 +282,7 @@ impl Work {
         if why != Why::AtWork {
             return Ok(());
         }
-        let Ok(figures) = self.source.job(self.plan.domain, false).await else { return Ok(()) };
+        let Ok(figures) = self.source.job(self.plan.domain).await else { return Ok(()) };
         if figures.active && !self.downtime_set {
             self.set_downtime().await;
         }

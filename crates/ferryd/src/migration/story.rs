@@ -2,7 +2,8 @@
 
 use api::task::{Location, Side, TaskState};
 
-use super::outcome::{Action, Copy, Ending, Knowledge, Question, Why};
+use super::copy::Copy;
+use super::outcome::{Action, Ending, Knowledge, Question, Why};
 use crate::model::TaskId;
 use crate::plan::Plan;
 

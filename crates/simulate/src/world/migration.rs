@@ -12,7 +12,7 @@ use ferryd::hypervisor::MigrateCall;
 use ferryd::model::domain::{DomainEvent, JobFigures, Reason};
 
 use super::guest::By;
-use super::host::{Daemon, Definition, Domain, Saved};
+use super::host::{Definition, Domain, Saved};
 use super::links::{Reply, Told, refusal};
 use super::{Ms, NAME, NAMES, World, bystander, ours};
 
@@ -71,18 +71,18 @@ pub struct Mig {
     /// The daemons' connection.
     pub conn: bool,
     /// The source has drawn its conclusion from the loss of it.
-    loss_handled: bool,
-    silent: Ms,
+    pub(super) loss_handled: bool,
+    pub(super) silent: Ms,
     /// How long the source's daemon has said nothing to the destination's.
-    source_silent: Ms,
-    keep_alive: Ms,
+    pub(super) source_silent: Ms,
+    pub(super) keep_alive: Ms,
     /// The connection of the two QEMUs was closed.
     pub data_closed: bool,
     /// A lost connection makes the source give up only when the destination's daemon is back.
-    waits_for_peer: bool,
+    pub(super) waits_for_peer: bool,
     /// The destination's answer has come as far as the source's machine, and waits there to be read: nothing that breaks elsewhere
     /// takes it back.
-    answer_is_here: bool,
+    pub(super) answer_is_here: bool,
     hung: Ms,
     iteration: u64,
     error: String,
@@ -178,82 +178,6 @@ impl World {
     /// The pace of this migration, while it is under way.
     fn mig_now(&self, id: u32) -> Option<Ms> {
         self.mig.as_ref().filter(|mig| mig.id == id).map(|mig| mig.tick(self.now))
-    }
-
-    fn peer_answers(&self, to: usize) -> bool {
-        self.peer_cable && self.hosts[to].serves()
-    }
-
-    fn wires_flow(&self) -> bool {
-        self.peer_cable && self.now >= self.peer_flows_at && self.hosts[0].power && self.hosts[1].power
-    }
-
-    /// Whether the source's QEMU hangs on a network that says nothing.
-    #[must_use]
-    pub fn mig_is_blocked(&self) -> bool {
-        let stands = |mig: &Mig| mig.phase == Phase::SwitchOver && !mig.data_closed;
-        self.mig.as_ref().is_some_and(stands) && !self.wires_flow()
-    }
-
-    /// The source's daemon keeps an eye on its connection to the destination's.
-    fn mig_watch(&mut self, tick: Ms) {
-        let Some(mig) = &self.mig else { return };
-        let (from, to) = (mig.from, mig.to);
-        self.mig_watched(from, to, tick);
-        if !self.hosts[from].serves() {
-            return;
-        }
-        let answers = self.peer_answers(to);
-        let refuses = self.peer_cable && self.hosts[to].power && self.hosts[to].daemon == Daemon::Dead;
-        let Some(mig) = &mut self.mig else { return };
-        mig.silent = if answers { 0 } else { mig.silent + tick };
-        if refuses || mig.silent >= mig.keep_alive {
-            mig.conn = false;
-        }
-        if !mig.conn && !mig.loss_handled {
-            mig.loss_handled = true;
-            self.mig_lost_connection();
-        }
-    }
-
-    /// The destination's daemon keeps an eye on its connection, too: from a source that says nothing for long it receives no more, and
-    /// ends what has not arrived whole.
-    fn mig_watched(&mut self, from: usize, to: usize, tick: Ms) {
-        let frozen = self.hosts[from].power && self.hosts[from].daemon == Daemon::Frozen;
-        let serves = self.hosts[to].serves();
-        let Some(mig) = &mut self.mig else { return };
-        mig.source_silent = if frozen { mig.source_silent + tick } else { 0 };
-        let gives_up = mig.conn && serves && mig.source_silent >= mig.keep_alive;
-        if gives_up && matches!(mig.phase, Phase::Prepare | Phase::Copy | Phase::SwitchOver | Phase::Sent) {
-            mig.conn = false;
-            self.tell(|| "migration: the destination gives the source up".to_owned());
-            self.drop_incoming(to);
-        }
-    }
-
-    fn mig_lost_connection(&mut self) {
-        let Some(phase) = self.mig.as_ref().map(|mig| mig.phase) else { return };
-        self.tell(|| "migration: the daemons' connection is lost".to_owned());
-        match phase {
-            Phase::Connect | Phase::Prepare | Phase::Copy => self.mig_cancels("connection lost"),
-            Phase::SwitchOver => {
-                let waits = self.dice.chance(50);
-                if let Some(mig) = &mut self.mig {
-                    mig.waits_for_peer = waits;
-                }
-            }
-            // What was sent before the connection ended is read before its end.
-            Phase::Answer if self.mig.as_ref().is_some_and(|mig| mig.answer_is_here) => {}
-            Phase::Sent | Phase::Finish | Phase::Answer => {
-                if self.dice.chance(85) {
-                    self.mig_cancels("connection lost in finish");
-                } else {
-                    // Seen too: the source gives up without going on.
-                    self.mig_over(Err(refusal(38, "Cannot recv data: Connection reset by peer")));
-                }
-            }
-            Phase::Confirm | Phase::Dying | Phase::Cancel => {}
-        }
     }
 
     fn mig_step(&mut self, tick: Ms) {
@@ -479,7 +403,7 @@ impl World {
     }
 
     /// The source's part is over; its call returns, and may say something else than what happened.
-    fn mig_over(&mut self, result: Told<()>) {
+    pub(super) fn mig_over(&mut self, result: Told<()>) {
         let Some(mut mig) = self.mig.take() else { return };
         self.saved(mig.from, Saved::Nothing);
         let lies = self.noisy && self.dice.per_mille(self.scenario.noise.lies);

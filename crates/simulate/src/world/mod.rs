@@ -4,6 +4,7 @@
 //! here waits: what lasts puts its next part into the queue.
 
 pub mod api;
+mod connection;
 pub mod faults;
 pub mod guest;
 pub mod host;

@@ -1,0 +1,99 @@
+//! What the log of a migration proves, and what is asked of it: the part of [`Knowledge`] that outlives a controller.
+
+use serde::{Deserialize, Serialize};
+
+use super::outcome::{Action, Keep, Knowledge};
+use super::steps::PERFORM;
+use crate::libvirt::error::{HostError, NO_DOMAIN, OPERATION_INVALID};
+use crate::model::domain::Run;
+use crate::plan::Plan;
+use crate::store::LogEntry;
+use crate::task::Handle;
+
+/// What is stored of an act that came to nothing or to something.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Came {
+    /// The host did it.
+    Done,
+    /// The host's libvirt answered that the domain is not there or not in a state for it: nothing was done.
+    Refused(String),
+    /// The host answered with another error, or not at all: it may have been done.
+    Failed(String),
+    /// It was not sent: what it was decided upon was too old by then.
+    NotSent,
+}
+
+impl Came {
+    pub(super) fn to(result: &Result<(), HostError>) -> Self {
+        match result {
+            Ok(()) => Self::Done,
+            Err(error) if matches!(error.libvirt_code(), Some(OPERATION_INVALID | NO_DOMAIN)) => {
+                Self::Refused(error.cause())
+            }
+            Err(error) => Self::Failed(error.cause()),
+        }
+    }
+}
+
+/// The run of the source's that the log says is moved; nothing is known of it before it was begun.
+pub(super) fn run_of(log: &[LogEntry]) -> Run {
+    let begun = log.iter().find(|entry| entry.step == PERFORM);
+    let run = begun.and_then(|entry| serde_json::from_value(entry.intent.get("run")?.clone()).ok());
+    run.unwrap_or_default()
+}
+
+/// What the log and the wishes prove.
+pub(super) fn knowledge(plan: &Plan, log: &[LogEntry], handle: &mut Handle) -> Knowledge {
+    let mut know = Knowledge {
+        wants_running: plan.wants_running,
+        persistent: plan.persistent,
+        autostart: plan.autostart,
+        cold: plan.cold,
+        ..Knowledge::default()
+    };
+    for entry in log {
+        if plan.cold && entry.step == PERFORM {
+            let came = entry.result.clone().and_then(|came| serde_json::from_value(came).ok());
+            know.arrived |= matches!(came, Some(Came::Done));
+        }
+        if let Ok(action) = serde_json::from_value::<Action>(entry.step.clone().into()) {
+            let came = entry.result.clone().and_then(|came| serde_json::from_value(came).ok());
+            know.came(action, came.as_ref());
+        }
+    }
+    know.wish(handle.wish());
+    know
+}
+
+impl Knowledge {
+    /// Notes that an action is (or was once) about to be done.
+    pub(super) fn intended(&mut self, action: Action) {
+        match action {
+            Action::ResumeDestination => self.resume_intended = true,
+            Action::DestroySource => self.destroy_source_intended = true,
+            Action::DestroyDestination => self.destroy_destination_intended = true,
+            Action::ResumeSource => self.source_ran_again = true,
+            Action::SuspendBoth => self.suspended_both = true,
+            Action::DefineSource => self.source_redefined = true,
+            Action::UndefineSource => self.undefine_source_intended = true,
+            _ => {}
+        }
+    }
+
+    /// Notes what came of an action, none where that is not known.
+    pub(super) fn came(&mut self, action: Action, came: Option<&Came>) {
+        match (action, came) {
+            (_, Some(Came::NotSent)) | (Action::ResumeSource, Some(Came::Refused(_))) => {}
+            (Action::ResumeSource, Some(Came::Done)) => {
+                (self.source_ran_again, self.source_resumed) = (true, true);
+            }
+            _ => self.intended(action),
+        }
+    }
+
+    pub(super) fn wish(&mut self, wish: crate::task::Wish) {
+        self.cancel = wish.cancel;
+        self.keep = wish.resolve.map(|resolve| Keep { side: resolve.keep, fenced: resolve.fenced });
+    }
+}
