@@ -51,8 +51,8 @@ pub trait Hypervisor: Send + Sync + 'static {
     async fn domain(&self, domain: DomainUuid) -> Answer;
     /// Everything that can be seen of a domain: libvirt's answer, the process table's, the boot.
     async fn look(&self, domain: DomainUuid) -> HostSight;
-    /// Figures of the domain's job; `completed` for those of the last one that ended.
-    async fn job(&self, domain: DomainUuid, completed: bool) -> Result<JobFigures>;
+    /// Figures of the domain's job.
+    async fn job(&self, domain: DomainUuid) -> Result<JobFigures>;
 
     /// Resumes a paused domain.
     async fn resume(&self, domain: DomainUuid) -> Result<()>;

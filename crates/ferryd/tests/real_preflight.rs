@@ -10,7 +10,7 @@ use api::preflight::{Report, Verdict};
 use lab::{DiskSpec, Expect, GuestSpec, Host, Release};
 use rustix::process::Signal;
 use support::guest::quiet;
-use support::{SOON, World, process, until};
+use support::{SOON, World, until};
 
 /// Where both hosts see the same files.
 const SHARED: &str = "/srv/shared/g1.qcow2";
@@ -165,13 +165,11 @@ fn a_qemu_that_stands_still_is_told_as_that_and_its_host_answers() {
     });
 }
 
-/// Hosts that are reached by libvirt's TCP transport alone: ssh, on the host itself, passes its port on to libvirt's socket.
+/// Hosts that are reached by libvirt's TCP transport alone.
 fn without_shells(test: &'static str) -> (World, Vec<Child>) {
     let world = World::of(test).host("kvm1", Release::Bookworm).host("kvm2", Release::Bookworm).up();
     let forwards = ["kvm1", "kvm2"].map(|name| {
-        let forward = "0.0.0.0:16509:/run/libvirt/libvirt-sock";
-        let ssh = ["ssh", "-N", "-g", "-o", "ExitOnForwardFailure=yes", "-L", forward, "localhost"];
-        let child = process::spawn(&world.host(name), &ssh);
+        let child = world.host(name).serve_libvirt_by_tcp().expect("ssh starts");
         let (uri, peer) = (format!("qemu+tcp://{name}/system"), format!("qemu+ssh://root@{name}/system"));
         until(SOON, "it listens", || {
             let said = world.ferry(&["host", "add", name, &uri, "--peer-uri", &peer]);

@@ -170,7 +170,7 @@ impl GuestSpec {
 
 impl Lab {
     /// Makes the guest's disk if it has none yet, defines it (or not) and starts it. Returns when libvirt says that
-    /// it runs; that it ticks is for [`crate::GuestLog::wait_tick`] to see.
+    /// it runs; that it ticks is for [`crate::GuestLog::wait_next_tick`] to see.
     pub fn start_guest(&self, spec: &GuestSpec, host: &str) -> Result<()> {
         let host = self.host(host);
         if let Some(disk) = &spec.disk

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -90,6 +90,16 @@ impl Host {
             std::io::Write::write_all(&mut stdin, input)?;
         }
         checked(&self.name, &program.join(" "), child.wait_with_output()?)
+    }
+
+    /// Makes its libvirt reachable in the lab's network without login, as `listen_tcp` does, until the process ends: ssh, on the host
+    /// itself, passes the port of libvirt's TCP transport on to libvirt's socket.
+    pub fn serve_libvirt_by_tcp(&self) -> Result<Child> {
+        const FORWARD: &str = "0.0.0.0:16509:/run/libvirt/libvirt-sock";
+        let mut ssh = self.command("ssh")?;
+        ssh.args(["-N", "-g", "-o", "ExitOnForwardFailure=yes", "-L", FORWARD, "localhost"]);
+        ssh.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        ssh.spawn().context("ssh cannot be started")
     }
 
     /// Runs `virsh` inside; it has to succeed.

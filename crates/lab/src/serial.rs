@@ -167,15 +167,6 @@ impl GuestLog {
         &self.guest
     }
 
-    /// Waits for a tick on `host` whose number is at least `at_least`, among those that came or come while watching.
-    pub fn wait_tick(&self, host: &str, at_least: u64, limit: Duration) -> Result<Tick> {
-        let wanted = |tick: &&Tick| !tick.backlog && tick.host == host && tick.number >= at_least;
-        let found = self.wait(limit, |records| records.ticks.iter().find(wanted).cloned());
-        found.with_context(|| {
-            format!("{} does not tick up to {at_least} on {host}: {}", self.guest, self.account())
-        })
-    }
-
     /// Waits for a tick that arrives on `host` after this call.
     pub fn wait_next_tick(&self, host: &str, limit: Duration) -> Result<Tick> {
         let called = Instant::now();

@@ -102,7 +102,7 @@ pub(crate) fn sight(domain: &Domain) -> std::result::Result<DomainSight, Libvirt
     let (state, reason) = ffi::domain_state(domain)?;
     let state = translate::state(state);
     let active = !matches!(state, VmState::Shutoff | VmState::Crashed);
-    let job = match ffi::job_stats(domain, false) {
+    let job = match ffi::job_stats(domain) {
         Ok((kind, _)) => matches!(kind, 1 | 2),
         // Not running: no job. A domain that ended meanwhile is found by the next look.
         Err(error) if error.code == OPERATION_INVALID || !active => false,
@@ -165,9 +165,9 @@ impl Hypervisor for LibvirtHost {
         HostSight { domain: answer, process, boot }
     }
 
-    async fn job(&self, domain: DomainUuid, completed: bool) -> Result<JobFigures> {
+    async fn job(&self, domain: DomainUuid) -> Result<JobFigures> {
         self.on_domain("job statistics", domain, move |domain| {
-            let (kind, params) = ffi::job_stats(domain, completed)?;
+            let (kind, params) = ffi::job_stats(domain)?;
             Ok(translate::job(kind, &params))
         })
         .await

@@ -4,7 +4,7 @@ use api::finding::{Finding, Remedy};
 
 use super::say::{advice, blocker, command, note, shell_word};
 use crate::model::ConnectFailure;
-use crate::model::facts::{Facts, HostFacts, Login, Meeting, PortProbe};
+use crate::model::facts::{Facts, HostFacts, Login, Meeting, PortProbe, SshPlace};
 
 /// sshd drops what begins beyond this many at once; a migration begins two or three.
 const STARTUPS_FEW: u32 = 10;
@@ -114,7 +114,11 @@ fn login_fails(
     said: &str,
 ) -> Finding {
     let (from, to) = (&source.name, &destination.name);
-    let target = ssh_target(facts).unwrap_or_else(|| format!("root@{}", destination.hostname));
+    let place = facts.meeting.as_ref().and_then(|meeting| meeting.ssh.clone()).unwrap_or_else(|| SshPlace {
+        word: format!("root@{}", destination.hostname),
+        key_name: destination.hostname.clone(),
+    });
+    let target = place.word;
     let by_hand = |text: &str, options: &str| {
         command(text, format!("ssh {options}{} true", shell_word(&target)), Some(from))
     };
@@ -152,7 +156,7 @@ fn login_fails(
                 "Find out why. If the destination was installed anew, forget its old key, and log in once to learn the new one.",
                 format!(
                     "ssh-keygen -R {} && ssh -o StrictHostKeyChecking=accept-new {} true",
-                    shell_word(&known_as(&target)),
+                    shell_word(&place.key_name),
                     shell_word(&target)
                 ),
                 Some(from),
@@ -165,25 +169,6 @@ fn login_fails(
         ),
     };
     blocker(code, to, message, said.to_owned(), remedy)
-}
-
-/// Whom and where the source logs in, as ssh takes it: `root@kvm2`, `ssh://root@kvm2:2222`.
-fn ssh_target(facts: &Facts) -> Option<String> {
-    let uri = facts.destination_peer_uri.as_ref()?;
-    let target = uri.split("://").nth(1)?.split('/').next()?;
-    // With a port, or with an address in brackets, only the form of a URI says what is meant.
-    Some(if target.contains(':') { format!("ssh://{target}") } else { target.to_owned() })
-}
-
-/// The name that ssh keeps the destination's key under: `kvm2`, `[kvm2]:2222`.
-fn known_as(target: &str) -> String {
-    let place = target.trim_start_matches("ssh://").rsplit('@').next().unwrap_or(target);
-    match place.rsplit_once(':') {
-        Some((host, port)) if port.parse::<u16>().is_ok() => {
-            format!("[{}]:{port}", host.trim_matches(['[', ']']))
-        }
-        _ => place.trim_matches(['[', ']']).to_owned(),
-    }
 }
 
 /// The source can resolve the name that the destination calls itself by: there QEMU sends the memory.

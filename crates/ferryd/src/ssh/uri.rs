@@ -96,6 +96,26 @@ impl SshTarget {
         self.port
     }
 
+    /// The one word by which a person has ssh go there. With a port, or an address that has colons itself, only the form of a URI says
+    /// what is meant.
+    #[must_use]
+    pub fn word(&self) -> String {
+        if self.port.is_some() || self.host.contains(':') {
+            format!("ssh://{self}")
+        } else {
+            self.to_string()
+        }
+    }
+
+    /// The name under which OpenSSH keeps the key of what is given so, without a configuration.
+    #[must_use]
+    pub fn key_name(&self) -> String {
+        match self.port {
+            Some(port) if port != 22 => format!("[{}]:{port}", self.host),
+            _ => self.host.clone(),
+        }
+    }
+
     /// The arguments that lead ssh there, up to and including the host.
     pub(super) fn arguments(&self) -> Vec<String> {
         let mut arguments = Vec::new();

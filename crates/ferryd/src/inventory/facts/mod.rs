@@ -24,7 +24,8 @@ use crate::libvirt::host::failure_of;
 use crate::libvirt::survey::{self, Listed};
 use crate::model::definition::{Definition, Disk};
 use crate::model::facts::{
-    DomainFacts, Facts, HostFacts, HostKnowledge, Meeting, Occupied, PortProbe, Reception, ShellFacts, Wanted,
+    DomainFacts, Facts, HostFacts, HostKnowledge, Meeting, Occupied, PortProbe, Reception, ShellFacts,
+    SshPlace, Wanted,
 };
 use crate::model::{ConnectFailure, DomainUuid};
 use crate::ssh::LibvirtUri;
@@ -256,6 +257,8 @@ impl Inquiry<'_> {
         watch: &Stopwatch,
     ) -> Result<Seen, HostError> {
         let (from, to) = (self.source, self.destination);
+        let ssh = peer.as_ref().and_then(LibvirtUri::ssh);
+        let ssh = ssh.map(|target| SshPlace { word: target.word(), key_name: target.key_name() });
         // Dropped at the end, or when nobody waits any more: then the marks go.
         let marks = Marks::new(from, sharing::directories(domain));
         let (written, marked) = oneshot::channel();
@@ -296,6 +299,7 @@ impl Inquiry<'_> {
             found.as_ref(),
         );
         let meeting = Meeting {
+            ssh,
             peer: way.peer,
             hostname: way.hostname,
             login: way.login,

@@ -77,27 +77,15 @@ pub fn domain_state(domain: &Domain) -> Result<(i32, i32)> {
     Ok((state, reason))
 }
 
-/// The statistics of the domain's job: its type (`virDomainJobType`) and figures. `completed` asks for those of the last job
-/// that ended, and keeps them for the next reader.
+/// The statistics of the domain's job: its type (`virDomainJobType`) and figures.
 ///
 /// # Errors
 /// What libvirt says.
-pub fn job_stats(domain: &Domain, completed: bool) -> Result<(i32, TypedParams)> {
+pub fn job_stats(domain: &Domain) -> Result<(i32, TypedParams)> {
     let (mut kind, mut params, mut count) = (0, ptr::null_mut(), 0);
-    let flags = if completed {
-        sys::VIR_DOMAIN_JOB_STATS_COMPLETED | sys::VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED
-    } else {
-        0
-    };
     // SAFETY: the domain is alive; libvirt allocates the parameters, which are read and freed here exactly once.
     unsafe {
-        check(sys::virDomainGetJobStats(
-            domain.as_ptr(),
-            &raw mut kind,
-            &raw mut params,
-            &raw mut count,
-            flags,
-        ))?;
+        check(sys::virDomainGetJobStats(domain.as_ptr(), &raw mut kind, &raw mut params, &raw mut count, 0))?;
         let values = read_params(params, count);
         sys::virTypedParamsFree(params, count);
         Ok((kind, values))

@@ -5,6 +5,8 @@ use crate::model::ConnectFailure;
 /// How the source reaches the destination, and what both see of the domain's storage.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Meeting {
+    /// How a person on the source goes to the destination by ssh, where their libvirts do.
+    pub ssh: Option<SshPlace>,
     /// The destination's address in its peer URI, as the source resolves it.
     pub peer: Option<Resolved>,
     /// The destination's own host name, as the source resolves it: there the memory is sent, unless another address is given.
@@ -17,6 +19,15 @@ pub struct Meeting {
     pub sharing: Vec<(String, Sharing)>,
     /// Connections from the destination to servers of images on the network.
     pub servers: Vec<ServerProbe>,
+}
+
+/// Where ssh goes, in the words of its commands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SshPlace {
+    /// `root@kvm2`, `ssh://root@kvm2:2222`.
+    pub word: String,
+    /// What its key is known under: `kvm2`, `[kvm2]:2222`.
+    pub key_name: String,
 }
 
 /// A connection from the destination to a server of an image.

@@ -14,7 +14,7 @@ pub use domain::{BlockJob, DiskImage, DomainFacts};
 pub use host::{
     BridgeFacts, HostFacts, HostKnowledge, NumaNode, PathFacts, PathKind, ShellFacts, is_networked, version,
 };
-pub use meeting::{Login, Meeting, PortProbe, Resolved, ServerProbe, Sharing};
+pub use meeting::{Login, Meeting, PortProbe, Resolved, ServerProbe, Sharing, SshPlace};
 pub use reception::{CpuVerdict, MachineSupport, Namesake, NetworkFacts, Occupied, PoolFacts, Reception};
 
 use super::DomainUuid;

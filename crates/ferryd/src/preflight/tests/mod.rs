@@ -15,7 +15,8 @@ use crate::model::definition::{Cpu, Definition, Disk, Interface, Link, Source};
 use crate::model::domain::{DomainSight, Reason};
 use crate::model::facts::{
     BridgeFacts, CpuVerdict, DomainFacts, HostFacts, HostKnowledge, Login, MachineSupport, Meeting,
-    NetworkFacts, NumaNode, PathFacts, PathKind, PortProbe, Reception, Resolved, Sharing, ShellFacts, Wanted,
+    NetworkFacts, NumaNode, PathFacts, PathKind, PortProbe, Reception, Resolved, Sharing, ShellFacts,
+    SshPlace, Wanted,
 };
 
 const GIB: u64 = 1 << 30;
@@ -126,6 +127,7 @@ fn good() -> Facts {
             ..Reception::default()
         }),
         meeting: Some(Meeting {
+            ssh: Some(SshPlace { word: "root@kvm2".to_owned(), key_name: "kvm2".to_owned() }),
             peer: there("kvm2"),
             hostname: there("kvm2"),
             login: Some(Login::Works),

@@ -142,22 +142,10 @@ pub fn parse_closed(output: &str) -> Option<ClosedSockets> {
     None
 }
 
-/// A script that prints the public key with which the user logs in elsewhere, making a key pair if there is none. Its
-/// output is a [`PublicLine`].
-pub fn public_key() -> String {
-    [include_str!("home.sh"), include_str!("public_key.sh")].concat()
-}
-
 /// A script that lets a key log in as the user. Doing it again changes nothing.
 pub fn authorize(key: &PublicLine) -> String {
     let (home, rest) = (include_str!("home.sh"), include_str!("authorize.sh"));
     format!("{home}LINE='{key}' BLOB='{}'\n{rest}", key.blob())
-}
-
-/// A script that takes such a key out again. One that is not there is no error.
-pub fn unauthorize(key: &PublicLine) -> String {
-    let (home, rest) = (include_str!("home.sh"), include_str!("unauthorize.sh"));
-    format!("{home}BLOB='{}'\n{rest}", key.blob())
 }
 
 /// Makes a script end when its input does, for [`Shell::spawn_lines`](super::Shell::spawn_lines). The script itself gets

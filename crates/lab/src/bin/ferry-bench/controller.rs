@@ -9,8 +9,6 @@ use lab::{Host, Lab};
 
 const READY_WITHIN: Duration = Duration::from_secs(30);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-/// Where libvirt listens for its unencrypted transport.
-const TCP_PORT: u16 = 16509;
 /// What ferryd says, in the controller.
 const LOG: &str = "/var/log/ferryd.log";
 
@@ -50,7 +48,7 @@ impl Controller {
     pub(crate) fn start(lab: &Lab, reach: Reach) -> Result<Self> {
         let mut controller = Self { host: lab.controller(), processes: Vec::new() };
         for host in lab.hosts()?.iter().filter(|_| reach == Reach::EventsOnly) {
-            controller.processes.push(open_port(host)?);
+            controller.processes.push(host.serve_libvirt_by_tcp()?);
         }
         controller.start_ferryd()?;
         for host in lab.hosts()? {
@@ -112,14 +110,4 @@ impl Drop for Controller {
             let _ = process.wait();
         }
     }
-}
-
-/// Makes a host's libvirt reachable in the lab's network without login, as `listen_tcp` does: ssh, on the host itself, passes a
-/// port on to libvirt's socket.
-fn open_port(host: &Host) -> Result<Child> {
-    let forward = format!("0.0.0.0:{TCP_PORT}:/run/libvirt/libvirt-sock");
-    let mut ssh = host.command("ssh")?;
-    ssh.args(["-N", "-g", "-o", "ExitOnForwardFailure=yes", "-L", &forward, "localhost"]);
-    ssh.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    ssh.spawn().context("ssh cannot be started")
 }
