@@ -6,8 +6,9 @@
 //! destination's libvirt           └▶ machine, CPU, networks, pools … ──────────┼▶ facts
 //! destination's shell     listen ───▶ marks found, paths, servers … ───────────┘
 //! ```
-//! Nothing stays on either host: the marks are removed again whatever becomes of the request, and the port that the destination
-//! listens on is let go after the first connection or some seconds.
+//! Nothing stays on either host: the marks are removed again whatever becomes of the request (those of a ferryd that was killed right
+//! then by a later check of the same directory), and the port that the destination listens on is let go after the first connection or
+//! some seconds.
 
 mod marks;
 mod questions;
