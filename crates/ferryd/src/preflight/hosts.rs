@@ -277,6 +277,60 @@ pub(super) fn huge_pages(facts: &Facts, findings: &mut Vec<Finding>) {
     }
 }
 
+/// A domain whose memory is locked may lock it there, too.
+pub(super) fn locked_memory(facts: &Facts, findings: &mut Vec<Finding>) {
+    let Some((_, destination, domain)) = facts.all() else { return };
+    let definition = &domain.definition;
+    let limit = destination.shell.as_ref().and_then(|shell| shell.daemon_locked_memory_limit_bytes);
+    let Some(limit) = limit.filter(|_| definition.memory_backing.locked && domain.is_active()) else {
+        return;
+    };
+    let needed = definition.memory_bytes.saturating_add(QEMU_ITSELF_BYTES);
+    if limit >= needed {
+        return;
+    }
+    findings.push(warning(
+        "locked-memory-limit",
+        &destination.name,
+        format!(
+            "libvirt's daemon on {} may not lock as much memory as {} wants locked. It raises the limit by itself, unless it is confined.",
+            destination.name, domain.name
+        ),
+        format!("{} wanted, at most {} (RLIMIT_MEMLOCK)", size(needed), size(limit)),
+        command(
+            "Lift the limit: LimitMEMLOCK in the service's unit, and for the daemon that runs now:",
+            "for f in /run/libvirtd.pid /run/virtqemud.pid; do [ ! -e $f ] || prlimit --memlock=unlimited --pid $(cat $f); done".to_owned(),
+            Some(&destination.name),
+        ),
+    ));
+}
+
+/// The same lock manager guards the images on both: one that holds no lock does not see the other's.
+pub(super) fn lock_managers(facts: &Facts, findings: &mut Vec<Finding>) {
+    let Some((source, destination, domain)) = facts.all() else { return };
+    let (Some(here), Some(there)) = (&source.shell, &destination.shell) else { return };
+    if here.lock_manager == there.lock_manager || domain.definition.disks.is_empty() {
+        return;
+    }
+    let of = |manager: &Option<String>| manager.clone().unwrap_or_else(|| "none".to_owned());
+    findings.push(warning(
+        "lock-managers-differ",
+        &destination.name,
+        format!(
+            "{} and {} do not guard images by the same lock manager: neither sees what the other has locked.",
+            source.name, destination.name
+        ),
+        format!(
+            "lock_manager of qemu.conf: {} on {}, {} on {}",
+            of(&here.lock_manager),
+            source.name,
+            of(&there.lock_manager),
+            destination.name
+        ),
+        advice("Set lock_manager in /etc/libvirt/qemu.conf to the same on both, and restart libvirt there."),
+    ));
+}
+
 /// The destination has the processors.
 pub(super) fn processors(facts: &Facts, findings: &mut Vec<Finding>) {
     let Some((_, destination, domain)) = facts.all() else { return };

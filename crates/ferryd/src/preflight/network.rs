@@ -154,6 +154,39 @@ fn kind_differs(facts: &Facts, interface: &Interface, bridge: &str, kind: &str) 
     ))
 }
 
+/// From this libvirt on an interface on a bridge of the kernel's may have VLAN tags of its own; before, only one of Open vSwitch.
+const TAGS_ON_BRIDGES: u32 = 11_000_000;
+
+/// VLAN tags of interfaces can be set there.
+pub(super) fn vlans(facts: &Facts, findings: &mut Vec<Finding>) {
+    let Some((_, destination, domain)) = facts.all() else { return };
+    if destination.libvirt_version >= TAGS_ON_BRIDGES {
+        return;
+    }
+    for interface in &domain.definition.interfaces {
+        let Link::Bridge(bridge) = &interface.link else { continue };
+        if interface.vlans.is_empty() || interface.virtual_port.is_some() {
+            continue;
+        }
+        let tags: Vec<String> = interface.vlans.iter().map(u32::to_string).collect();
+        findings.push(blocker(
+            "vlan-unsupported",
+            &subject(interface),
+            format!(
+                "libvirt on {} cannot set VLAN tags on a bridge of the kernel's, as an interface of {} needs.",
+                destination.name, domain.name
+            ),
+            format!(
+                "VLAN {} on {bridge}; libvirt {} there, it can from {} on",
+                tags.join(", "),
+                crate::model::facts::version(destination.libvirt_version),
+                crate::model::facts::version(TAGS_ON_BRIDGES)
+            ),
+            advice("Choose a destination with a newer libvirt, or give the VLAN a bridge of its own on both hosts."),
+        ));
+    }
+}
+
 /// Filters of interfaces are there.
 pub(super) fn filters(facts: &Facts, findings: &mut Vec<Finding>) {
     let (Some((source, destination, domain)), Some(reception)) = (facts.all(), &facts.reception) else {

@@ -461,6 +461,46 @@ pub(super) fn in_use(facts: &Facts, findings: &mut Vec<Finding>) {
     }
 }
 
+/// What the source's host keeps in memory of an image is written out before the destination reads it.
+pub(super) fn caches(facts: &Facts, findings: &mut Vec<Finding>) {
+    let (Some(source), Some(domain)) = (facts.source.known(), &facts.domain) else { return };
+    for disk in disks(domain).filter(|disk| !disk.readonly && domain.is_active()) {
+        let Some(cache) = disk.cache.as_deref() else { continue };
+        let changed = advice(
+            "Set cache='none' on the disk (virsh edit), and start it anew: migrate it stopped, or after that.",
+        );
+        if cache == "unsafe" {
+            findings.push(warning(
+                "disk-cache-unsafe",
+                &disk.target,
+                format!(
+                    "{} of {} is never written out by order: storage that each host caches for itself may show {} old data after the move.",
+                    disk.target,
+                    domain.name,
+                    facts.destination.name()
+                ),
+                "cache='unsafe'".to_owned(),
+                changed,
+            ));
+        } else if !matches!(cache, "none" | "directsync" | "default")
+            && source.hypervisor_version < DROPS_CACHE
+            && !matches!(disk.source, Source::Network(_))
+        {
+            findings.push(blocker(
+                "disk-cached",
+                &disk.target,
+                format!("{} of {} is cached by its host, and its QEMU does not drop the cache: libvirt refuses to migrate it.", disk.target, domain.name),
+                format!("cache='{cache}', QEMU {}", crate::model::facts::version(source.hypervisor_version)),
+                changed,
+            ));
+        }
+    }
+}
+
+/// From this QEMU on a host's cache of an image is dropped on a migration (libvirt's capability `migration-file-drop-cache`); before,
+/// libvirt refuses every cache mode that leaves one.
+const DROPS_CACHE: u32 = 4_000_000;
+
 /// The drives work.
 pub(super) fn errors(facts: &Facts, findings: &mut Vec<Finding>) {
     let (Some(source), Some(domain)) = (facts.source.known(), &facts.domain) else { return };

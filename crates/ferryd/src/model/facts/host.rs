@@ -57,10 +57,12 @@ pub struct ShellFacts {
     pub memory_and_swap_bytes: Option<u64>,
     /// Memory that programs can still have without swapping.
     pub memory_available_bytes: Option<u64>,
-    /// Limits of libvirt's daemon: of its address space and of locked memory; `u64::MAX` for none.
+    /// Limit of the address space of libvirt's daemon; `u64::MAX` for none.
     pub daemon_address_space_bytes: Option<u64>,
-    /// The same of locked memory.
-    pub daemon_locked_memory_bytes: Option<u64>,
+    /// Up to what it may raise the limit of locked memory for its QEMUs (the hard limit); `u64::MAX` for none.
+    pub daemon_locked_memory_limit_bytes: Option<u64>,
+    /// What guards images against a second writer (`lockd`, `sanlock`); none where nothing does.
+    pub lock_manager: Option<String>,
     /// Free huge pages by their size in KiB.
     pub huge_pages_free: BTreeMap<u64, u64>,
     /// Bridges and other interfaces by name.

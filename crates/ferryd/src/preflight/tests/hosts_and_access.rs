@@ -37,6 +37,11 @@ fn of_the_two_machines() {
             defined(facts).memory_backing.huge_pages_kib = vec![1_048_576];
             there(facts).huge_pages_free = [(2048, 10_000)].into();
         }),
+        ("locked-memory-limit", Warning, |facts| {
+            there(facts).daemon_locked_memory_limit_bytes = Some(GIB);
+            defined(facts).memory_backing.locked = true;
+        }),
+        ("lock-managers-differ", Warning, |facts| there(facts).lock_manager = Some("lockd".to_owned())),
         ("processors-fewer", Warning, |facts| {
             (defined(facts).vcpus, defined(facts).vcpus_max) = (16, 16);
         }),

@@ -84,6 +84,11 @@ fn of_its_drives() {
         ("disk-reservations", Warning, |facts| disk(facts).reservations = true),
         ("disk-in-use", Blocker, |facts| other(facts, true).paths = vec![IMAGE.to_owned()]),
         ("disk-in-use", Warning, |facts| other(facts, false).paths = vec![IMAGE.to_owned()]),
+        ("disk-cache-unsafe", Warning, |facts| disk(facts).cache = Some("unsafe".to_owned())),
+        ("disk-cached", Blocker, |facts| {
+            disk(facts).cache = Some("writeback".to_owned());
+            source(facts).hypervisor_version = 3_001_000;
+        }),
         ("disk-errors", Warning, |facts| {
             domain(facts).disk_errors = vec![("vda".to_owned(), "no space".to_owned())];
         }),
@@ -163,6 +168,7 @@ fn of_its_interfaces() {
             defined(facts).interfaces[0].link = Link::VhostUser("/run/vhost.sock".to_owned());
             missing_there(facts, "/run/vhost.sock");
         }),
+        ("vlan-unsupported", Blocker, |facts| defined(facts).interfaces[0].vlans = vec![42]),
         ("filter-missing", Blocker, |facts| reception(facts).filters_missing = vec!["no-spoof".to_owned()]),
         ("mac-taken", Warning, |facts| other(facts, true).macs = vec![MAC.to_owned()]),
         ("mac-taken", Note, |facts| other(facts, false).macs = vec![MAC.to_owned()]),

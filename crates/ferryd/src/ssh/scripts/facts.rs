@@ -62,11 +62,11 @@ pub fn parse_inspection(output: &str, now_ms: u64, took_ms: u64) -> Option<Shell
             ["memory", "SwapTotal", _] => swap_kib = number(2),
             ["memory", "MemAvailable", _] => facts.memory_available_bytes = number(2).map(|kib| kib << 10),
             ["limit", what, text] => {
-                // The soft limit comes first.
-                let soft = text.split_whitespace().next().map(|word| word.parse().unwrap_or(u64::MAX));
+                // The soft limit comes first, then the hard one.
+                let mut limits = text.split_whitespace().map(|word| word.parse().unwrap_or(u64::MAX));
                 match *what {
-                    "address-space" => facts.daemon_address_space_bytes = soft,
-                    _ => facts.daemon_locked_memory_bytes = soft,
+                    "address-space" => facts.daemon_address_space_bytes = limits.next(),
+                    _ => facts.daemon_locked_memory_limit_bytes = limits.nth(1),
                 }
             }
             ["hugepages", _, _] => drop(facts.huge_pages_free.insert(number(1)?, number(2)?)),
@@ -80,6 +80,9 @@ pub fn parse_inspection(output: &str, now_ms: u64, took_ms: u64) -> Option<Shell
             ["migration-port", which, _] => {
                 let port = number(2).and_then(|port| u16::try_from(port).ok());
                 if *which == "min" { first_port = port } else { last_port = port }
+            }
+            ["lock-manager", name] => {
+                facts.lock_manager = Some(name.trim_matches('"').to_owned()).filter(|name| name != "nop");
             }
             ["root-key", line] => facts.root_key = Some((*line).to_owned()),
             ["swtpm", version] => facts.swtpm = Some((*version).to_owned()).filter(|text| !text.is_empty()),

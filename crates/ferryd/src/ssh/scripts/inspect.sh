@@ -45,6 +45,8 @@ grep -hs ' 0A ' /proc/net/tcp /proc/net/tcp6 | while read -r _ here _; do echo "
     while read -r port; do say port "$port"; done
 grep -hsE '^[[:space:]]*migration_port_(min|max)[[:space:]]*=' /etc/libvirt/qemu.conf |
     while IFS='= ' read -r name value _; do say migration-port "${name##*_}" "$value"; done
+grep -hsE '^[[:space:]]*lock_manager[[:space:]]*=' /etc/libvirt/qemu.conf | tail -n 1 |
+    while IFS='= ' read -r _ value _; do say lock-manager "$value"; done
 for key in "$HOME"/.ssh/id_ed25519.pub "$HOME"/.ssh/id_ecdsa.pub "$HOME"/.ssh/id_rsa.pub; do
     if IFS= read -r line 2>/dev/null <"$key"; then say root-key "$line" && break; fi
 done

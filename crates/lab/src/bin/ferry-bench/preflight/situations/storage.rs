@@ -57,6 +57,10 @@ fn places() -> Vec<Situation> {
     vec![
         shared("an image on shared storage, not cached", "qcow2", "none"),
         shared("an image on shared storage, cached by the host", "raw", "writeback"),
+        shared("an image on shared storage, never written out by order", "raw", "unsafe"),
+        shared("only the destination has a lock manager", "raw", "none")
+            .before("kvm2", "echo 'lock_manager = \"lockd\"' >>/etc/libvirt/qemu.conf")
+            .undo("kvm2", "sed -i /^lock_manager/d /etc/libvirt/qemu.conf"),
         shared("four images on shared storage", "qcow2", "none")
             .before("kvm1", ["b", "c", "d"].map(|which| image("raw", &format!("/srv/shared/{which}.img"))).join(" && "))
             .devices(["b", "c", "d"].map(|which| disk(&format!("vd{which}"), "raw", "none", &format!("/srv/shared/{which}.img"))).concat()),
