@@ -185,7 +185,10 @@ impl Host {
         let found = found.with_context(|| format!("{} does not run on {}", daemon.name(), self.name()))?;
         let Some(process) = ProcessId::of(found.pid) else { return Ok(()) };
         process.signal(signal);
-        process.wait_gone(DIES_WITHIN)
+        process.wait_gone(DIES_WITHIN)?;
+        // A child that it had just made looks like it until it has become a session, or has ended.
+        let deadline = Instant::now() + DIES_WITHIN;
+        self.wait_until(deadline, "the end of a daemon", || Ok(self.daemon_process(daemon).is_none()))
     }
 
     fn signal(&self, target: &Target, signal: Signal) -> Result<()> {
@@ -203,7 +206,9 @@ impl Host {
         let init = self.init().ok()?;
         let is_session = |process: &ProcessInfo| {
             let title = process.arguments.join(" ");
-            title.starts_with("sshd") && !title.contains("[listener]")
+            // One that has just been accepted still bears the daemon's command line, with -R.
+            process.arguments.iter().any(|word| word == "-R")
+                || (title.starts_with("sshd") && !title.contains("[listener]"))
         };
         self.processes().into_iter().find(|process| {
             process.parent == init.pid && process.name == daemon.name() && !is_session(process)
