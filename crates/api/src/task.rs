@@ -110,6 +110,12 @@ pub struct Progress {
     pub dirty_bytes_s: u64,
     /// Pass over the memory: 1 is the first.
     pub iteration: u64,
+    /// Of disks and other files that are carried: bytes so far, holes among them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage_processed_bytes: Option<u64>,
+    /// All of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage_total_bytes: Option<u64>,
     /// Expected pause at the switch-over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_downtime_ms: Option<u64>,

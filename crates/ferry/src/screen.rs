@@ -110,9 +110,13 @@ fn draw(bar: &ProgressBar, task: &Task) {
     let prefix = format!("{} {} -> {}: {state}", task.vm, task.source, task.destination);
     bar.set_prefix(say::clean(&prefix).into_owned());
     if let Some(progress) = &task.progress {
+        let (disks, disks_all) =
+            (progress.storage_processed_bytes.unwrap_or(0), progress.storage_total_bytes.unwrap_or(0));
+        let done = progress.memory_processed_bytes.saturating_add(disks);
         let all = progress.memory_processed_bytes.saturating_add(progress.memory_remaining_bytes);
+        let all = all.saturating_add(disks_all);
         bar.set_length(all.max(1));
-        bar.set_position(progress.memory_processed_bytes);
+        bar.set_position(done);
         bar.set_message(render::task::figures(progress));
     } else {
         bar.set_message(say::clean(&task.message).replace('\n', " "));

@@ -10,11 +10,12 @@ use std::future::Future;
 use std::pin::Pin;
 
 use async_trait::async_trait;
-use tokio::sync::broadcast;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{broadcast, mpsc};
 
 use crate::libvirt::error::HostError;
-use crate::model::DomainUuid;
 use crate::model::domain::{Answer, DomainEvent, HostSight, JobFigures};
+use crate::model::{DomainUuid, TaskId};
 
 /// Result of a call to a host.
 pub type Result<T> = std::result::Result<T, HostError>;
@@ -36,6 +37,76 @@ pub struct MigrateCall {
     pub sharing_proven: bool,
     /// Upper limit of the bandwidth in MiB/s.
     pub bandwidth_mib_s: Option<u64>,
+    /// Disks, by their name in the domain, that are copied with it (`VIR_MIGRATE_NON_SHARED_INC` and
+    /// `VIR_MIGRATE_PARAM_MIGRATE_DISKS`): what lies in the topmost image, into one that was made for it.
+    pub copied_disks: Vec<String>,
+}
+
+/// A file that is made for a migration where nothing was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewFile {
+    /// Where.
+    pub path: String,
+    /// `raw`, `qcow2`: what it is made as. A file that another one is carried into is raw, whatever that one is.
+    pub format: String,
+    /// What a guest would see of it; of a raw file its length. It takes up nothing yet.
+    pub capacity_bytes: u64,
+    /// The image it lies over: path and format.
+    #[serde(default)]
+    pub base: Option<(String, String)>,
+    /// Numbers of its owner and group, and its mode; none leaves them to libvirt, which gives it to QEMU when the domain starts.
+    #[serde(default)]
+    pub owner: Option<(u32, u32, u32)>,
+}
+
+/// What is seen of a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileSight {
+    /// How long it is.
+    pub length_bytes: u64,
+    /// What it takes up.
+    pub allocated_bytes: u64,
+    /// When it was last written to, in nanoseconds since 1970, as far as its file system tells.
+    pub modified_ns: u64,
+}
+
+/// A part of a file on its way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// Bytes.
+    Data(Vec<u8>),
+    /// So many bytes that are zero, and take up no room.
+    Hole(u64),
+}
+
+/// A part of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Where it begins.
+    pub offset: u64,
+    /// How long it is.
+    pub length: u64,
+}
+
+/// SHA-256 of a part of a file, holes counted as the zeros they are.
+pub type Digest = [u8; 32];
+
+/// What libvirt keeps of a domain beside its definition, and whether it goes with it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Undefine {
+    /// The variables of its firmware, in their file.
+    pub nvram: bool,
+    /// What libvirt knows of its snapshots (not the snapshots in the images).
+    pub snapshots: bool,
+}
+
+/// A snapshot as libvirt describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Its XML, with everything in it, secrets too: it is handed on, and neither stored nor logged.
+    pub xml: String,
+    /// It is the one that the domain builds on.
+    pub current: bool,
 }
 
 /// Resolves once the source's QEMU process is proven dead; an error means that the watcher was lost, which proves nothing.
@@ -60,13 +131,17 @@ pub trait Hypervisor: Send + Sync + 'static {
     async fn suspend(&self, domain: DomainUuid) -> Result<()>;
     /// Ends a domain's QEMU. "No such domain" and "not running" are success.
     async fn destroy(&self, domain: DomainUuid) -> Result<()>;
-    /// Removes a domain's definition, keeping everything it refers to. "No such domain" is success.
-    async fn undefine(&self, domain: DomainUuid) -> Result<()>;
+    /// Removes a domain's definition, keeping everything it refers to but what `with` names. "No such domain" is success.
+    async fn undefine(&self, domain: DomainUuid, with: Undefine) -> Result<()>;
     /// The definition that a domain has for its next start, with everything in it that another host needs, secrets too: it is
     /// handed on, and neither stored nor logged.
     async fn definition(&self, domain: DomainUuid) -> Result<String>;
     /// Defines a domain.
     async fn define(&self, xml: &str) -> Result<()>;
+    /// Its snapshots, each after the one it builds on.
+    async fn snapshots(&self, domain: DomainUuid) -> Result<Vec<Snapshot>>;
+    /// Has libvirt know these snapshots of a domain, which lie in its images.
+    async fn redefine_snapshots(&self, domain: DomainUuid, snapshots: &[Snapshot]) -> Result<()>;
     /// Sets whether a persistent domain starts with the host.
     async fn set_autostart(&self, domain: DomainUuid, autostart: bool) -> Result<()>;
 
@@ -87,6 +162,28 @@ pub trait Hypervisor: Send + Sync + 'static {
         peer_uri: &str,
         ports: Option<(u16, u16)>,
     ) -> Result<Option<u32>>;
+
+    /// What is seen of a file; none where there is none. `task`: whose work it is, here and in all that follows; by it a storage
+    /// pool is named that has to be made for the while.
+    async fn file(&self, task: TaskId, path: &str) -> Result<Option<FileSight>>;
+    /// Makes a file. Refuses with [`crate::libvirt::error::VOLUME_EXISTS`] where there is something.
+    async fn make_file(&self, task: TaskId, file: &NewFile) -> Result<()>;
+    /// Removes a file. "Nothing there" is success.
+    async fn remove_file(&self, task: TaskId, path: &str) -> Result<()>;
+    /// Reads a part of a file into `sink`, in order. Ends early, and as an error, when nobody takes it any more.
+    async fn read_file(&self, task: TaskId, path: &str, span: Span, sink: mpsc::Sender<Piece>) -> Result<()>;
+    /// Writes what comes out of `pieces` into a part of a file; ends when that ends.
+    async fn write_file(
+        &self,
+        task: TaskId,
+        path: &str,
+        span: Span,
+        pieces: mpsc::Receiver<Piece>,
+    ) -> Result<()>;
+    /// What a part of a file comes to, read on the host itself where it offers a shell.
+    async fn digest(&self, task: TaskId, path: &str, span: Span) -> Result<Digest>;
+    /// Takes away the storage pools that were made for this task's while.
+    async fn release_pools(&self, task: TaskId) -> Result<()>;
 
     /// What the host tells by itself, of all domains, from now on. A receiver that lags has missed some: ask then.
     fn events(&self) -> broadcast::Receiver<(DomainUuid, DomainEvent)>;

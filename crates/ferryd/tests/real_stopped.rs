@@ -85,20 +85,6 @@ fn a_stopped_one_goes_there_and_back_whole_and_starts_there() {
 }
 
 #[test]
-fn what_would_stay_behind_is_told_and_stays_whole() {
-    let world = World::pair("stays");
-    let mut local = GuestSpec::new("local").expect("a spec");
-    local.disk = Some(DiskSpec::in_pool("local", 16));
-    let image = ["qemu-img", "create", "-q", "-f", "qcow2", "/var/lib/libvirt/images/local.qcow2", "16M"];
-    world.host("kvm1").run(&image).expect("an image");
-    stopped(&world, &local);
-    let said = world.ferry(&["migrate", "local", "--to", "kvm2"]).ended(3);
-    assert!(said.stderr.contains("disk-not-shared"), "{said:#?}");
-    assert_owner(&world, &local, "kvm1");
-    assert!(world.tasks().is_empty());
-}
-
-#[test]
 fn a_ferryd_that_dies_at_any_step_of_it_leaves_one_definition() {
     let world = World::pair("colddies");
     let mut spec = GuestSpec::new("g1").expect("a spec");

@@ -150,7 +150,12 @@ impl Host {
         self.virsh(&["version"]).map(drop)
     }
 
-    pub(crate) fn wait_until(&self, deadline: Instant, what: &str, there: impl Fn() -> Result<bool>) -> Result<()> {
+    pub(crate) fn wait_until(
+        &self,
+        deadline: Instant,
+        what: &str,
+        there: impl Fn() -> Result<bool>,
+    ) -> Result<()> {
         loop {
             match there() {
                 Ok(true) => return Ok(()),

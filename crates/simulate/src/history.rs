@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use api::task::{Outcome, Phase, ResolveRequest, Side, Task, TaskKind, TaskState};
-use ferryd::hypervisor::Hypervisor;
+use ferryd::hypervisor::{Hypervisor, NewFile};
 use ferryd::migration::debts::Sweeper;
 use ferryd::migration::steps::{Hosts, Mover, Timing};
 use ferryd::model::TaskId;
-use ferryd::plan::Plan;
+use ferryd::plan::{Carried, CopiedDisk, Files, Plan, Role};
 use ferryd::store::{NewTask, Store};
 use ferryd::task::{Clock, Engine};
 use tokio::task::JoinHandle;
@@ -20,6 +20,7 @@ use crate::plant::Plant;
 use crate::scenario::Scenario;
 use crate::sim_host::SimHost;
 use crate::verdict::place;
+use crate::world::files;
 use crate::world::{DESTINATION, Ms, NAME, NAMES, SOURCE, Stage, ours};
 
 /// Between two looks at how the history goes.
@@ -184,6 +185,7 @@ impl History {
                 tunnelled: false,
                 migration_ports: None,
                 sharing_proven: false,
+                files: if scenario.files { image(scenario.cold) } else { Files::default() },
             };
             (EPOCH_MS + world.now, plan)
         });
@@ -218,7 +220,8 @@ impl History {
         });
         let hosts: Hosts = Arc::new(move |name| Some(seen[crate::verdict::place(name)].clone()));
         let sweeper = Sweeper::new(store.clone(), hosts.clone());
-        let mover = Arc::new(Mover::new(hosts, Timing::with_bound(RECOVERY)));
+        let mover =
+            Arc::new(Mover::new(hosts, Timing { span_bytes: files::SPAN, ..Timing::with_bound(RECOVERY) }));
         let serving = [
             tokio::spawn({
                 let engine = engine.clone();
@@ -371,7 +374,9 @@ impl History {
             world.once_more = true;
             world.tell(|| "once more".to_owned());
             let is_there = world.hosts[DESTINATION].domains.contains_key(&ours());
-            usize::from(is_there)
+            let from = usize::from(is_there);
+            world.clear_old_image(1 - from);
+            from
         });
         let id = self.create(before.0.as_u128() + 1, source).await;
         let until = self.stage.with(|world| world.now + AGAIN);
@@ -393,6 +398,26 @@ impl Drop for History {
         for controller in &self.controllers {
             controller.gate.set(Passage::Dead);
         }
+    }
+}
+
+/// The guest's image goes along: carried, or copied by QEMU.
+fn image(cold: bool) -> Files {
+    let new = NewFile {
+        path: files::IMAGE.to_owned(),
+        format: "raw".to_owned(),
+        capacity_bytes: files::LENGTH as u64,
+        base: None,
+        owner: None,
+    };
+    let (target, allocated_bytes) = ("vda".to_owned(), files::LENGTH as u64);
+    if cold {
+        Files {
+            carried: vec![Carried { role: Role::Disk(target), new, allocated_bytes }],
+            copied: Vec::new(),
+        }
+    } else {
+        Files { carried: Vec::new(), copied: vec![CopiedDisk { target, new, allocated_bytes }] }
     }
 }
 

@@ -67,6 +67,8 @@ pub enum What {
     Remove(usize),
     /// Somebody starts the stopped guest on a host, where it is defined there.
     Start(usize),
+    /// Somebody puts a file of theirs where the guest's image would come.
+    File(usize),
     /// No fault: somebody looks what both hosts say, and it is kept.
     Look,
 }
@@ -93,6 +95,8 @@ pub struct Scenario {
     pub wants_running: bool,
     /// It is stopped, and moved so.
     pub cold: bool,
+    /// Its image is on the source alone, and goes along.
+    pub files: bool,
     /// How long the copy takes.
     pub copy_ms: Ms,
     /// How long the last data takes.
@@ -128,6 +132,7 @@ impl Scenario {
             autostart: persistent && dice.chance(50),
             wants_running: dice.chance(92),
             cold: false,
+            files: false,
             copy_ms: dice.between(300, 12_000),
             switch_ms: if dice.chance(70) { dice.between(10, 250) } else { dice.between(250, 6_000) },
             windows_ms: [0; 3].map(|_| if stretched { dice.between(5, 2_500) } else { dice.between(5, 40) }),
@@ -153,6 +158,9 @@ impl Scenario {
         if persistent && dice.chance(15) {
             scenario.stopped(dice);
         }
+        if dice.chance(if scenario.cold { 60 } else { 25 }) {
+            scenario.with_image(dice);
+        }
         scenario
     }
 
@@ -165,6 +173,16 @@ impl Scenario {
             let n = u32::try_from(dice.between(1, 4)).unwrap_or(1);
             let trigger = Trigger::Intent(n, dice.pick(&[0, 0, 1, 2, 3, 5, 20, 200]));
             self.faults.push(Fault { trigger, what: What::Start(dice.pick(&[SOURCE, DESTINATION])) });
+        }
+    }
+
+    /// The guest's image goes along; perhaps somebody puts a file of theirs there.
+    fn with_image(&mut self, dice: &mut Dice) {
+        self.files = true;
+        if dice.chance(15) {
+            let n = u32::try_from(dice.between(1, 4)).unwrap_or(1);
+            let trigger = Trigger::Intent(n, dice.pick(&[0, 1, 2, 3, 20]));
+            self.faults.push(Fault { trigger, what: What::File(DESTINATION) });
         }
     }
 

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use ferryd::hypervisor::{DeathWatch, Hypervisor, MigrateCall, Result};
+use ferryd::hypervisor::{
+    DeathWatch, Digest, FileSight, Hypervisor, MigrateCall, NewFile, Piece, Result, Snapshot, Span, Undefine,
+};
 use ferryd::libvirt::error::HostError;
-use ferryd::model::DomainUuid;
 use ferryd::model::domain::{Answer, Boot, DomainEvent, DomainSight, HostSight, JobFigures, ProcessAnswer};
-use tokio::sync::{broadcast, oneshot};
+use ferryd::model::{DomainUuid, TaskId};
+use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::{Duration, Instant};
 
 use crate::gate::Gate;
@@ -19,6 +21,7 @@ use crate::world::{Ms, NAMES, Stage, World};
 /// Limits as ferryd sets them by default.
 const CALL_LIMIT: Ms = 5_000;
 const LONG_LIMIT: Ms = 40_000;
+const FILE_LIMIT: Ms = 30_000;
 const WATCH_LIMIT: Ms = 20_000;
 /// A look at the process table of a host that does not answer is tried again this often.
 const SHELL_RETRY: Ms = 250;
@@ -194,7 +197,7 @@ impl Hypervisor for SimHost {
         gone_is_fine(self.call("destroy", Some(LONG_LIMIT), act).await)
     }
 
-    async fn undefine(&self, domain: DomainUuid) -> Result<()> {
+    async fn undefine(&self, domain: DomainUuid, _with: Undefine) -> Result<()> {
         gone_is_fine(self.order("undefine", move |world, host| world.undefine(host, domain)).await)
     }
 
@@ -208,6 +211,14 @@ impl Hypervisor for SimHost {
 
     async fn define(&self, _xml: &str) -> Result<()> {
         self.order("define", World::define).await
+    }
+
+    async fn snapshots(&self, _domain: DomainUuid) -> Result<Vec<Snapshot>> {
+        Ok(Vec::new())
+    }
+
+    async fn redefine_snapshots(&self, _domain: DomainUuid, _snapshots: &[Snapshot]) -> Result<()> {
+        Ok(())
     }
 
     async fn set_autostart(&self, domain: DomainUuid, autostart: bool) -> Result<()> {
@@ -265,6 +276,82 @@ impl Hypervisor for SimHost {
             Some(closed) => Ok(Some(closed)),
             None => Err(self.shell_error("closing the migration's connections: no answer")),
         }
+    }
+
+    async fn file(&self, _task: TaskId, path: &str) -> Result<Option<FileSight>> {
+        let path = path.to_owned();
+        self.call("look at a file", Some(FILE_LIMIT), move |world, host, reply| {
+            let seen = world.file(host, &path);
+            reply.send(world, Ok(seen));
+        })
+        .await
+    }
+
+    async fn make_file(&self, _task: TaskId, file: &NewFile) -> Result<()> {
+        let file = file.clone();
+        self.call("make a file", Some(FILE_LIMIT), move |world, host, reply| {
+            let told = world.make_file(host, &file);
+            reply.send(world, told);
+        })
+        .await
+    }
+
+    async fn remove_file(&self, _task: TaskId, path: &str) -> Result<()> {
+        let path = path.to_owned();
+        self.call("remove a file", Some(FILE_LIMIT), move |world, host, reply| {
+            world.remove_file(host, &path);
+            reply.send(world, Ok(()));
+        })
+        .await
+    }
+
+    async fn read_file(
+        &self,
+        _task: TaskId,
+        path: &str,
+        span: Span,
+        sink: mpsc::Sender<Piece>,
+    ) -> Result<()> {
+        let path = path.to_owned();
+        let bytes = self
+            .call("read a file", Some(FILE_LIMIT), move |world, host, reply| {
+                let told = world.read_file(host, &path, span);
+                reply.send(world, told);
+            })
+            .await?;
+        // Who does not take it has given up.
+        let _ = sink.send(Piece::Data(bytes)).await;
+        Ok(())
+    }
+
+    async fn write_file(
+        &self,
+        _task: TaskId,
+        path: &str,
+        span: Span,
+        mut pieces: mpsc::Receiver<Piece>,
+    ) -> Result<()> {
+        let (path, mut bytes) = (path.to_owned(), Vec::new());
+        while let Some(Piece::Data(more)) = pieces.recv().await {
+            bytes.extend(more);
+        }
+        let whole = bytes.len() as u64 == span.length;
+        self.order("write a file", move |world, host| world.write_file(host, &path, span, &bytes)).await?;
+        if whole { Ok(()) } else { Err(self.unreachable()) }
+    }
+
+    async fn digest(&self, task: TaskId, path: &str, span: Span) -> Result<Digest> {
+        let (sink, mut out) = mpsc::channel(4);
+        self.read_file(task, path, span, sink).await?;
+        let mut sum = sha2::Sha256::default();
+        while let Some(piece) = out.recv().await {
+            piece.count_into(&mut sum);
+        }
+        Ok(sha2::Digest::finalize(sum).into())
+    }
+
+    async fn release_pools(&self, _task: TaskId) -> Result<()> {
+        Ok(())
     }
 
     fn events(&self) -> broadcast::Receiver<(DomainUuid, DomainEvent)> {

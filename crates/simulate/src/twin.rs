@@ -102,6 +102,7 @@ fn scenario(moment: Moment, faults: &[What], autostart: bool, seed: u64) -> Scen
         autostart,
         wants_running: true,
         cold: false,
+        files: false,
         copy_ms: if stretched { 2_000 } else { 6_000 },
         switch_ms: match moment {
             Moment::T3 => 6_000,

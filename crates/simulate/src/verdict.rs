@@ -144,6 +144,13 @@ impl World {
                 self.violate(format!("at the end, {name}: {found}"));
             }
         }
+        let source = place(&task.source);
+        let told = |owner: usize| !self.hosts[0].gone && !self.hosts[1].gone && !self.is_somebodys(1 - owner);
+        if let Some(found) =
+            owner.filter(|owner| told(*owner)).and_then(|owner| self.image_faults(source, owner))
+        {
+            self.violate(format!("at the end: {found}"));
+        }
         let over = |host: usize| self.hosts[host].gone || self.is_somebodys(host);
         let unpaid = store.debts_now().into_iter().any(|debt| !over(place(&debt.host)));
         if unpaid {

@@ -101,6 +101,16 @@ pub(crate) fn step(task: &Task) -> String {
 
 /// The figures of a copy, on one line.
 pub(crate) fn figures(progress: &Progress) -> String {
+    let storage = progress.storage_total_bytes.map(|total| {
+        let done = progress.storage_processed_bytes.unwrap_or(0);
+        format!("{} of {} of its disks", unit::bytes(done), unit::bytes(total))
+    });
+    // Before libvirt begins with the memory, and of a stopped one.
+    if progress.memory_total_bytes == 0
+        && let Some(storage) = storage
+    {
+        return storage;
+    }
     let mut parts = vec![
         format!("{} moved", unit::bytes(progress.memory_processed_bytes)),
         format!("{} left", unit::bytes(progress.memory_remaining_bytes)),
@@ -109,6 +119,7 @@ pub(crate) fn figures(progress: &Progress) -> String {
         format!("pass {}", progress.iteration),
     ];
     parts.extend(progress.expected_downtime_ms.map(|ms| format!("pause about {}", unit::span(ms))));
+    parts.extend(storage);
     parts.join(", ")
 }
 
@@ -195,6 +206,7 @@ mod tests {
                 dirty_bytes_s: 12 << 20,
                 iteration: 2,
                 expected_downtime_ms: Some(30),
+                ..Progress::default()
             }),
             outcome: None,
             findings: vec![],
@@ -216,6 +228,20 @@ mod tests {
             memory_lost: false,
         });
         task
+    }
+
+    #[test]
+    fn disks_have_figures_of_their_own() {
+        let carried = Progress {
+            storage_processed_bytes: Some(1 << 30),
+            storage_total_bytes: Some(4 << 30),
+            ..Progress::default()
+        };
+        assert_eq!(figures(&carried), "1 GiB of 4 GiB of its disks");
+        let mut task = sample(TaskState::Running);
+        let progress = task.progress.as_mut().unwrap();
+        (progress.storage_processed_bytes, progress.storage_total_bytes) = (Some(1 << 30), Some(4 << 30));
+        assert!(figures(progress).ends_with("pause about 30 ms, 1 GiB of 4 GiB of its disks"));
     }
 
     #[test]

@@ -49,6 +49,7 @@ pub(crate) fn copying() -> Task {
         dirty_bytes_s: 12 << 20,
         iteration: 2,
         expected_downtime_ms: Some(30),
+        ..Progress::default()
     });
     task
 }

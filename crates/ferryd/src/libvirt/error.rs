@@ -7,6 +7,12 @@ use std::time::Duration;
 pub const OPERATION_INVALID: i32 = 55;
 /// `VIR_ERR_NO_DOMAIN`.
 pub const NO_DOMAIN: i32 = 42;
+/// `VIR_ERR_NO_STORAGE_POOL`.
+pub const NO_POOL: i32 = 49;
+/// `VIR_ERR_NO_STORAGE_VOL`.
+pub const NO_VOLUME: i32 = 50;
+/// `VIR_ERR_STORAGE_VOL_EXIST`.
+pub const VOLUME_EXISTS: i32 = 90;
 /// `VIR_ERR_OPERATION_UNSUPPORTED`.
 pub const OPERATION_UNSUPPORTED: i32 = 84;
 

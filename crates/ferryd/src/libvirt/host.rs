@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use api::vm::VmState;
 use async_trait::async_trait;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, mpsc};
 use virt::connect::Connect;
 use virt::domain::Domain;
 use virt_sys as sys;
@@ -15,11 +15,13 @@ use super::error::{HostError, LibvirtError, OPERATION_INVALID, OPERATION_UNSUPPO
 use super::ffi::{self, TypedValue, param};
 use super::link::Link;
 use super::translate;
-use crate::hypervisor::{DeathWatch, Hypervisor, MigrateCall, Result};
-use crate::model::DomainUuid;
+use crate::hypervisor::{
+    DeathWatch, Digest, FileSight, Hypervisor, MigrateCall, NewFile, Piece, Result, Snapshot, Span, Undefine,
+};
 use crate::model::domain::{
     Answer, Boot, DomainEvent, DomainSight, HostSight, JobFigures, Process, ProcessAnswer,
 };
+use crate::model::{DomainUuid, TaskId};
 use crate::ssh::scripts::{self, ProcessId, Watch};
 use crate::ssh::{ConnectFailure, LibvirtUri, Session, Shell, classify};
 
@@ -143,6 +145,9 @@ fn migrate_flags(call: &MigrateCall) -> u32 {
     if call.sharing_proven {
         flags |= sys::VIR_MIGRATE_UNSAFE;
     }
+    if !call.copied_disks.is_empty() {
+        flags |= sys::VIR_MIGRATE_NON_SHARED_INC;
+    }
     flags
 }
 
@@ -212,12 +217,14 @@ impl Hypervisor for LibvirtHost {
         gone_is_fine(result)
     }
 
-    async fn undefine(&self, domain: DomainUuid) -> Result<()> {
-        let result = self
-            .on_domain("undefine", domain, |domain| {
-                Ok(domain.undefine_flags(sys::VIR_DOMAIN_UNDEFINE_KEEP_NVRAM)?)
-            })
-            .await;
+    async fn undefine(&self, domain: DomainUuid, with: Undefine) -> Result<()> {
+        let mut flags =
+            if with.nvram { sys::VIR_DOMAIN_UNDEFINE_NVRAM } else { sys::VIR_DOMAIN_UNDEFINE_KEEP_NVRAM };
+        if with.snapshots {
+            flags |= sys::VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA;
+        }
+        let result =
+            self.on_domain("undefine", domain, move |domain| Ok(domain.undefine_flags(flags)?)).await;
         gone_is_fine(result)
     }
 
@@ -230,6 +237,33 @@ impl Hypervisor for LibvirtHost {
     async fn define(&self, xml: &str) -> Result<()> {
         let xml = xml.to_owned();
         self.link.call("define", move |connect| Ok(connect.define_domain_xml(&xml).map(drop)?)).await
+    }
+
+    async fn snapshots(&self, domain: DomainUuid) -> Result<Vec<Snapshot>> {
+        self.on_domain("snapshots", domain, |domain| {
+            let all = domain.list_all_snapshots(sys::VIR_DOMAIN_SNAPSHOT_LIST_TOPOLOGICAL)?;
+            let described = all.iter().map(|snapshot| {
+                Ok(Snapshot {
+                    xml: snapshot.xml_desc(sys::VIR_DOMAIN_SNAPSHOT_XML_SECURE)?,
+                    current: snapshot.is_current(0)?,
+                })
+            });
+            described.collect()
+        })
+        .await
+    }
+
+    async fn redefine_snapshots(&self, domain: DomainUuid, snapshots: &[Snapshot]) -> Result<()> {
+        let snapshots = snapshots.to_vec();
+        self.on_domain("redefine snapshots", domain, move |domain| {
+            for snapshot in &snapshots {
+                let current = if snapshot.current { sys::VIR_DOMAIN_SNAPSHOT_CREATE_CURRENT } else { 0 };
+                let flags = sys::VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE | current;
+                domain.create_snapshot_xml(&snapshot.xml, flags)?;
+            }
+            Ok(())
+        })
+        .await
     }
 
     async fn set_autostart(&self, domain: DomainUuid, autostart: bool) -> Result<()> {
@@ -247,6 +281,9 @@ impl Hypervisor for LibvirtHost {
                 let mut params: Vec<(&CStr, TypedValue)> = Vec::new();
                 if let Some(mib_s) = call.bandwidth_mib_s {
                     params.push((param::BANDWIDTH, TypedValue::UInt(mib_s)));
+                }
+                for disk in &call.copied_disks {
+                    params.push((param::DISKS, TypedValue::Text(disk.clone())));
                 }
                 ffi::migrate_to_uri(&domain, Some(&call.peer_uri), &params, migrate_flags(&call))
             })
@@ -333,6 +370,40 @@ impl Hypervisor for LibvirtHost {
             Some(sockets) => Err(failed(&format!("{} of them could not be closed", sockets.kept))),
             None => Err(failed(&output.stdout.trim())),
         }
+    }
+
+    async fn file(&self, task: TaskId, path: &str) -> Result<Option<FileSight>> {
+        self.see_file(task, path).await
+    }
+
+    async fn make_file(&self, task: TaskId, file: &NewFile) -> Result<()> {
+        self.make_new_file(task, file).await
+    }
+
+    async fn remove_file(&self, task: TaskId, path: &str) -> Result<()> {
+        self.remove_a_file(task, path).await
+    }
+
+    async fn read_file(&self, task: TaskId, path: &str, span: Span, sink: mpsc::Sender<Piece>) -> Result<()> {
+        self.read_span(task, path, span, sink).await
+    }
+
+    async fn write_file(
+        &self,
+        task: TaskId,
+        path: &str,
+        span: Span,
+        pieces: mpsc::Receiver<Piece>,
+    ) -> Result<()> {
+        self.write_span(task, path, span, pieces).await
+    }
+
+    async fn digest(&self, task: TaskId, path: &str, span: Span) -> Result<Digest> {
+        self.sum_of(task, path, span).await
+    }
+
+    async fn release_pools(&self, task: TaskId) -> Result<()> {
+        self.end_pools(task).await
     }
 
     fn events(&self) -> broadcast::Receiver<(DomainUuid, DomainEvent)> {

@@ -10,6 +10,7 @@
 
 pub mod error;
 pub mod ffi;
+mod files;
 pub mod host;
 pub mod link;
 pub mod survey;

@@ -52,6 +52,8 @@ pub fn job(kind: i32, params: &TypedParams) -> JobFigures {
         memory_remaining_bytes: figure("memory_remaining").unwrap_or(0),
         memory_total_bytes: figure("memory_total").unwrap_or(0),
         data_processed_bytes: figure("data_processed").unwrap_or(0),
+        disk_processed_bytes: figure("disk_processed").unwrap_or(0),
+        disk_total_bytes: figure("disk_total").filter(|total| *total > 0),
         memory_bytes_s: figure("memory_bps").unwrap_or(0),
         dirty_bytes_s: figure("memory_dirty_rate").unwrap_or(0).saturating_mul(page_bytes),
         iteration: figure("memory_iteration").unwrap_or(0),

@@ -16,9 +16,10 @@ use std::time::Duration;
 use api::task::{Location, Side};
 use tokio::sync::Mutex;
 
+use super::carry;
 use super::copy::Copy;
 use super::steps::Hosts;
-use crate::hypervisor::Hypervisor;
+use crate::hypervisor::{Hypervisor, Undefine};
 use crate::model::DomainUuid;
 use crate::store::{Debt, Store, StoreError};
 
@@ -148,13 +149,14 @@ impl Sweeper {
             let done = match Copy::of(&host.look(domain).await) {
                 Copy::Absent => {
                     self.started_ones().remove(&(domain, debt.host.clone()));
-                    return true;
+                    return self.remove_files(debt, host.as_ref()).await;
                 }
                 Copy::Unknown | Copy::Dead => return false,
                 Copy::Paused(_) | Copy::PausedMigrating(_) | Copy::Off(_) if self.was_started(debt) => {
                     return false;
                 }
-                Copy::Off(_) => host.undefine(domain).await,
+                // Its files go by the manifest; what libvirt knows of snapshots came with it.
+                Copy::Off(_) => host.undefine(domain, Undefine { nvram: false, snapshots: true }).await,
                 Copy::Paused(_) | Copy::PausedMigrating(_) => host.destroy(domain).await,
                 Copy::Running(_) | Copy::PostCopy(_) | Copy::Stranger(_) => {
                     self.runs(debt, host.as_ref()).await;
@@ -168,6 +170,40 @@ impl Sweeper {
             tracing::info!(task.id = %debt.task, domain.uuid = %domain, host = debt.host, "removed a leftover");
         }
         false
+    }
+}
+
+impl Sweeper {
+    /// Removes the files that the task made on its destination, and the storage pools it made for the while on both hosts; true when
+    /// nothing is left of them.
+    async fn remove_files(&self, debt: &Debt, host: &dyn Hypervisor) -> bool {
+        let log = match self.store.log(debt.task).await {
+            Ok(log) => log,
+            Err(error) => {
+                tracing::error!(task.id = %debt.task, %error, "its log could not be read; tried again");
+                return false;
+            }
+        };
+        let made = carry::made(&log);
+        if made.is_empty() && !log.iter().any(|entry| entry.step == carry::MAKE) {
+            return true;
+        }
+        if debt.side == Side::Destination && carry::may_go(&log) {
+            for file in &made {
+                if let Err(error) = file.remove_from(host, debt.task).await {
+                    tracing::warn!(task.id = %debt.task, host = debt.host, path = file.path(), error = %error.cause(), "not removed yet");
+                    return false;
+                }
+                tracing::info!(task.id = %debt.task, host = debt.host, path = file.path(), "removed a file that was left over");
+            }
+        }
+        let released = host.release_pools(debt.task).await;
+        if let Some(owner) = (self.hosts)(&debt.owner)
+            && let Err(error) = owner.release_pools(debt.task).await
+        {
+            tracing::debug!(task.id = %debt.task, host = debt.owner, error = %error.cause(), "a storage pool of the task's is still there");
+        }
+        released.is_ok()
     }
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::outcome::{Action, Keep, Knowledge};
 use super::steps::PERFORM;
-use crate::libvirt::error::{HostError, NO_DOMAIN, OPERATION_INVALID};
+use crate::libvirt::error::{HostError, NO_DOMAIN, OPERATION_INVALID, VOLUME_EXISTS};
 use crate::model::domain::Run;
 use crate::plan::Plan;
 use crate::store::LogEntry;
@@ -28,7 +28,9 @@ impl Came {
     pub(super) fn to(result: &Result<(), HostError>) -> Self {
         match result {
             Ok(()) => Self::Done,
-            Err(error) if matches!(error.libvirt_code(), Some(OPERATION_INVALID | NO_DOMAIN)) => {
+            Err(error)
+                if matches!(error.libvirt_code(), Some(OPERATION_INVALID | NO_DOMAIN | VOLUME_EXISTS)) =>
+            {
                 Self::Refused(error.cause())
             }
             Err(error) => Self::Failed(error.cause()),

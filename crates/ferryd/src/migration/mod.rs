@@ -2,6 +2,7 @@
 //!
 //! * [`Migrations`] – accepts requests: checks (`check`), plan, task.
 //! * [`steps`] – the table of steps and the runner that walks it.
+//! * `carry` – files that go along, made by manifest.
 //! * `perform` – libvirt's migration under watch, and the hand-over; `monitor` – what is seen of it.
 //! * `contact` – how long the source was out of sight.
 //! * `settle` – ask both hosts, decide, act, until it has ended; [`copy`] – what a host's answers come to, `knowledge` – what the log
@@ -9,6 +10,7 @@
 //! * [`debts`] – what an ended migration left on a host that did not answer, removed when it does.
 //! * `story` – what a person is told.
 
+mod carry;
 mod check;
 mod cold;
 #[cfg(test)]

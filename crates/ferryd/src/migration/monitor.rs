@@ -155,6 +155,8 @@ impl Monitor {
             memory_bytes_s: figures.memory_bytes_s,
             dirty_bytes_s: figures.dirty_bytes_s,
             iteration: figures.iteration,
+            storage_processed_bytes: figures.disk_total_bytes.and(Some(figures.disk_processed_bytes)),
+            storage_total_bytes: figures.disk_total_bytes,
             expected_downtime_ms: figures.downtime_ms,
         })
     }

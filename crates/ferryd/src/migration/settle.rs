@@ -161,7 +161,13 @@ impl Work {
                 Next::End(ending) => {
                     // What was seen before is no answer to whether a call still took effect.
                     if self.linger_until.is_none_or(|until| looked >= until) {
-                        return self.end(ending, source, destination).await;
+                        let began = Instant::now();
+                        let ending = self.clear_away(ending, destination).await?;
+                        // What was seen before a removal that took long may not be so any more.
+                        if began.elapsed() <= self.timing.glance {
+                            return self.end(ending, source, destination).await;
+                        }
+                        continue;
                     }
                     self.rest(&mut waiting).await?;
                 }
@@ -363,7 +369,7 @@ impl Work {
             location: ending.location,
             total_ms: now_ms.saturating_sub(self.handle.task().created_at_ms),
             downtime_ms: self.monitor.downtime_ms().filter(|_| self.plan.wants_running),
-            transferred_bytes: self.monitor.transferred_bytes(),
+            transferred_bytes: self.transferred_bytes(),
             iterations: self.monitor.iterations(),
             memory_lost: ending.memory_lost,
         };
@@ -386,6 +392,15 @@ impl Work {
                 task.choices.clear();
             })
             .await
+    }
+
+    /// Data sent: files, and what libvirt tells of memory and disks.
+    fn transferred_bytes(&self) -> Option<u64> {
+        let carried = Some(self.passed.sent).filter(|sent| *sent > 0);
+        match (self.monitor.transferred_bytes(), carried) {
+            (Some(moved), Some(carried)) => Some(moved + carried),
+            (moved, carried) => moved.or(carried),
+        }
     }
 
     async fn owe(&mut self, side: Side) -> Result<(), Stop> {

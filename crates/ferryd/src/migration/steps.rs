@@ -7,6 +7,7 @@
 //! ```
 //! | step | does | a crash in the middle leaves |
 //! |---|---|---|
+//! | carry (where files go along) | see `carry` | gone on with, or removed |
 //! | prepare | clears the source's autostart | autostart cleared; `settle` restores it where the domain ends |
 //! | perform | libvirt's migration, the destination arriving paused | whatever libvirt makes of it; `settle` looks |
 //! | (of a stopped domain) | its definition is written on the destination | none or two definitions, neither running; `settle` goes on or back |
@@ -26,12 +27,13 @@ use serde::Serialize;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
+use super::carry::{self, Made, Passed};
 use super::contact::Contact;
 use super::knowledge::{Came, knowledge, run_of};
 use super::monitor::Monitor;
-use super::outcome::{Action, Knowledge};
+use super::outcome::{Action, Ending, Knowledge};
 use super::settle::FIRST_PAUSE;
-use crate::hypervisor::Hypervisor;
+use crate::hypervisor::{Hypervisor, Undefine};
 use crate::libvirt::error::HostError;
 use crate::model::DomainUuid;
 use crate::model::domain::{Answer, DomainEvent, HostSight, Run};
@@ -70,6 +72,8 @@ pub struct Timing {
     pub glance: Duration,
     /// How old what was seen may be when it is acted upon, from the question on; more than an answer may take.
     pub stale: Duration,
+    /// How much of a file is carried before it is read again where it arrived; less is gone back after a break.
+    pub span_bytes: u64,
     /// How long the source may be out of sight around the hand-over until libvirt there may have let its copy run on by itself: less
     /// than its own keep-alive takes (30 s by default: `keepalive_interval` and `keepalive_count` in qemu.conf) to give the
     /// destination up.
@@ -92,6 +96,7 @@ impl Timing {
             look: Duration::from_secs(2),
             glance: Duration::from_secs(1),
             stale: Duration::from_secs(7),
+            span_bytes: 128 << 20,
             out_of_sight: Duration::from_secs(20),
         }
     }
@@ -144,6 +149,9 @@ impl Runner for Mover {
             run: run_of(&log),
             downtime_set: false,
             linger_until: None,
+            made: carry::made(&log),
+            passed: Passed::default(),
+            cleared: None,
         };
         work.go(&log).await
     }
@@ -178,6 +186,12 @@ pub(super) struct Work {
     pub(super) run: Run,
     /// An adopted copy was told the longest pause allowed.
     pub(super) downtime_set: bool,
+    /// Files that this task has made on the destination.
+    pub(super) made: Vec<Made>,
+    /// What came of removing them, for the end that it was done for.
+    pub(super) cleared: Option<Ending>,
+    /// How much of the files has passed.
+    pub(super) passed: Passed,
     /// Until when a call that nobody has an answer of may still take effect.
     pub(super) linger_until: Option<Instant>,
 }
@@ -206,9 +220,16 @@ impl Work {
             self.know.wish(self.handle.wish());
             if !self.know.cancel {
                 match self.prepare().await? {
-                    Ok(()) if self.plan.cold => self.carry_over().await?,
-                    Ok(()) => self.perform().await?,
                     Err(error) => self.note_failure("prepare", &error),
+                    Ok(()) => {
+                        if !self.carry_files().await? {
+                            // What follows is decided as after every failure.
+                        } else if self.plan.cold {
+                            self.carry_over().await?;
+                        } else {
+                            self.perform().await?;
+                        }
+                    }
                 }
             }
         }
@@ -293,12 +314,19 @@ impl Work {
         // Whoever stands still from here on acts on nothing: another may have taken the task over.
         let looked = Instant::now();
         let seq = self.intend_perform().await?;
-        let result = match self.source.definition(self.plan.domain).await {
-            Ok(_) if looked.elapsed() > self.timing.stale => {
+        let (definition, snapshots) =
+            tokio::join!(self.source.definition(self.plan.domain), self.source.snapshots(self.plan.domain));
+        let result = match (definition, snapshots) {
+            (Ok(_), Ok(_)) if looked.elapsed() > self.timing.stale => {
                 return self.handle.came_to(PERFORM, seq, &Came::NotSent).await;
             }
-            Ok(definition) => self.destination.define(&definition).await,
-            Err(error) => Err(error),
+            (Ok(definition), Ok(snapshots)) => match self.destination.define(&definition).await {
+                Ok(()) if !snapshots.is_empty() => {
+                    self.destination.redefine_snapshots(self.plan.domain, &snapshots).await
+                }
+                defined => defined,
+            },
+            (Err(error), _) | (_, Err(error)) => Err(error),
         };
         self.know.arrived = result.is_ok();
         self.handle.came_to(PERFORM, seq, &Came::to(&result)).await?;
@@ -354,8 +382,11 @@ impl Work {
             Action::ResumeDestination => destination.resume(domain).await,
             Action::DestroySource => source.destroy(domain).await,
             Action::DestroyDestination => destination.destroy(domain).await,
-            Action::UndefineSource => source.undefine(domain).await,
-            Action::UndefineDestination => destination.undefine(domain).await,
+            Action::UndefineSource => source.undefine(domain, self.goes_with_it()).await,
+            Action::UndefineDestination => {
+                let with = Undefine { nvram: false, snapshots: self.plan.cold };
+                destination.undefine(domain, with).await
+            }
             Action::DefineSource => match &self.plan.definition {
                 Some(xml) => source.define(xml).await,
                 None => Ok(()),
@@ -371,6 +402,11 @@ impl Work {
             Action::AutostartSource => source.set_autostart(domain, self.plan.autostart).await,
             Action::AutostartDestination => destination.set_autostart(domain, self.plan.autostart).await,
         }
+    }
+
+    /// What goes with the source's definition: what the destination has by now.
+    fn goes_with_it(&self) -> Undefine {
+        Undefine { nvram: self.plan.files.has_nvram(), snapshots: self.plan.cold }
     }
 
     /// Makes the source give up a migration whose other end is gone: its connections are closed where the host offers a shell;

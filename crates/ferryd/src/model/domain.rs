@@ -157,6 +157,10 @@ pub struct JobFigures {
     pub memory_total_bytes: u64,
     /// All data sent (memory and disks).
     pub data_processed_bytes: u64,
+    /// Of disks that are copied: sent so far.
+    pub disk_processed_bytes: u64,
+    /// And in all; none where no disk is copied.
+    pub disk_total_bytes: Option<u64>,
     /// Speed of the memory copy.
     pub memory_bytes_s: u64,
     /// How fast the guest rewrites memory.

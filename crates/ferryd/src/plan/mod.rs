@@ -9,6 +9,10 @@ use crate::model::DomainUuid;
 use crate::model::facts::{DomainFacts, Facts};
 use crate::preflight;
 
+mod files;
+
+pub use files::{Carried, CopiedDisk, Files, Role, files, stays};
+
 /// Everything that a migration will do. It is stored with the task, so that whoever takes the task over does the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
@@ -47,6 +51,9 @@ pub struct Plan {
     /// system alone, is to take that from us.
     #[serde(default)]
     pub sharing_proven: bool,
+    /// What goes along besides definition and memory, because only the source has it.
+    #[serde(default)]
+    pub files: Files,
 }
 
 impl Plan {
@@ -69,6 +76,7 @@ impl Plan {
             tunnelled: request.secure,
             migration_ports: facts.destination.shell().and_then(|shell| shell.migration_ports),
             sharing_proven: preflight::sharing_proven(facts),
+            files: files(facts),
         }
     }
 
@@ -82,6 +90,7 @@ impl Plan {
             tunnelled: self.tunnelled,
             sharing_proven: self.sharing_proven,
             bandwidth_mib_s: self.bandwidth_mib_s,
+            copied_disks: self.files.copied.iter().map(|disk| disk.target.clone()).collect(),
         }
     }
 }

@@ -4,7 +4,8 @@ use api::finding::Finding;
 use api::vm::VmState;
 
 use super::say::{advice, blocker, command, note, shell_word, warning};
-use crate::model::facts::Facts;
+use crate::model::facts::{DomainFacts, Facts, HostFacts, Sharing};
+use crate::plan;
 
 /// The source (still) has it.
 pub(super) fn present(facts: &Facts, findings: &mut Vec<Finding>) {
@@ -36,7 +37,7 @@ pub(super) fn movable(facts: &Facts, findings: &mut Vec<Finding>) {
     ));
 }
 
-/// Of a stopped one: what libvirt keeps beside its definition, in files of the source's, does not go along yet.
+/// Of a stopped one: what libvirt keeps beside its definition, in files of the source's.
 pub(super) fn kept_beside(facts: &Facts, findings: &mut Vec<Finding>) {
     let (Some(source), Some(domain)) = (facts.source.known(), &facts.domain) else { return };
     if domain.is_active() {
@@ -59,22 +60,64 @@ pub(super) fn kept_beside(facts: &Facts, findings: &mut Vec<Finding>) {
             ),
         ));
     }
-    let nvram =
-        domain.definition.firmware.nvram.as_deref().map(|path| ("nvram", "variables of its firmware", path));
-    let tpm = domain.definition.tpm.as_ref().filter(|tpm| tpm.backend == "emulator");
-    let tpm = tpm.map(|_| ("tpm-state", "state of its TPM", "/var/lib/libvirt/swtpm"));
-    for (what, words, path) in nvram.into_iter().chain(tpm) {
+    if let Some(path) = domain.definition.firmware.nvram.as_deref() {
+        findings.extend(nvram(facts, source, domain, path));
+    }
+    if domain.definition.tpm.as_ref().is_some_and(|tpm| tpm.backend == "emulator") {
         findings.push(blocker(
-            &format!("{what}-stays"),
+            "tpm-state-stays",
             &domain.name,
-            format!("The {words} of {} lies in a file on {}, and does not go along with a stopped virtual machine yet.", domain.name, source.name),
-            path.to_owned(),
+            format!("The state of the TPM of {} lies in a directory on {}, and does not go along with a stopped virtual machine yet.", domain.name, source.name),
+            "/var/lib/libvirt/swtpm".to_owned(),
             command(
                 "Start it and move it running: then it goes along.",
                 format!("virsh start {name}"),
                 Some(&source.name),
             ),
         ));
+    }
+}
+
+/// The variables of its firmware: carried, already there, or in the way.
+fn nvram(facts: &Facts, source: &HostFacts, domain: &DomainFacts, path: &str) -> Option<Finding> {
+    let meeting = facts.meeting.as_ref()?;
+    let sharing = meeting.sharing.iter().find(|(of, _)| of == path).map(|(_, sharing)| sharing);
+    let there = facts.destination.name();
+    match sharing {
+        Some(Sharing::Shared(_)) => None,
+        Some(Sharing::Missing) if plan::files(facts).has_nvram() => Some(note(
+            "nvram-carried",
+            &domain.name,
+            format!("The variables of the firmware of {} are carried to {there}.", domain.name),
+            path.to_owned(),
+        )),
+        // It has not been started yet: they are made at its first start.
+        Some(Sharing::Missing) if facts.source.shell().is_some() => None,
+        Some(Sharing::Different(what)) => Some(blocker(
+            "nvram-taken",
+            &domain.name,
+            format!("On {there} there are variables of a firmware by the path of those of {}.", domain.name),
+            format!("{path}: {what}"),
+            command(
+                "If they are a leftover, move them out of the way.",
+                format!("mv {0} {0}.old", shell_word(path)),
+                Some(there),
+            ),
+        )),
+        _ => Some(blocker(
+            "nvram-stays",
+            &domain.name,
+            format!(
+                "The variables of the firmware of {} lie in a file on {}, and cannot be carried.",
+                domain.name, source.name
+            ),
+            path.to_owned(),
+            command(
+                "Start it and move it running: then they go along.",
+                format!("virsh start {}", shell_word(&domain.name)),
+                Some(&source.name),
+            ),
+        )),
     }
 }
 
@@ -154,7 +197,8 @@ pub(super) fn title_free(facts: &Facts, findings: &mut Vec<Finding>) {
 pub(super) fn snapshots(facts: &Facts, findings: &mut Vec<Finding>) {
     let (Some(source), Some(domain)) = (facts.source.known(), &facts.domain) else { return };
     let (name, list) = (shell_word(&domain.name), &domain.snapshots);
-    if list.is_empty() {
+    // With a stopped one Ferry carries them.
+    if list.is_empty() || !domain.is_active() {
         return;
     }
     let commands: Vec<String> = list
@@ -164,7 +208,7 @@ pub(super) fn snapshots(facts: &Facts, findings: &mut Vec<Finding>) {
     findings.push(blocker(
         "snapshots",
         &domain.name,
-        "libvirt does not move a virtual machine that has snapshots.".to_owned(),
+        "libvirt does not move a running virtual machine that has snapshots.".to_owned(),
         format!("{} snapshots: {}", list.len(), list.join(", ")),
         command(
             "Have libvirt forget them; what they are in the images stays. (Keep their XML first: virsh snapshot-dumpxml.)",

@@ -56,6 +56,8 @@ const CHECKS: &[Check] = &[
     machine::devices_offered,
     storage::sources,
     storage::shared,
+    storage::chains,
+    storage::room,
     storage::servers,
     storage::pools,
     storage::media,

@@ -1,10 +1,13 @@
 //! The domain's drives: is their data where the destination sees it, and only there.
 
+use std::collections::BTreeMap;
+
 use api::finding::{Finding, Remedy};
 
 use super::say::{advice, blocker, command, note, shell_word, size, warning};
 use crate::model::definition::{Disk, Drive, NetworkHost, Source};
 use crate::model::facts::{DomainFacts, Facts, HostFacts, PathFacts, Sharing, ShellFacts};
+use crate::plan;
 
 /// Drives whose data must be there: what is copied or shared, and not a medium that can be taken out.
 fn disks(domain: &DomainFacts) -> impl Iterator<Item = &Disk> {
@@ -41,15 +44,32 @@ pub(super) fn sources(facts: &Facts, findings: &mut Vec<Finding>) {
 pub(super) fn shared(facts: &Facts, findings: &mut Vec<Finding>) {
     let (Some((source, destination, domain)), Some(meeting)) = (facts.all(), &facts.meeting) else { return };
     let of = |path: &str| meeting.sharing.iter().find(|(of, _)| of == path).map(|(_, sharing)| sharing);
+    let plan = plan::files(facts);
     for disk in disks(domain) {
         let Some(path) = path_of(domain, disk) else { continue };
         if let Some(sharing) = of(path) {
-            findings.extend(judge(facts, source, destination, domain, disk, path, sharing));
+            if plan.has_disk(&disk.target) {
+                findings.push(goes_along(destination, domain, disk, path));
+            } else {
+                findings.extend(judge(facts, source, destination, domain, disk, path, sharing));
+            }
         }
         for below in disk.backing.iter().filter_map(|backing| backing.source.path()) {
             let Some(apart @ (Sharing::Missing | Sharing::Different(_))) = of(below) else { continue };
             // The disk itself says it already.
             if matches!(of(path), Some(Sharing::Missing | Sharing::Different(_))) {
+                continue;
+            }
+            if apart == &Sharing::Missing && plan.has_path(below) {
+                findings.push(note(
+                    "backing-carried",
+                    &disk.target,
+                    format!(
+                        "Below the image of {} lies another one that {} does not have: it is carried over first.",
+                        disk.target, destination.name
+                    ),
+                    below.to_owned(),
+                ));
                 continue;
             }
             if is_copied(facts, below) {
@@ -82,6 +102,92 @@ pub(super) fn shared(facts: &Facts, findings: &mut Vec<Finding>) {
                 ),
                 format!("{below} on {}: {}", destination.name, seen(of(below))),
                 copy_remedy(source, destination, below),
+            ));
+        }
+    }
+}
+
+/// Only the source has it, and it is copied.
+fn goes_along(destination: &HostFacts, domain: &DomainFacts, disk: &Disk, path: &str) -> Finding {
+    let how = if domain.is_active() { "while the guest runs" } else { "with its definition" };
+    let mut finding = note(
+        "disk-copied",
+        &disk.target,
+        format!(
+            "{} does not have the image of {}: it is copied there {how}. The one here stays.",
+            destination.name, disk.target
+        ),
+        format!("{path} on {}: nothing is there", destination.name),
+    );
+    finding.cost = domain
+        .image(&disk.target)
+        .map(|image| format!("{} to copy, of {}", size(image.allocation_bytes), size(image.capacity_bytes)));
+    finding
+}
+
+/// What lies below the images of a stopped domain is known.
+pub(super) fn chains(facts: &Facts, findings: &mut Vec<Finding>) {
+    let (Some(source), Some(domain)) = (facts.source.known(), &facts.domain) else { return };
+    for (target, why) in &domain.chains_unread {
+        findings.push(warning(
+            "chain-unread",
+            target,
+            format!("Whether another image lies below that of {target} could not be read: if one does, it must be on {} as well.", facts.destination.name()),
+            why.clone(),
+            command(
+                "See whether one does; qemu-img comes with qemu-utils.",
+                format!(
+                    "qemu-img info --backing-chain {}",
+                    domain
+                        .definition
+                        .disks
+                        .iter()
+                        .find(|disk| disk.target == *target)
+                        .and_then(|disk| path_of(domain, disk))
+                        .map_or_else(String::new, shell_word)
+                ),
+                Some(&source.name),
+            ),
+        ));
+    }
+}
+
+/// There is room on the destination for what is copied.
+pub(super) fn room(facts: &Facts, findings: &mut Vec<Finding>) {
+    let (Some((_, destination, domain)), Some(shell)) = (facts.all(), facts.destination.shell()) else {
+        return;
+    };
+    let plan = plan::files(facts);
+    let carried = plan.carried.iter().map(|file| (&file.new, file.allocated_bytes));
+    let copied = plan.copied.iter().map(|disk| (&disk.new, disk.allocated_bytes));
+    // By file system: what comes into it now, and what may come into it in time.
+    let mut wanted: BTreeMap<&str, (u64, u64, u64)> = BTreeMap::new();
+    for (new, allocated_bytes) in carried.chain(copied) {
+        let Some(place) = shell.path(&new.path) else { continue };
+        let sums = wanted.entry(&place.mounted_from).or_insert((0, 0, place.free_bytes));
+        sums.0 = sums.0.saturating_add(allocated_bytes);
+        sums.1 = sums.1.saturating_add(new.capacity_bytes.max(allocated_bytes));
+    }
+    for (place, (now, in_time, free)) in wanted {
+        let remedy = || advice("Make room there, or choose a destination that has it.");
+        if now > free {
+            findings.push(blocker(
+                "space-short",
+                &destination.name,
+                format!("{} has too little room for the disks of {}.", destination.name, domain.name),
+                format!("{} to copy, {} free on {place}", size(now), size(free)),
+                remedy(),
+            ));
+        } else if in_time > free {
+            findings.push(warning(
+                "space-tight",
+                &destination.name,
+                format!(
+                    "The disks of {} fit on {} now, and not any more if they grow to their full size.",
+                    domain.name, destination.name
+                ),
+                format!("up to {}, {} free on {place}", size(in_time), size(free)),
+                remedy(),
             ));
         }
     }
@@ -148,12 +254,22 @@ fn judge(
             let cost = domain.image(target).map(|image| {
                 format!("{} to copy, of {}", size(image.allocation_bytes), size(image.capacity_bytes))
             });
+            let taken = matches!(sharing, Sharing::Different(_));
+            let why = if taken {
+                "something else is there by its path, which is not written over"
+            } else {
+                plan::stays(facts, domain, disk).unwrap_or("how large it is could not be read")
+            };
             let mut finding = blocker(
                 "disk-not-shared",
                 target,
-                format!("{target} of {} is not on storage that both hosts see, and nothing copies it.", domain.name),
+                format!("{target} of {} is not on storage that both hosts see, and cannot be copied: {why}.", domain.name),
                 format!("{path} on {name}: {}", seen(Some(sharing))),
-                advice("Put the image on storage that both hosts see by the same path."),
+                advice(if taken {
+                    "Move what is there out of the way, if nothing needs it; or put the image on storage that both hosts see by the same path."
+                } else {
+                    "Put the image on storage that both hosts see by the same path."
+                }),
             );
             finding.cost = cost;
             Some(finding)
@@ -181,7 +297,8 @@ fn libvirt_does_not_know(domain: &DomainFacts, disk: &Disk, here: Option<&PathFa
 pub fn sharing_proven(facts: &Facts) -> bool {
     let (Some(domain), Some(meeting)) = (&facts.domain, &facts.meeting) else { return false };
     let mut needed = false;
-    for disk in disks(domain).filter(|disk| !disk.readonly) {
+    let plan = plan::files(facts);
+    for disk in disks(domain).filter(|disk| !disk.readonly && !plan.has_disk(&disk.target)) {
         let Some(path) = path_of(domain, disk) else { continue };
         let proven =
             meeting.sharing.iter().any(|(of, sharing)| of == path && matches!(sharing, Sharing::Shared(_)));

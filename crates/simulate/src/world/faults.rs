@@ -124,6 +124,7 @@ impl World {
                     self.emit(host, super::ours(), DomainEvent::Undefined);
                 }
             }
+            What::File(host) => self.somebodys_file(host),
             What::Start(host) => self.somebody_starts(host),
             What::Look => self.looked = Some([0, 1].map(|host| self.said_of(host))),
         }

@@ -6,6 +6,7 @@ use api::vm::VmState;
 use ferryd::model::DomainUuid;
 use ferryd::model::domain::{DomainEvent, Process, Reason};
 
+use super::files::SimFile;
 use super::guest::By;
 use super::links::Request;
 use super::{Ms, NAME, NAMES, World, bystander, ours};
@@ -114,6 +115,8 @@ pub struct Host {
     pub untold: Vec<(DomainUuid, DomainEvent)>,
     /// Watchers of processes.
     pub watchers: Vec<Watcher>,
+    /// Files, by their path.
+    pub files: BTreeMap<String, SimFile>,
 }
 
 impl Host {
@@ -133,6 +136,7 @@ impl Host {
             inbox: Vec::new(),
             untold: Vec::new(),
             watchers: Vec::new(),
+            files: BTreeMap::new(),
         }
     }
 
@@ -200,6 +204,7 @@ impl World {
             saved: Saved::Nothing,
         };
         self.hosts[super::SOURCE].domains.insert(ours(), domain);
+        self.furnish_files();
     }
 
     /// Somebody defines another domain of the same name where that name is free.

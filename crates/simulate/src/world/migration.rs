@@ -281,6 +281,7 @@ impl World {
                 if let (Some(qemu), Some(until)) = (self.qemu_mut(to), until) {
                     (qemu.received, qemu.memory_until) = (true, until);
                 }
+                self.image_arrives(to);
                 self.enter(Phase::Sent, windows[0]);
             }
             Phase::Sent => self.enter(Phase::Finish, windows[1]),
@@ -304,6 +305,10 @@ impl World {
         if domains.contains_key(&bystander()) || domains.contains_key(&ours()) {
             let error = refusal(9, "operation failed: domain 'web1' already exists with uuid");
             return self.mig_over(Err(error));
+        }
+        let copies = self.mig.as_ref().is_some_and(|mig| !mig.call.copied_disks.is_empty());
+        if copies && self.file(to, super::files::IMAGE).is_none() {
+            return self.mig_over(Err(refusal(49, "no storage pool with matching target path")));
         }
         let qemu = self.new_qemu(false, 0, false);
         let domain = Domain {

@@ -6,6 +6,7 @@
 pub mod api;
 mod connection;
 pub mod faults;
+pub mod files;
 pub mod guest;
 pub mod host;
 pub mod links;

@@ -10,6 +10,7 @@
 //! then by a later check of the same directory), and the port that the destination listens on is let go after the first connection or
 //! some seconds.
 
+mod chains;
 mod marks;
 mod questions;
 mod sharing;
@@ -241,7 +242,10 @@ impl Inquiry<'_> {
             .link()
             .call_within("facts", watch.left(), move |connect| survey::domain_facts(connect, uuid));
         match watch.time(self.source.name(), "the domain", facts).await {
-            Ok(facts) => Ok((host, Some(facts))),
+            Ok(mut facts) => {
+                chains::read(self.source, &mut facts, watch).await;
+                Ok((host, Some(facts)))
+            }
             Err(error) if error.is_no_domain() => Ok((host, None)),
             Err(error) => Err(error),
         }

@@ -15,7 +15,7 @@ pub(super) fn directories(domain: &DomainFacts) -> Vec<String> {
     directories.into_iter().collect()
 }
 
-/// Paths of the domain's images, those below them too, with whether each is a block device.
+/// Paths of the domain's images (and of what else of it is a file), those below them too, with whether each is a block device.
 fn images(domain: &DomainFacts) -> Vec<(bool, String)> {
     let all = domain.definition.disks.iter().flat_map(|disk| {
         std::iter::once(&disk.source).chain(disk.backing.iter().map(|backing| &backing.source))
@@ -31,6 +31,10 @@ fn images(domain: &DomainFacts) -> Vec<(bool, String)> {
             found.push(image);
         }
     }
+    // Of a stopped domain the variables of its firmware lie in their file alone.
+    found.extend(
+        domain.definition.firmware.nvram.clone().filter(|_| !domain.is_active()).map(|path| (false, path)),
+    );
     let volumes = domain.volume_paths.iter().map(|(_, path)| (path.starts_with("/dev/"), path.clone()));
     found.extend(volumes);
     found

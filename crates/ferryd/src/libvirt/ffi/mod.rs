@@ -8,6 +8,7 @@
 mod events;
 mod params;
 mod questions;
+pub mod streams;
 
 use std::ffi::{CStr, CString, c_int};
 use std::ptr;
@@ -186,6 +187,8 @@ unsafe fn identity(domain: sys::virDomainPtr) -> Result<(Uuid, String)> {
 pub mod param {
     use std::ffi::CStr;
 
+    /// The name of a disk that is copied; may be given several times.
+    pub const DISKS: &CStr = super::sys::VIR_MIGRATE_PARAM_MIGRATE_DISKS;
     /// Upper limit of the bandwidth in MiB/s.
     pub const BANDWIDTH: &CStr = super::sys::VIR_MIGRATE_PARAM_BANDWIDTH;
 }

@@ -1,5 +1,7 @@
 //! The facts of one domain on its source.
 
+use std::collections::BTreeMap;
+
 use virt::connect::Connect;
 use virt::domain::Domain;
 use virt_sys as sys;
@@ -9,8 +11,9 @@ use crate::libvirt::ffi;
 use crate::libvirt::host::sight;
 use crate::libvirt::xml;
 use crate::model::DomainUuid;
-use crate::model::definition::{Definition, Link, Source};
+use crate::model::definition::{Backing, Definition, Link, Source};
 use crate::model::facts::{BlockJob, DiskImage, DomainFacts, NetworkFacts};
+use crate::ssh::scripts::Chain;
 
 /// What libvirt asks the domain's QEMU itself for.
 #[derive(Clone, Debug, Default)]
@@ -62,6 +65,7 @@ pub fn domain_facts(connect: &Connect, uuid: DomainUuid) -> Result<DomainFacts> 
         snapshots: snapshots(&domain).unwrap_or_default(),
         checkpoints: ffi::checkpoint_names(&domain).unwrap_or_default(),
         managed_save: domain.has_managed_save(0).unwrap_or(false),
+        chains_unread: Vec::new(),
         block_jobs: Vec::new(),
         images: Vec::new(),
         volume_paths: volume_paths(connect, &definition),
@@ -112,6 +116,33 @@ fn volume_paths(connect: &Connect, definition: &Definition) -> Vec<(String, Stri
         Some((disk.target.clone(), found.path().ok()?))
     });
     paths.collect()
+}
+
+/// No image lies over more others than this.
+const DEEPEST: usize = 200;
+
+/// What lies below these images, as the storage pools over them say.
+#[must_use]
+pub fn chains(connect: &Connect, images: &[String]) -> BTreeMap<String, Chain> {
+    let chain = |path: &String| {
+        let (mut below, mut at) = (Vec::new(), path.clone());
+        loop {
+            let read = connect.lookup_storage_vol_by_path(&at).and_then(|volume| volume.xml_desc(0));
+            let xml = match read {
+                Ok(xml) => xml,
+                Err(error) => return Chain::Unread(error.message().to_owned()),
+            };
+            match xml::backing(&xml) {
+                Ok(Some((path, format))) if below.len() < DEEPEST => {
+                    below.push(Backing::file(&path, format.as_deref()));
+                    at = path;
+                }
+                Ok(_) => return Chain::Read(below),
+                Err(error) => return Chain::Unread(error.to_string()),
+            }
+        }
+    };
+    images.iter().map(|path| (path.clone(), chain(path))).collect()
 }
 
 /// The networks that it is connected to; one that is gone is left out.

@@ -15,7 +15,7 @@ use virt::connect::Connect;
 use virt_sys as sys;
 
 pub use destination::{Asked, reception};
-pub use domain::{QemuFacts, domain_facts, qemu_facts};
+pub use domain::{QemuFacts, chains, domain_facts, qemu_facts};
 pub use marks::{Sought, place_marks, remove_marks, seek_marks};
 
 use super::error::LibvirtError;

@@ -14,7 +14,7 @@ use roxmltree::{Document, Node};
 
 pub use capabilities::{Capabilities, capabilities, machine_support};
 pub use definition::definition;
-pub use resources::{network, pool};
+pub use resources::{backing, file, network, new_file, pool};
 
 /// Why libvirt's XML could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +39,16 @@ pub enum XmlError {
 }
 
 type Result<T> = std::result::Result<T, XmlError>;
+
+/// A text as it stands in XML.
+#[must_use]
+pub fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('\'', "&apos;")
+        .replace('"', "&quot;")
+}
 
 fn parse<'a>(what: &'static str, xml: &'a str) -> Result<Document<'a>> {
     Document::parse(xml).map_err(|source| XmlError::Syntax { what, source })

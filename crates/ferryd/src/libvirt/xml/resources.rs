@@ -1,6 +1,7 @@
 //! Networks and storage pools.
 
-use super::{Result, XmlError, attribute, child, children, number, parse, path, text};
+use super::{Result, XmlError, attribute, child, children, escaped, number, parse, path, text};
+use crate::hypervisor::{FileSight, NewFile};
 use crate::model::facts::{NetworkFacts, PoolFacts};
 
 /// Reads `virNetworkGetXMLDesc`. Whether it is active the XML does not say.
@@ -45,6 +46,67 @@ pub fn pool(xml: &str) -> Result<PoolFacts> {
     })
 }
 
+/// Reads of a volume's XML (`virStorageVolGetXMLDesc`) what is seen of its file.
+///
+/// # Errors
+/// Not XML, or without a length.
+pub fn file(xml: &str) -> Result<FileSight> {
+    const WHAT: &str = "volume XML";
+    let document = parse(WHAT, xml)?;
+    let root = document.root_element();
+    let figure = |name: &str| text(root, &[name])?.parse::<u64>().ok();
+    // Of a disk image the capacity is what a guest sees; how long its file is stands beside it.
+    let length = figure("physical").or_else(|| figure("capacity"));
+    // Seconds, and nine digits after the point.
+    let modified = text(root, &["target", "timestamps", "mtime"]);
+    let modified_ns = modified.and_then(|text| {
+        let (seconds, rest) = text.split_once('.').unwrap_or((&text, "0"));
+        Some(seconds.parse::<u64>().ok()?.checked_mul(1_000_000_000)? + rest.parse::<u64>().ok()?)
+    });
+    Ok(FileSight {
+        length_bytes: length.ok_or(XmlError::Missing { what: WHAT, missing: "length" })?,
+        allocated_bytes: figure("allocation").unwrap_or(0),
+        modified_ns: modified_ns.unwrap_or(0),
+    })
+}
+
+/// Reads of a volume's XML which image lies below it: path and format.
+///
+/// # Errors
+/// Not XML.
+pub fn backing(xml: &str) -> Result<Option<(String, Option<String>)>> {
+    let document = parse("volume XML", xml)?;
+    let root = document.root_element();
+    let format = path(root, &["backingStore", "format"]).and_then(|format| attribute(format, "type"));
+    Ok(text(root, &["backingStore", "path"]).map(|path| (path, format)))
+}
+
+/// The XML of a volume that is to be made as this file.
+#[must_use]
+pub fn new_file(name: &str, file: &NewFile) -> String {
+    let NewFile { format, capacity_bytes, base, owner, .. } = file;
+    let owner = owner.map_or_else(String::new, |(user, group, mode)| {
+        format!(
+            "<permissions><mode>0{mode:o}</mode><owner>{user}</owner><group>{group}</group></permissions>"
+        )
+    });
+    // Without it libvirt makes images as QEMU did before 2012, which it then reads slowly.
+    let compat = if format == "qcow2" { "<compat>1.1</compat>" } else { "" };
+    let base = base.as_ref().map_or_else(String::new, |(path, format)| {
+        format!(
+            "<backingStore><path>{}</path><format type='{}'/></backingStore>",
+            escaped(path),
+            escaped(format)
+        )
+    });
+    format!(
+        "<volume><name>{}</name><capacity unit='bytes'>{capacity_bytes}</capacity><allocation>0</allocation>\
+         <target><format type='{}'/>{owner}{compat}</target>{base}</volume>",
+        escaped(name),
+        escaped(format)
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,6 +120,34 @@ mod tests {
         assert_eq!((read.portgroups.len(), read.mtu), (2, Some(9000)));
         assert_eq!(read.virtual_port.as_deref(), Some("openvswitch"));
         assert!(network("<network/>").is_err());
+    }
+
+    #[test]
+    fn a_volume_is_read() {
+        let xml = "<volume type='file'><name>b</name><capacity unit='bytes'>1073741824</capacity><allocation unit='bytes'>4096\
+                   </allocation><physical unit='bytes'>196616</physical><target><path>/images/b</path><timestamps>\
+                   <mtime>1795538097.830200162</mtime></timestamps></target><backingStore><path>/images/a</path>\
+                   <format type='raw'/></backingStore></volume>";
+        let seen = file(xml).unwrap();
+        assert_eq!((seen.length_bytes, seen.allocated_bytes), (196_616, 4096));
+        assert_eq!(seen.modified_ns, 1_795_538_097_830_200_162);
+        assert_eq!(backing(xml).unwrap(), Some(("/images/a".to_owned(), Some("raw".to_owned()))));
+    }
+
+    #[test]
+    fn a_file_is_made_as_it_is_asked_for() {
+        let mut asked = NewFile {
+            path: "/images/a&b".to_owned(),
+            format: "qcow2".to_owned(),
+            capacity_bytes: 7,
+            base: Some(("/images/a".to_owned(), "raw".to_owned())),
+            owner: None,
+        };
+        let xml = new_file("a&b", &asked);
+        assert!(xml.contains("<name>a&amp;b</name>") && xml.contains("<compat>1.1</compat>"), "{xml}");
+        assert_eq!(backing(&xml).unwrap(), Some(("/images/a".to_owned(), Some("raw".to_owned()))));
+        (asked.format, asked.owner) = ("raw".to_owned(), Some((64055, 108, 0o600)));
+        assert!(new_file("a", &asked).contains("<mode>0600</mode><owner>64055</owner>"));
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub struct DomainFacts {
     pub checkpoints: Vec<String>,
     /// Its memory is saved on disk, to be loaded at the next start.
     pub managed_save: bool,
+    /// Disks of a stopped one of which it could not be read what lies below them: the drive's name, and why.
+    pub chains_unread: Vec<(String, String)>,
     /// Jobs on its disks.
     pub block_jobs: Vec<BlockJob>,
     /// Its images as libvirt measures them, by the drive's name.
@@ -81,6 +83,7 @@ impl DomainFacts {
             snapshots: Vec::new(),
             checkpoints: Vec::new(),
             managed_save: false,
+            chains_unread: Vec::new(),
             block_jobs: Vec::new(),
             images: Vec::new(),
             volume_paths: Vec::new(),

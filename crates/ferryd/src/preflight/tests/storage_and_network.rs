@@ -1,6 +1,6 @@
 use super::*;
 use crate::model::definition::{Backing, Drive, NetworkHost, NetworkSource, SecretReference, SecretUse};
-use crate::model::facts::{Occupied, PoolFacts, ServerProbe};
+use crate::model::facts::{DiskImage, Occupied, PoolFacts, ServerProbe};
 use Severity::{Blocker, Note, Warning};
 
 fn sharing(facts: &mut Facts, sharing: Sharing) {
@@ -10,6 +10,48 @@ fn sharing(facts: &mut Facts, sharing: Sharing) {
 fn nbd(facts: &mut Facts, host: NetworkHost) {
     let source = NetworkSource { protocol: "nbd".to_owned(), name: "web1".to_owned(), hosts: vec![host] };
     disk(facts).source = Source::Network(source);
+}
+
+const BASE: &str = "/images/base.raw";
+
+fn base(facts: &mut Facts, sharing: Sharing) {
+    let source = Source::File(BASE.to_owned());
+    disk(facts).backing = vec![Backing { source, format: None }];
+    meeting(facts).sharing.push((BASE.to_owned(), sharing));
+}
+
+/// Its image is on the source alone, and of a kind that is copied.
+fn only_here(facts: &mut Facts) {
+    sharing(facts, Sharing::Missing);
+    disk(facts).format = Some("qcow2".to_owned());
+    let image = DiskImage {
+        target: "vda".to_owned(),
+        capacity_bytes: 20 * GIB,
+        allocation_bytes: 5 * GIB,
+        physical_bytes: GIB,
+    };
+    domain(facts).images = vec![image];
+    there(facts)
+        .paths
+        .insert(IMAGE.to_owned(), PathFacts { mounted_from: "/dev/vdb".to_owned(), ..file("ext4") });
+    there(facts).paths.get_mut(IMAGE).unwrap().kind = PathKind::Missing;
+}
+
+fn free(facts: &mut Facts, bytes: u64) {
+    only_here(facts);
+    there(facts).paths.get_mut(IMAGE).unwrap().free_bytes = bytes;
+}
+
+#[test]
+fn there_must_be_room_for_what_is_copied() {
+    let found = |bytes| {
+        let mut facts = good();
+        free(&mut facts, bytes);
+        codes(&facts)
+    };
+    assert_eq!(found(30 * GIB), ["disk-copied"]);
+    assert_eq!(found(10 * GIB), ["space-tight", "disk-copied"]);
+    assert_eq!(found(4 * GIB), ["space-short", "disk-copied"]);
 }
 
 fn cdrom(facts: &mut Facts) -> &mut Disk {
@@ -38,14 +80,36 @@ fn of_its_drives() {
         ("sharing-proven", Note, |facts| {
             source(facts).shell.as_mut().unwrap().paths.insert(IMAGE.to_owned(), file("ext4"));
         }),
-        ("disk-missing", Blocker, |facts| {
+        ("disk-copied", Note, only_here),
+        ("disk-copied", Note, |facts| {
+            only_here(facts);
+            domain(facts).sight.state = VmState::Shutoff;
+        }),
+        ("disk-not-shared", Blocker, |facts| {
+            only_here(facts);
+            facts.wanted.tunnelled = true;
+        }),
+        ("disk-not-shared", Blocker, |facts| {
+            only_here(facts);
+            disk(facts).shareable = true;
+        }),
+        ("disk-copied", Note, |facts| {
             disk(facts).readonly = true;
             sharing(facts, Sharing::Missing);
         }),
-        ("backing-missing", Blocker, |facts| {
-            let source = Source::File("/images/base.raw".to_owned());
-            disk(facts).backing = vec![Backing { source, format: None }];
-            meeting(facts).sharing.push(("/images/base.raw".to_owned(), Sharing::Missing));
+        ("disk-missing", Blocker, |facts| {
+            disk(facts).readonly = true;
+            source(facts).shell = None;
+            sharing(facts, Sharing::Missing);
+        }),
+        ("backing-carried", Note, |facts| {
+            base(facts, Sharing::Missing);
+            source(facts).shell.as_mut().unwrap().paths.insert(BASE.to_owned(), file("ext4"));
+        }),
+        ("backing-missing", Blocker, |facts| base(facts, Sharing::Missing)),
+        ("chain-unread", Warning, |facts| {
+            domain(facts).sight.state = VmState::Shutoff;
+            domain(facts).chains_unread = vec![("vda".to_owned(), "no qemu-img".to_owned())];
         }),
         ("disk-source-missing", Blocker, |facts| {
             source(facts).shell.as_mut().unwrap().paths.insert(IMAGE.to_owned(), PathFacts::default());

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 
 use super::super::uri::{LibvirtUri, Transport};
 use super::super::wrapper::shell_quoted;
+use crate::model::definition::{Backing, Source};
 use crate::model::facts::{
     BridgeFacts, Login, PathFacts, PathKind, PortProbe, Resolved, ServerProbe, ShellFacts,
 };
@@ -307,6 +308,55 @@ pub fn parse_probes(output: &str, servers: &[(String, u16)]) -> Option<Vec<Serve
     };
     let probed: Vec<_> = servers.iter().zip(told).map(probe).collect();
     (probed.len() == servers.len()).then_some(probed)
+}
+
+/// What lies below an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Chain {
+    /// These, from the nearest on.
+    Read(Vec<Backing>),
+    /// It could not be read: why.
+    Unread(String),
+}
+
+impl Backing {
+    /// An image that is a file.
+    #[must_use]
+    pub fn file(path: &str, format: Option<&str>) -> Self {
+        Self { source: Source::File(path.to_owned()), format: format.map(str::to_owned) }
+    }
+}
+
+/// A script that tells what lies below these images; read by [`parse_chains`].
+#[must_use]
+pub fn chains(images: &[String]) -> String {
+    format!("{}{}", arguments(images), include_str!("chains.sh"))
+}
+
+/// What [`chains`] printed, by image; none if it is not whole.
+#[must_use]
+pub fn parse_chains(output: &str) -> Option<BTreeMap<String, Chain>> {
+    parse_places(output, |words| match words {
+        ["chain", path, json] => Some((*path, read_chain(json))),
+        ["unread", path, why] => Some((*path, Chain::Unread((*why).trim().to_owned()))),
+        _ => None,
+    })
+}
+
+/// What `qemu-img info --backing-chain` says: the image itself comes first.
+fn read_chain(json: &str) -> Chain {
+    #[derive(serde::Deserialize)]
+    struct Image {
+        filename: String,
+        format: String,
+    }
+    match serde_json::from_str::<Vec<Image>>(json) {
+        Ok(images) => {
+            let below = images.iter().skip(1);
+            Chain::Read(below.map(|image| Backing::file(&image.filename, Some(&image.format))).collect())
+        }
+        Err(error) => Chain::Unread(format!("qemu-img's answer makes no sense: {error}")),
+    }
 }
 
 /// A script that writes a mark into each of these directories; read by [`parse_marked`].

@@ -10,9 +10,9 @@ use std::ops::RangeInclusive;
 use uuid::Uuid;
 
 pub use facts::{
-    Inspection, MeetingAnswer, MeetingQuestion, find_marks, inspect, listen, meet, parse_inspection,
-    parse_listening, parse_marked, parse_marks_found, parse_meeting, parse_probes, probe, remove_marks,
-    write_marks,
+    Chain, Inspection, MeetingAnswer, MeetingQuestion, chains, find_marks, inspect, listen, meet,
+    parse_chains, parse_inspection, parse_listening, parse_marked, parse_marks_found, parse_meeting,
+    parse_probes, probe, remove_marks, write_marks,
 };
 
 use super::keys::PublicLine;
@@ -140,6 +140,21 @@ pub fn parse_closed(output: &str) -> Option<ClosedSockets> {
         }
     }
     None
+}
+
+/// A script that reads a part of a file and tells its sum, which [`parse_sum`] reads.
+pub fn sum_of(path: &str, offset: u64, length: u64) -> String {
+    format!("FILE={} OFFSET={offset} LENGTH={length}\n{}", shell_quoted(path), include_str!("sum.sh"))
+}
+
+/// What [`sum_of`] printed: the SHA-256.
+pub fn parse_sum(line: &str) -> Option<[u8; 32]> {
+    let digits = line.split(' ').next().filter(|digits| digits.len() == 64 && digits.is_ascii())?;
+    let mut sum = [0; 32];
+    for (at, byte) in sum.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(digits.get(at * 2..at * 2 + 2)?, 16).ok()?;
+    }
+    Some(sum)
 }
 
 /// A script that lets a key log in as the user. Doing it again changes nothing.

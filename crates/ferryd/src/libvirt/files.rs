@@ -1,0 +1,305 @@
+//! Files of a host's, through libvirt's storage pools: looked at, made, carried, removed.
+//!
+//! Where no active pool lies over a directory, one is made for the while (a transient one, which libvirt forgets when it ends), named
+//! by the task it is for: by that it is found again and taken away, whoever takes the task over.
+
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+use tokio::sync::mpsc;
+use virt::connect::Connect;
+use virt::storage_pool::StoragePool;
+use virt::storage_vol::StorageVol;
+use virt_sys as sys;
+
+use super::error::{HostError, LibvirtError, NO_VOLUME, VOLUME_EXISTS};
+use super::ffi::streams::{self, Received};
+use super::host::LibvirtHost;
+use super::xml;
+use crate::hypervisor::{Digest, FileSight, NewFile, Piece, Result, Span};
+use crate::model::TaskId;
+use crate::ssh::scripts;
+
+/// How much is taken out of a stream at once.
+const AT_ONCE: usize = 1 << 20;
+/// How long a storage pool may take to be looked through.
+const POOL_LIMIT: Duration = Duration::from_secs(30);
+/// How long a part of a file may take to be read on its host.
+const DIGEST_LIMIT: Duration = Duration::from_secs(600);
+/// `VIR_ERR_OPERATION_ABORTED`.
+const ABORTED: i32 = 78;
+
+type Told<T> = std::result::Result<T, LibvirtError>;
+
+/// The directory and the name of a file.
+fn parts(path: &str) -> Told<(&str, &str)> {
+    path.rsplit_once('/').filter(|(directory, name)| !directory.is_empty() && !name.is_empty()).ok_or_else(
+        || LibvirtError { code: 8, domain: 0, message: format!("{path} is not the path of a file") },
+    )
+}
+
+fn prefix(task: TaskId) -> String {
+    format!("ferry-{}-", task.0.simple())
+}
+
+/// The active pool over a directory, or one that is made for the while; `build`: with the directory, where it is missing.
+fn pool_over(connect: &Connect, task: TaskId, directory: &str, build: bool) -> Told<StoragePool> {
+    if let Ok(pool) = connect.lookup_storage_pool_by_target_path(directory)
+        && pool.is_active()?
+    {
+        return Ok(pool);
+    }
+    // FNV-1a: two directories of one task need two names.
+    let hash = directory.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let xml = format!(
+        "<pool type='dir'><name>{}{hash:016x}</name><target><path>{}</path></target></pool>",
+        prefix(task),
+        xml::escaped(directory)
+    );
+    let flags = if build { sys::VIR_STORAGE_POOL_CREATE_WITH_BUILD } else { 0 };
+    Ok(connect.create_storage_pool_xml(&xml, flags)?)
+}
+
+/// The volume of a path; none where there is nothing.
+fn volume(connect: &Connect, task: TaskId, path: &str) -> Told<Option<(StoragePool, StorageVol)>> {
+    let (directory, name) = parts(path)?;
+    let pool = match pool_over(connect, task, directory, false) {
+        Ok(pool) => pool,
+        Err(error) if error.message.contains("No such file or directory") => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let look = |pool: &StoragePool| pool.lookup_storage_vol_by_name(name).map_err(LibvirtError::from);
+    let found = look(&pool).or_else(|_| {
+        // What came since the pool was last looked through.
+        pool.refresh(0)?;
+        look(&pool)
+    });
+    match found {
+        Ok(volume) => Ok(Some((pool, volume))),
+        Err(error) if error.code == NO_VOLUME => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn volume_there(connect: &Connect, task: TaskId, path: &str) -> Told<StorageVol> {
+    volume(connect, task, path)?.map(|(_, volume)| volume).ok_or_else(|| LibvirtError {
+        code: NO_VOLUME,
+        domain: 0,
+        message: format!("{path} is not there"),
+    })
+}
+
+fn sight(connect: &Connect, task: TaskId, path: &str) -> Told<Option<FileSight>> {
+    let Some((pool, volume)) = volume(connect, task, path)? else { return Ok(None) };
+    match volume.xml_desc(0).map_err(LibvirtError::from) {
+        Ok(text) => xml::file(&text).map(Some).map_err(|error| LibvirtError {
+            code: 27,
+            domain: 0,
+            message: error.to_string(),
+        }),
+        // The pool knows a file that has gone since: it learns that when it is looked through.
+        Err(error) => {
+            pool.refresh(0)?;
+            if pool.lookup_storage_vol_by_name(parts(path)?.1).is_err() { Ok(None) } else { Err(error) }
+        }
+    }
+}
+
+fn make(connect: &Connect, task: TaskId, file: &NewFile) -> Told<()> {
+    let (directory, name) = parts(&file.path)?;
+    let pool = pool_over(connect, task, directory, true)?;
+    pool.refresh(0)?;
+    if pool.lookup_storage_vol_by_name(name).is_ok() {
+        let message = format!("{} is there already", file.path);
+        return Err(LibvirtError { code: VOLUME_EXISTS, domain: 0, message });
+    }
+    Ok(StorageVol::create_xml(&pool, &xml::new_file(name, file), 0).map(drop)?)
+}
+
+fn remove(connect: &Connect, task: TaskId, path: &str) -> Told<()> {
+    match volume(connect, task, path)? {
+        Some((_, volume)) => match volume.delete(0).map_err(LibvirtError::from) {
+            Err(error) if error.code == NO_VOLUME => Ok(()),
+            other => other,
+        },
+        None => Ok(()),
+    }
+}
+
+fn read(connect: &Connect, task: TaskId, path: &str, span: Span, sink: &mpsc::Sender<Piece>) -> Told<()> {
+    let volume = volume_there(connect, task, path)?;
+    let stream = streams::download(connect, &volume, span.offset, span.length)?;
+    let mut buffer = vec![0; AT_ONCE];
+    let mut left = span.length;
+    loop {
+        let piece = match streams::receive(&stream, &mut buffer)? {
+            Received::Data(count) => Piece::Data(buffer[..count].to_vec()),
+            // Holes are told to the end of the file, whatever was asked for.
+            Received::Hole(length) => Piece::Hole(length.min(left)),
+            Received::End => break,
+        };
+        left = left.saturating_sub(piece.length());
+        if piece.length() > 0 && sink.blocking_send(piece).is_err() {
+            stream.abort()?;
+            return Err(LibvirtError {
+                code: ABORTED,
+                domain: 0,
+                message: "nobody takes it any more".to_owned(),
+            });
+        }
+    }
+    stream.finish()?;
+    Ok(())
+}
+
+fn write(
+    connect: &Connect,
+    task: TaskId,
+    path: &str,
+    span: Span,
+    mut pieces: mpsc::Receiver<Piece>,
+) -> Told<()> {
+    let volume = volume_there(connect, task, path)?;
+    let stream = streams::upload(connect, &volume, span.offset, span.length)?;
+    let mut written = 0;
+    while let Some(piece) = pieces.blocking_recv() {
+        match &piece {
+            Piece::Data(bytes) => streams::send(&stream, bytes)?,
+            Piece::Hole(length) => streams::send_hole(&stream, *length)?,
+        }
+        written += piece.length();
+    }
+    if written < span.length {
+        // Who reads it broke off: what is missing must not look like an end.
+        stream.abort()?;
+        return Err(LibvirtError {
+            code: ABORTED,
+            domain: 0,
+            message: format!("only {written} of {} bytes came", span.length),
+        });
+    }
+    stream.finish()?;
+    Ok(())
+}
+
+impl Piece {
+    /// How many bytes it stands for.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        match self {
+            Self::Data(bytes) => bytes.len() as u64,
+            Self::Hole(length) => *length,
+        }
+    }
+
+    /// Adds it to a sum.
+    pub fn count_into(&self, sum: &mut Sha256) {
+        static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+        match self {
+            Self::Data(bytes) => sum.update(bytes),
+            Self::Hole(length) => {
+                let mut left = *length;
+                while left > 0 {
+                    let part = left.min(ZEROS.len() as u64);
+                    sum.update(&ZEROS[..usize::try_from(part).unwrap_or(ZEROS.len())]);
+                    left -= part;
+                }
+            }
+        }
+    }
+}
+
+impl LibvirtHost {
+    async fn on_files<T: Send + 'static>(
+        &self,
+        call: &'static str,
+        work: impl FnOnce(&Connect) -> Told<T> + Send + 'static,
+    ) -> Result<T> {
+        // Not on the connection for short calls: a pool may take long to be looked through.
+        self.link().long_call_within(call, POOL_LIMIT, work).await
+    }
+
+    pub(super) async fn see_file(&self, task: TaskId, path: &str) -> Result<Option<FileSight>> {
+        let path = path.to_owned();
+        self.on_files("look at a file", move |connect| sight(connect, task, &path)).await
+    }
+
+    pub(super) async fn make_new_file(&self, task: TaskId, file: &NewFile) -> Result<()> {
+        let file = file.clone();
+        self.on_files("make a file", move |connect| make(connect, task, &file)).await
+    }
+
+    pub(super) async fn remove_a_file(&self, task: TaskId, path: &str) -> Result<()> {
+        let path = path.to_owned();
+        self.on_files("remove a file", move |connect| remove(connect, task, &path)).await
+    }
+
+    pub(super) async fn read_span(
+        &self,
+        task: TaskId,
+        path: &str,
+        span: Span,
+        sink: mpsc::Sender<Piece>,
+    ) -> Result<()> {
+        let path = path.to_owned();
+        self.link().long_call("read a file", move |connect| read(connect, task, &path, span, &sink)).await
+    }
+
+    pub(super) async fn write_span(
+        &self,
+        task: TaskId,
+        path: &str,
+        span: Span,
+        pieces: mpsc::Receiver<Piece>,
+    ) -> Result<()> {
+        let path = path.to_owned();
+        self.link().long_call("write a file", move |connect| write(connect, task, &path, span, pieces)).await
+    }
+
+    pub(super) async fn sum_of(&self, task: TaskId, path: &str, span: Span) -> Result<Digest> {
+        let Some(session) = self.session() else { return self.sum_read_back(task, path, span).await };
+        let failed = |error: &dyn std::fmt::Display| HostError::Shell {
+            host: self.link().host().to_owned(),
+            what: format!("reading {path}: {error}"),
+        };
+        // Beside the shell for quick questions, which would wait for it.
+        let script = scripts::sum_of(path, span.offset, span.length);
+        let mut lines = session.follow(&script, POOL_LIMIT).await.map_err(|error| failed(&error))?;
+        let line = lines.next(DIGEST_LIMIT).await.map_err(|error| failed(&error))?;
+        let sum = line.as_deref().and_then(scripts::parse_sum);
+        if let Ok(None) = lines.next(POOL_LIMIT).await {
+            session.keep(lines).await;
+        }
+        sum.ok_or_else(|| failed(&line.unwrap_or_else(|| "no answer".to_owned())))
+    }
+
+    /// Where there is no shell: what is there comes back to be looked at.
+    async fn sum_read_back(&self, task: TaskId, path: &str, span: Span) -> Result<Digest> {
+        let (sink, mut pieces) = mpsc::channel(4);
+        let summed = async {
+            let mut sum = Sha256::new();
+            while let Some(piece) = pieces.recv().await {
+                Piece::count_into(&piece, &mut sum);
+            }
+            sum
+        };
+        let (read, sum) = tokio::join!(self.read_span(task, path, span, sink), summed);
+        read?;
+        Ok(sum.finalize().into())
+    }
+
+    pub(super) async fn end_pools(&self, task: TaskId) -> Result<()> {
+        self.on_files("storage pools", move |connect| {
+            let prefix = prefix(task);
+            for pool in connect.list_all_storage_pools(0)? {
+                if pool.name()?.starts_with(&prefix) {
+                    pool.destroy()?;
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+}

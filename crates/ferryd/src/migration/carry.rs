@@ -1,0 +1,566 @@
+//! Files that go along: made on the destination by manifest, carried in spans that are summed on their way and read again where they
+//! arrived, gone on with after a break or by another controller, and removed if the domain stays where it was.
+//!
+//! | log entry | says | a crash in the middle leaves |
+//! |---|---|---|
+//! | [`MAKE`] | a file is about to be made where, right before, nothing was | perhaps the file: it is this task's, removed and made anew |
+//! | [`CARRIED`] | a file is there up to a byte, and was read again there | nothing |
+//! | [`REMOVE`] | a file that [`MAKE`] names is about to be removed | perhaps the file: it is removed |
+
+use std::time::Duration;
+
+use api::task::{Location, Phase, Progress, Side, TaskState};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
+
+use super::copy::Copy;
+use super::knowledge::Came;
+use super::outcome::{Action, Ending};
+use super::steps::Work;
+use crate::hypervisor::{Digest, FileSight, Hypervisor, NewFile, Piece, Span};
+use crate::libvirt::error::{HostError, NO_POOL};
+use crate::model::TaskId;
+use crate::model::domain::{Answer, DomainSight};
+use crate::plan::Carried;
+use crate::store::LogEntry;
+use crate::task::Stop;
+
+/// Name of the log entry for a file that is made.
+pub(super) const MAKE: &str = "make-file";
+/// Name of the log entry for a file that has arrived up to a byte.
+pub(super) const CARRIED: &str = "carry-file";
+/// Name of the log entry for a file that is removed.
+pub(super) const REMOVE: &str = "remove-file";
+
+/// How many seconds a span takes where the bandwidth is limited, at the most.
+const SPAN_TAKES_S: u64 = 1;
+/// How often a span that arrived as something else is sent again.
+const SENT_AGAIN: u32 = 2;
+/// `VIR_FROM_RPC`: the part of libvirt that carries calls.
+const FROM_RPC: i32 = 7;
+/// `VIR_ERR_SYSTEM_ERROR`, as which a lost connection shows.
+const SYSTEM_ERROR: i32 = 38;
+
+/// The intent to make a file.
+#[derive(Debug, Serialize, Deserialize)]
+struct Making {
+    file: NewFile,
+    /// The source's, as it was then: it must not change while it is carried. None of one that QEMU fills.
+    #[serde(default)]
+    seen: Option<FileSight>,
+}
+
+/// A file has arrived up to here.
+#[derive(Debug, Serialize, Deserialize)]
+struct Arrived {
+    path: String,
+    until: u64,
+}
+
+/// A file that this task has made, or may have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Made {
+    file: NewFile,
+    /// The host said that it is made.
+    sure: bool,
+    /// The source's, when it was made.
+    seen: Option<FileSight>,
+    /// Up to where it has arrived.
+    until: u64,
+}
+
+/// A file that was just made, and nothing written into, takes up no more than this.
+const NOTHING_YET_BYTES: u64 = 4 << 20;
+
+impl Made {
+    /// Its path.
+    pub(super) fn path(&self) -> &str {
+        &self.file.path
+    }
+
+    /// Removes it from its host. One of which it is not known whether it was made (the answer was lost) may be somebody else's that
+    /// came right then: it is removed only while there is nothing in it.
+    pub(super) async fn remove_from(&self, host: &dyn Hypervisor, task: TaskId) -> Result<(), HostError> {
+        if !self.sure
+            && let Some(seen) = host.file(task, self.path()).await?
+            && seen.allocated_bytes > NOTHING_YET_BYTES
+        {
+            tracing::warn!(task.id = %task, host = host.name(), path = self.path(), "what is there is not known to be this task's, and stays");
+            return Ok(());
+        }
+        host.remove_file(task, self.path()).await
+    }
+}
+
+/// What a task's log says it has made on the destination, and not removed.
+pub(super) fn made(log: &[LogEntry]) -> Vec<Made> {
+    let mut all: Vec<Made> = Vec::new();
+    for entry in log {
+        let came = entry.result.clone().and_then(|came| serde_json::from_value::<Came>(came).ok());
+        match entry.step.as_str() {
+            MAKE if !matches!(came, Some(Came::Refused(_) | Came::NotSent)) => {
+                if let Ok(Making { file, seen }) = serde_json::from_value(entry.intent.clone()) {
+                    let sure = matches!(came, Some(Came::Done));
+                    all.retain(|made| made.file.path != file.path);
+                    all.push(Made { file, sure, seen, until: 0 });
+                }
+            }
+            CARRIED => {
+                if let Ok(Arrived { path, until }) = serde_json::from_value(entry.intent.clone()) {
+                    all.iter_mut().filter(|made| made.file.path == path).for_each(|made| made.until = until);
+                }
+            }
+            REMOVE if matches!(came, Some(Came::Done)) => {
+                if let Ok(Arrived { path, .. }) = serde_json::from_value(entry.intent.clone()) {
+                    all.retain(|made| made.file.path != path);
+                }
+            }
+            _ => {}
+        }
+    }
+    all
+}
+
+/// Whether the files of a task may be removed from the destination once the domain is at the source: not after its copy there may
+/// have run, for then they may hold what is nowhere else.
+pub(super) fn may_go(log: &[LogEntry]) -> bool {
+    !log.iter().any(|entry| entry.step == Action::ResumeDestination.name())
+}
+
+/// Why carrying ends before everything is there.
+enum Halt {
+    /// It was called off.
+    CalledOff,
+    /// It cannot be done.
+    Failed(HostError),
+    /// The task is another's, or the store failed.
+    Stop(Stop),
+}
+
+impl From<Stop> for Halt {
+    fn from(stop: Stop) -> Self {
+        Self::Stop(stop)
+    }
+}
+
+/// A span that was sent, and is read again where it arrived.
+struct Sent {
+    span: Span,
+    sum: Digest,
+    there: JoinHandle<Result<Digest, HostError>>,
+}
+
+/// How much of all files has passed, for the figures.
+#[derive(Debug, Default)]
+pub(super) struct Passed {
+    total: u64,
+    done: u64,
+    /// Bytes that went over the wire.
+    pub(super) sent: u64,
+    began: Option<Instant>,
+}
+
+impl Work {
+    /// Brings everything to the destination that goes along besides definition and memory, and makes the images that QEMU will
+    /// fill. False where that did not come about: `settle` finds out what follows.
+    pub(super) async fn carry_files(&mut self) -> Result<bool, Stop> {
+        if self.plan.files.is_empty() {
+            return Ok(true);
+        }
+        let to = self.plan.destination.clone();
+        self.handle
+            .update(|task| {
+                task.state = TaskState::Running;
+                task.phase = Phase::Copy;
+                task.message = format!("carrying files to {to}");
+            })
+            .await?;
+        match self.carry_all().await {
+            Ok(()) => Ok(true),
+            Err(Halt::CalledOff) => Ok(false),
+            Err(Halt::Failed(error)) => {
+                self.note_failure(CARRIED, &error);
+                Ok(false)
+            }
+            Err(Halt::Stop(stop)) => Err(stop),
+        }
+    }
+
+    async fn carry_all(&mut self) -> Result<(), Halt> {
+        let (carried, copied) = (self.plan.files.carried.clone(), self.plan.files.copied.clone());
+        self.passed.total = carried.iter().map(|file| file.new.capacity_bytes).sum();
+        self.passed.began = Some(Instant::now());
+        for file in &carried {
+            self.carry(file).await?;
+        }
+        // All of them are as they were when the first began: they belong together.
+        for file in &carried {
+            self.unchanged(&file.new.path).await?;
+        }
+        for disk in &copied {
+            self.make(&disk.new, None).await?;
+        }
+        self.release_pools().await;
+        Ok(())
+    }
+
+    /// Storage pools that were made for the while go when they are not needed any more. What fails is done again at the end.
+    pub(super) async fn release_pools(&self) -> bool {
+        let id = self.handle.id();
+        let (here, there) = tokio::join!(self.source.release_pools(id), self.destination.release_pools(id));
+        for error in [&here, &there].into_iter().filter_map(|result| result.as_ref().err()) {
+            tracing::debug!(migration.id = %id, error = %error.cause(), "a storage pool of this task's is still there");
+        }
+        here.is_ok() && there.is_ok()
+    }
+
+    fn made(&self, path: &str) -> Option<&Made> {
+        self.made.iter().find(|made| made.file.path == path)
+    }
+
+    /// Makes a file where nothing is. What an earlier try may have made goes first: its size may be another's.
+    async fn make(&mut self, file: &NewFile, seen: Option<FileSight>) -> Result<(), Halt> {
+        let id = self.handle.id();
+        let since = Instant::now();
+        loop {
+            if self.made(&file.path).is_some() {
+                self.remove(&file.path).await?.map_err(Halt::Failed)?;
+            }
+            match self.destination.file(id, &file.path).await {
+                Ok(None) => {}
+                Ok(Some(_)) => {
+                    let what = format!("{} is there already: nothing was written over it", file.path);
+                    return Err(Halt::Failed(self.of_destination(what)));
+                }
+                Err(error) => {
+                    self.wait_for_hosts(error, since).await?;
+                    continue;
+                }
+            }
+            let looked = Instant::now();
+            let making = Making { file: file.clone(), seen };
+            let seq = self.handle.intend(MAKE, &making).await?;
+            if looked.elapsed() > self.timing.stale {
+                self.handle.came_to(MAKE, seq, &Came::NotSent).await?;
+                continue;
+            }
+            self.made.push(Made { file: file.clone(), sure: false, seen, until: 0 });
+            let result = self.destination.make_file(id, file).await;
+            let came = Came::to(&result);
+            if matches!(came, Came::Refused(_)) {
+                self.made.retain(|made| made.file.path != file.path);
+            }
+            self.handle.came_to(MAKE, seq, &came).await?;
+            match result {
+                Ok(()) => {
+                    self.made
+                        .iter_mut()
+                        .filter(|made| made.file.path == file.path)
+                        .for_each(|made| made.sure = true);
+                    return Ok(());
+                }
+                Err(error) => self.wait_for_hosts(error, since).await?,
+            }
+        }
+    }
+
+    async fn remove(&mut self, path: &str) -> Result<Result<(), HostError>, Stop> {
+        let seq = self.handle.intend(REMOVE, &Arrived { path: path.to_owned(), until: 0 }).await?;
+        let result = match self.made(path) {
+            Some(made) => made.remove_from(self.destination.as_ref(), self.handle.id()).await,
+            None => Ok(()),
+        };
+        if result.is_ok() {
+            self.made.retain(|made| made.file.path != path);
+        }
+        self.handle.came_to(REMOVE, seq, &Came::to(&result)).await?;
+        Ok(result)
+    }
+
+    /// Carries one file, from where it was carried to before.
+    async fn carry(&mut self, file: &Carried) -> Result<(), Halt> {
+        let path = &file.new.path;
+        let seen = self.see_source(path).await?;
+        if seen.length_bytes != file.new.capacity_bytes {
+            return Err(Halt::Failed(self.changed(path)));
+        }
+        // One that has changed since an earlier try began is carried anew.
+        if !self.made(path).is_some_and(|made| made.sure && made.seen == Some(seen)) {
+            self.make(&file.new, Some(seen)).await?;
+        }
+        let mut at = self.made(path).map_or(0, |made| made.until);
+        self.passed.done += at;
+        let (mut pending, mut again) = (None::<Sent>, 0);
+        loop {
+            let span = self.next_span(at, file.new.capacity_bytes);
+            let sum = match span {
+                Some(span) => Some(self.send(path, span).await?),
+                None => None,
+            };
+            if let Some(sent) = pending.take() {
+                let from = sent.span.offset;
+                if self.arrived(path, sent).await? {
+                    again = 0;
+                } else if again < SENT_AGAIN {
+                    (at, again) = (from, again + 1);
+                    continue;
+                } else {
+                    let what =
+                        format!("what arrived of {path} is not what was sent, also when it was sent again");
+                    return Err(Halt::Failed(self.of_destination(what)));
+                }
+            }
+            let (Some(span), Some(sum)) = (span, sum) else { return Ok(()) };
+            pending = Some(Sent { span, sum, there: self.read_again(path, span) });
+            at = span.offset + span.length;
+        }
+    }
+
+    fn next_span(&self, at: u64, length: u64) -> Option<Span> {
+        // A break costs at most some seconds of work again, also where the bandwidth is limited.
+        let limit =
+            self.plan.bandwidth_mib_s.map_or(u64::MAX, |mib_s| mib_s.saturating_mul(SPAN_TAKES_S << 20));
+        let most = self.timing.span_bytes.min(limit);
+        let span = Span { offset: at, length: most.min(length.saturating_sub(at)) };
+        (span.length > 0).then_some(span)
+    }
+
+    fn read_again(&self, path: &str, span: Span) -> JoinHandle<Result<Digest, HostError>> {
+        let (destination, path, id) = (self.destination.clone(), path.to_owned(), self.handle.id());
+        tokio::spawn(async move { destination.digest(id, &path, span).await })
+    }
+
+    /// Whether a span arrived as it was sent; then that is noted.
+    async fn arrived(&mut self, path: &str, mut sent: Sent) -> Result<bool, Halt> {
+        let since = Instant::now();
+        let sum = loop {
+            match sent.there.await {
+                Ok(Ok(sum)) => break sum,
+                Ok(Err(error)) => self.wait_for_hosts(error, since).await?,
+                Err(error) => return Err(Halt::Failed(self.of_destination(error.to_string()))),
+            }
+            sent.there = self.read_again(path, sent.span);
+        };
+        if sum != sent.sum {
+            tracing::warn!(migration.id = %self.handle.id(), path, offset = sent.span.offset, "what arrived is not what was sent");
+            return Ok(false);
+        }
+        let until = sent.span.offset + sent.span.length;
+        let seq = self.handle.intend(CARRIED, &Arrived { path: path.to_owned(), until }).await?;
+        self.handle.came_to(CARRIED, seq, &Came::Done).await?;
+        self.made.iter_mut().filter(|made| made.file.path == path).for_each(|made| made.until = until);
+        Ok(true)
+    }
+
+    /// Sends a span, as often as connections break on the way; what was sent, summed.
+    async fn send(&mut self, path: &str, span: Span) -> Result<Digest, Halt> {
+        let since = Instant::now();
+        loop {
+            self.go_on_only_if_stopped().await?;
+            let done = self.passed.done;
+            match self.pass(path, span).await? {
+                Ok(sum) => return Ok(sum),
+                Err(error) => {
+                    self.passed.done = done;
+                    self.wait_for_hosts(error, since).await?;
+                }
+            }
+        }
+    }
+
+    /// One try: out of the source, through here, into the destination.
+    async fn pass(&mut self, path: &str, span: Span) -> Result<Result<Digest, HostError>, Halt> {
+        let (sink, mut coming) = mpsc::channel(4);
+        let (going, pieces) = mpsc::channel::<Piece>(4);
+        let (source, destination, id) = (self.source.clone(), self.destination.clone(), self.handle.id());
+        let (from, into) = (path.to_owned(), path.to_owned());
+        let reading = tokio::spawn(async move { source.read_file(id, &from, span, sink).await });
+        let writing = tokio::spawn(async move { destination.write_file(id, &into, span, pieces).await });
+        let mut sum = Sha256::new();
+        let began = Instant::now();
+        let mut passed = 0;
+        // Nothing for so long: a connection that hangs.
+        let still = self.timing.silence;
+        while let Ok(Some(piece)) = timeout(still, coming.recv()).await {
+            piece.count_into(&mut sum);
+            self.passed.done += piece.length();
+            if let Piece::Data(bytes) = &piece {
+                passed += bytes.len() as u64;
+                self.passed.sent += bytes.len() as u64;
+            }
+            if !matches!(timeout(still, going.send(piece)).await, Ok(Ok(()))) || self.handle.wish().cancel {
+                break;
+            }
+            self.keep_to_the_limit(began, passed).await;
+            self.tell_carrying().await?;
+        }
+        drop((coming, going));
+        if self.handle.wish().cancel {
+            return Err(Halt::CalledOff);
+        }
+        let ended = |host: &str, joined| match joined {
+            Ok(Ok(result)) => result,
+            Ok(Err(error)) => {
+                Err(HostError::Unreachable { host: host.to_owned(), reason: format!("{error}") })
+            }
+            Err(_) => Err(HostError::timed_out(host, "carry a file", still)),
+        };
+        let (read, written) = tokio::join!(timeout(still, reading), timeout(still, writing));
+        let (read, written) = (ended(&self.plan.source, read), ended(&self.plan.destination, written));
+        // Where one breaks, the other does as well, and says less.
+        Ok(match (read, written) {
+            (Ok(()), Ok(())) => Ok(sum.finalize().into()),
+            (Ok(()), Err(error)) | (Err(error), Ok(())) => Err(error),
+            (Err(read), Err(written)) => Err(if is_a_break_of_ours(&read) { written } else { read }),
+        })
+    }
+
+    /// No more than the limit of the bandwidth lets through.
+    async fn keep_to_the_limit(&self, began: Instant, passed: u64) {
+        let Some(mib_s) = self.plan.bandwidth_mib_s else { return };
+        let due = Duration::from_secs_f64(passed as f64 / (mib_s as f64 * 1_048_576.0));
+        tokio::time::sleep_until(began + due).await;
+    }
+
+    async fn tell_carrying(&mut self) -> Result<(), Stop> {
+        if !self.monitor.report_due(self.timing.report) {
+            return Ok(());
+        }
+        let elapsed = self.passed.began.map(|began| began.elapsed()).unwrap_or_default();
+        let progress = Progress {
+            elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
+            storage_processed_bytes: Some(self.passed.done),
+            storage_total_bytes: Some(self.passed.total),
+            ..Progress::default()
+        };
+        self.handle.update(|task| task.progress = Some(progress)).await
+    }
+
+    /// A stopped domain that somebody starts meanwhile writes to what is carried.
+    async fn go_on_only_if_stopped(&self) -> Result<(), Halt> {
+        if self.handle_wants_cancel() {
+            return Err(Halt::CalledOff);
+        }
+        if !self.plan.cold {
+            return Ok(());
+        }
+        match self.source.domain(self.plan.domain).await {
+            Answer::Present(DomainSight { state, .. }) if state != api::vm::VmState::Shutoff => {
+                let what = format!("{} was started while its files were carried", self.plan.name);
+                Err(Halt::Failed(HostError::Shell { host: self.plan.source.clone(), what }))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn handle_wants_cancel(&self) -> bool {
+        self.handle.wishes().borrow().cancel
+    }
+
+    async fn see_source(&mut self, path: &str) -> Result<FileSight, Halt> {
+        let since = Instant::now();
+        loop {
+            match self.source.file(self.handle.id(), path).await {
+                Ok(Some(seen)) => return Ok(seen),
+                Ok(None) => {
+                    let what = format!("{path} is not there any more");
+                    return Err(Halt::Failed(HostError::Shell { host: self.plan.source.clone(), what }));
+                }
+                Err(error) => self.wait_for_hosts(error, since).await?,
+            }
+        }
+    }
+
+    async fn unchanged(&mut self, path: &str) -> Result<(), Halt> {
+        let seen = self.see_source(path).await?;
+        if self.made(path).is_some_and(|made| made.seen != Some(seen)) {
+            return Err(Halt::Failed(self.changed(path)));
+        }
+        Ok(())
+    }
+
+    fn changed(&self, path: &str) -> HostError {
+        let what =
+            format!("{path} was written to while it was carried: what arrived may be half old and half new");
+        HostError::Shell { host: self.plan.source.clone(), what }
+    }
+
+    fn of_destination(&self, what: String) -> HostError {
+        HostError::Shell { host: self.plan.destination.clone(), what }
+    }
+
+    /// After a failure that may be a broken connection: waits until both hosts answer, as long as there is patience for, counted
+    /// from `since`.
+    async fn wait_for_hosts(&mut self, error: HostError, since: Instant) -> Result<(), Halt> {
+        let broken = match &error {
+            HostError::Unreachable { .. } | HostError::TimedOut { .. } => true,
+            HostError::Libvirt { source, .. } => {
+                // Another task's pool over the same directory may have ended.
+                source.code == NO_POOL
+                    || source.domain == FROM_RPC
+                    || (source.code == SYSTEM_ERROR && source.message.contains("reading data"))
+                    || is_a_break_of_ours(&error)
+            }
+            HostError::Shell { what, .. } => what.contains("connection") || what.contains("no answer"),
+        };
+        if !broken || since.elapsed() > self.timing.patience {
+            return Err(Halt::Failed(error));
+        }
+        tracing::warn!(migration.id = %self.handle.id(), error = %error.cause(), "carrying files broke off; it is gone on with when both hosts answer");
+        let mut pause = super::settle::FIRST_PAUSE;
+        loop {
+            tokio::time::sleep(pause).await;
+            if self.handle_wants_cancel() {
+                return Err(Halt::CalledOff);
+            }
+            let domain = self.plan.domain;
+            let (here, there) = tokio::join!(self.source.domain(domain), self.destination.domain(domain));
+            if !matches!(here, Answer::Unknown(_)) && !matches!(there, Answer::Unknown(_)) {
+                return Ok(());
+            }
+            if since.elapsed() > self.timing.patience {
+                return Err(Halt::Failed(error));
+            }
+            pause = (pause * 2).min(self.timing.look);
+        }
+    }
+
+    /// Where the domain stays at the source, what was made on the destination goes. What cannot be removed now is owed. It is done
+    /// once: asked again, it tells what came of that.
+    pub(super) async fn clear_away(&mut self, ending: Ending, destination: Copy) -> Result<Ending, Stop> {
+        if self.plan.files.is_empty() {
+            return Ok(ending);
+        }
+        if let Some(cleared) = self.cleared.filter(|cleared| cleared.location == ending.location) {
+            return Ok(Ending { owed: ending.owed.or(cleared.owed), ..ending });
+        }
+        let ending = self.clear_away_now(ending, destination).await?;
+        self.cleared = Some(ending);
+        Ok(ending)
+    }
+
+    async fn clear_away_now(&mut self, ending: Ending, destination: Copy) -> Result<Ending, Stop> {
+        let mut owed = ending.owed;
+        let gone = ending.location == Location::Source && !self.know.resume_intended;
+        if gone && owed.is_none() && destination == Copy::Absent {
+            for path in self.made.iter().map(|made| made.file.path.clone()).collect::<Vec<_>>() {
+                if let Err(error) = self.remove(&path).await? {
+                    tracing::warn!(migration.id = %self.handle.id(), path, error = %error.cause(), "a file is left on the destination; it is tried again");
+                    owed = Some(Side::Destination);
+                }
+            }
+        }
+        if !self.release_pools().await && owed.is_none() {
+            owed = Some(if gone { Side::Destination } else { Side::Source });
+        }
+        Ok(Ending { owed, ..ending })
+    }
+}
+
+/// The end of a stream that broke because the other one did.
+fn is_a_break_of_ours(error: &HostError) -> bool {
+    error.libvirt_code() == Some(78)
+}

@@ -1,0 +1,296 @@
+//! Disks and other files that only the source has go along: carried with a stopped machine, copied with one that runs.
+
+mod support;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use api::task::{Location, Task, TaskState};
+use api::vm::{Vm, VmState};
+use lab::{DiskSpec, Expect, GuestSpec, Host, Release};
+use support::guest::{Guest, TOO_SLOW, busy, quiet};
+use support::tasks::is_midway;
+use support::{SOON, World, until};
+
+const IMAGES: &str = "/var/lib/libvirt/images";
+const NVRAM: &str = "/var/lib/libvirt/qemu/nvram/whole_VARS.fd";
+const DIES_WITHIN: Duration = Duration::from_secs(60);
+/// Slow enough that something can happen meanwhile.
+const SLOWLY: &str = "4MiB/s";
+
+fn image(name: &str) -> String {
+    format!("{IMAGES}/{name}")
+}
+
+fn sh(host: &Host, script: &str) -> String {
+    host.run(&["sh", "-ec", script]).expect(script)
+}
+
+/// What a file comes to.
+fn sum(host: &Host, path: &str) -> String {
+    sh(host, &format!("sha256sum <{path}"))
+}
+
+/// Defines a machine that is stopped, and waits until ferryd knows it.
+fn define(world: &World, host: &str, xml: &str, name: &str) {
+    let define = ["virsh", "-q", "-c", "qemu:///system", "define", "/dev/stdin"];
+    world.host(host).run_with_input(&define, xml.as_bytes()).expect("defined");
+    until(SOON, "it does not show", || {
+        let vms: Vec<Vm> = world.ferry_json(&["vm", "list"]);
+        vms.iter().any(|vm| vm.name == name && vm.state == VmState::Shutoff).then_some(())
+    });
+}
+
+fn disk(path: &str, format: &str, target: &str) -> String {
+    format!(
+        "<disk type='file' device='disk'><driver name='qemu' type='{format}' cache='none'/><source file='{path}'/>\
+         <target dev='{target}' bus='virtio'/></disk>"
+    )
+}
+
+/// A stopped machine with one raw disk of so many MiB, all of it written.
+fn with_raw_disk(world: &World, name: &str, mib: u32) -> String {
+    let path = image(&format!("{name}.raw"));
+    sh(&world.host("kvm1"), &format!("dd if=/dev/urandom of={path} bs=1M count={mib} status=none"));
+    let mut spec = GuestSpec::new(name).expect("a spec");
+    spec.extra_devices = disk(&path, "raw", "vda");
+    define(world, "kvm1", &spec.to_xml(), name);
+    path
+}
+
+fn files_in(host: &Host, directory: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(host.disk_path(directory)).expect("a directory");
+    let mut all: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    all.sort();
+    all
+}
+
+/// Nothing of it is on kvm2: no image, no definition; and no storage pool that was made for the while is on either.
+#[track_caller]
+fn assert_nothing_left(world: &World, name: &str) {
+    let kvm2 = world.host("kvm2");
+    assert_eq!(files_in(&kvm2, IMAGES), Vec::<PathBuf>::new(), "nothing is left on kvm2");
+    assert!(!kvm2.disk_path(format!("/etc/libvirt/qemu/{name}.xml")).exists());
+    assert_no_pools(world);
+}
+
+#[track_caller]
+fn assert_no_pools(world: &World) {
+    for host in ["kvm1", "kvm2"] {
+        let pools = world.host(host).virsh(&["pool-list", "--all", "--name"]).expect("pools");
+        assert!(!pools.contains("ferry-"), "{host}: {pools}");
+    }
+}
+
+#[test]
+fn a_stopped_one_arrives_bit_for_bit_with_all_that_is_its() {
+    let world = World::of("whole").host("kvm1", Release::Bookworm).host("kvm2", Release::Trixie).up();
+    world.register("kvm1");
+    world.register("kvm2");
+    let (kvm1, kvm2) = (world.host("kvm1"), world.host("kvm2"));
+    let (base, top, data) = (image("base.raw"), image("top.qcow2"), image("data.qcow2"));
+    sh(
+        &kvm1,
+        &format!(
+            "dd if=/dev/urandom of={base} bs=1M count=20 status=none; truncate -s 64M {base}
+             qemu-img create -q -f qcow2 -b {base} -F raw {top}; qemu-io -c 'write -P 7 1M 3M' {top} >/dev/null
+             qemu-img create -q -f qcow2 {data} 1G; qemu-io -c 'write -P 9 500M 5M' {data} >/dev/null
+             mkdir -p /var/lib/libvirt/qemu/nvram; head -c 540672 /dev/urandom >{NVRAM}"
+        ),
+    );
+    let mut spec = GuestSpec::new("whole").expect("a spec");
+    spec.extra_devices = disk(&top, "qcow2", "vda") + &disk(&data, "qcow2", "vdb");
+    let firmware = "hvm</type><loader readonly='yes' type='pflash'>/usr/share/OVMF/OVMF_CODE_4M.fd</loader>";
+    let firmware = format!("{firmware}<nvram template='/usr/share/OVMF/OVMF_VARS_4M.fd'>{NVRAM}</nvram>");
+    define(&world, "kvm1", &spec.to_xml().replacen("hvm</type>", &firmware, 1), "whole");
+    let all = [base.as_str(), &top, &data, NVRAM];
+    let before = all.map(|path| sum(&kvm1, path));
+
+    let task: Task = world.ferry_json(&["migrate", "whole", "--to", "kvm2"]);
+    let location = task.outcome.as_ref().map(|outcome| outcome.location);
+    assert_eq!((task.state, location), (TaskState::Done, Some(Location::Destination)), "{task:#?}");
+    for (path, before) in all.iter().zip(&before) {
+        assert_eq!(sum(&kvm2, path), *before, "{path}");
+    }
+    assert!(sh(&kvm2, &format!("qemu-img info {top}")).contains(&base), "the chain is kept");
+    let allocated: u64 = sh(&kvm2, &format!("du -k {data} | cut -f1")).trim().parse().expect("a number");
+    assert!(allocated < 8 << 10, "holes stay holes: {allocated} KiB");
+    assert!(!kvm1.disk_path(NVRAM).exists(), "its variables went with it");
+    assert!(kvm1.disk_path(&top).exists(), "its disks stay where they were");
+    assert_no_pools(&world);
+    let sent = task.outcome.and_then(|outcome| outcome.transferred_bytes).expect("counted");
+    assert!(sent < 36 << 20, "no holes were sent: {sent}");
+}
+
+#[test]
+fn a_stopped_one_keeps_its_snapshots() {
+    let world = World::pair("snaps");
+    let (kvm1, kvm2) = (world.host("kvm1"), world.host("kvm2"));
+    let path = image("snaps.qcow2");
+    sh(&kvm1, &format!("qemu-img create -q -f qcow2 {path} 64M"));
+    let mut spec = GuestSpec::new("snaps").expect("a spec");
+    spec.extra_devices = disk(&path, "qcow2", "vda");
+    define(&world, "kvm1", &spec.to_xml(), "snaps");
+    for snapshot in ["first", "second"] {
+        kvm1.virsh(&["snapshot-create-as", "snaps", snapshot]).expect("a snapshot");
+    }
+    world.ferry(&["migrate", "snaps", "--to", "kvm2"]).succeeded();
+    let listed = kvm2.virsh(&["snapshot-list", "snaps", "--tree"]).expect("snapshots");
+    assert!(listed.contains("first") && listed.contains("second"), "{listed}");
+    let current = kvm2.virsh(&["snapshot-current", "snaps", "--name"]).expect("the current one");
+    assert_eq!(current.trim(), "second");
+    kvm2.virsh(&["snapshot-revert", "snaps", "first"]).expect("it is still in the image");
+    assert!(!kvm1.disk_path("/etc/libvirt/qemu/snaps.xml").exists());
+}
+
+#[test]
+fn one_that_runs_takes_its_disk_along() {
+    let world = World::pair("live");
+    let mut spec = quiet("g1");
+    spec.disk = Some(DiskSpec::in_pool("g1", 64));
+    let mut guest = world.boot(spec, "kvm1");
+    let moved: Task = world.ferry_json(&["migrate", "g1", "--to", "kvm2"]);
+    assert_eq!(moved.state, TaskState::Done, "{moved:#?}");
+    guest.log.wait_next_tick("kvm2", SOON).expect("it runs on");
+    arrived_with_its_disk(&world, &mut guest, "kvm2");
+    // The way back is barred by what was left there, until somebody takes it away.
+    world.ferry(&["migrate", "g1", "--to", "kvm1"]).ended(3);
+    sh(&world.host("kvm1"), &format!("rm {}", image("g1.qcow2")));
+    world.look_anew(&mut guest);
+    world.ferry(&["migrate", "g1", "--to", "kvm1"]).succeeded();
+    arrived_with_its_disk(&world, &mut guest, "kvm1");
+}
+
+/// It runs on `owner` on its own disk there, unharmed; the one it left stays.
+fn arrived_with_its_disk(world: &World, guest: &mut Guest, owner: &str) {
+    let host = world.host(owner);
+    assert!(host.disk_path(image("g1.qcow2")).exists(), "its disk is on {owner}");
+    world.look_anew(guest);
+    world.assert_well(guest, Expect::Running, owner);
+    assert_no_pools(world);
+}
+
+#[test]
+fn a_copy_that_is_called_off_leaves_nothing() {
+    let world = World::pair("calledoff");
+    let mut spec = busy("g1");
+    spec.disk = Some(DiskSpec::in_pool("g1", 64));
+    let guest = world.boot(spec, "kvm1");
+    let migrating = world.begin_migrate(&["g1", "--to", "kvm2", "--bandwidth", TOO_SLOW]);
+    world.wait_task(migrating.task, "a later pass", is_midway);
+    world.ferry(&["task", "cancel", &migrating.task.to_string()]).succeeded();
+    migrating.end().ended(4);
+    world.assert_well(&guest, Expect::Running, "kvm1");
+    assert_nothing_left(&world, "g1");
+}
+
+/// Some of it has been carried.
+fn is_carrying(task: &Task) -> bool {
+    let done = task.progress.as_ref().and_then(|progress| progress.storage_processed_bytes);
+    done.is_some_and(|done| done > 16 << 20)
+}
+
+#[test]
+fn carrying_that_is_called_off_leaves_nothing_and_one_whose_ferryd_dies_goes_on() {
+    let world = World::pair("carry");
+    let (kvm1, kvm2) = (world.host("kvm1"), world.host("kvm2"));
+    let path = with_raw_disk(&world, "box", 40);
+    let migrating = world.begin_migrate(&["box", "--to", "kvm2", "--bandwidth", SLOWLY]);
+    world.wait_task(migrating.task, "some of it", is_carrying);
+    world.ferry(&["task", "cancel", &migrating.task.to_string()]).succeeded();
+    migrating.end().ended(4);
+    assert_nothing_left(&world, "box");
+    assert!(kvm1.disk_path("/etc/libvirt/qemu/box.xml").exists(), "it is where it was");
+
+    let task: Task = world.ferry_json(&["migrate", "box", "--to", "kvm2", "--bandwidth", SLOWLY, "--detach"]);
+    world.wait_task(task.id, "some of it", is_carrying);
+    world.kill_ferryd();
+    world.start_ferryd();
+    let task = world.wait_settled(task.id);
+    assert_eq!(task.state, TaskState::Done, "{task:#?}");
+    assert_eq!(sum(&kvm2, &path), sum(&kvm1, &path));
+    let sent = task.outcome.and_then(|outcome| outcome.transferred_bytes).expect("counted");
+    assert!(sent < 40 << 20, "what had arrived was not sent again: {sent}");
+    assert_no_pools(&world);
+}
+
+#[test]
+fn carrying_outlives_a_broken_connection() {
+    let world = World::pair("broken");
+    let (kvm1, kvm2) = (world.host("kvm1"), world.host("kvm2"));
+    let path = with_raw_disk(&world, "box", 40);
+    let task: Task = world.ferry_json(&["migrate", "box", "--to", "kvm2", "--bandwidth", SLOWLY, "--detach"]);
+    world.wait_task(task.id, "some of it", is_carrying);
+    kvm2.restart_daemon(lab::Daemon::Libvirtd).expect("its libvirtd is killed and started again");
+    let task = world.wait_settled(task.id);
+    assert_eq!(task.state, TaskState::Done, "{task:#?}");
+    assert_eq!(sum(&kvm2, &path), sum(&kvm1, &path));
+}
+
+#[test]
+fn what_cannot_arrive_whole_is_told_and_leaves_nothing() {
+    let world = World::pair("unwhole");
+    let kvm1 = world.host("kvm1");
+    let path = with_raw_disk(&world, "box", 40);
+    // Written to while it is carried.
+    let task: Task = world.ferry_json(&["migrate", "box", "--to", "kvm2", "--bandwidth", SLOWLY, "--detach"]);
+    world.wait_task(task.id, "some of it", is_carrying);
+    sh(&kvm1, &format!("printf x | dd of={path} conv=notrunc status=none"));
+    let task = world.wait_settled(task.id);
+    assert_eq!(task.state, TaskState::Failed, "{task:#?}");
+    assert!(task.message.contains("was written to while it was carried"), "{task:#?}");
+    assert_nothing_left(&world, "box");
+
+    // Started while it is carried.
+    let task: Task = world.ferry_json(&["migrate", "box", "--to", "kvm2", "--bandwidth", SLOWLY, "--detach"]);
+    world.wait_task(task.id, "some of it", is_carrying);
+    kvm1.virsh(&["start", "box"]).expect("somebody starts it");
+    let task = world.wait_settled(task.id);
+    assert_eq!(task.state, TaskState::Failed, "{task:#?}");
+    assert_nothing_left(&world, "box");
+    kvm1.virsh(&["destroy", "box"]).expect("stopped again");
+
+    // The disk there is full.
+    let kvm2 = world.host("kvm2");
+    sh(&kvm2, &format!("mount -t tmpfs -o size=16M none {IMAGES}"));
+    let said = world.ferry(&["migrate", "box", "--to", "kvm2"]).ended(3);
+    assert!(said.stderr.contains("space-short"), "{said:#?}");
+}
+
+#[test]
+fn a_ferryd_that_dies_at_any_step_of_carrying_leaves_one_whole_machine() {
+    let world = World::pair("carrydies");
+    let path = with_raw_disk(&world, "box", 4);
+    let before = sum(&world.host("kvm1"), &path);
+    let mut at = "kvm1";
+    for step in ["make-file", "carry-file", "perform", "undefine-source"] {
+        for point in ["BeforeIntent", "AfterIntent", "BeforeResult", "AfterResult"] {
+            let to = if at == "kvm1" { "kvm2" } else { "kvm1" };
+            sh(&world.host(to), &format!("rm -f {path}"));
+            world.restart_ferryd_with(&[("FERRYD_DIE_AT", &format!("{step}:{point}"))]);
+            until(SOON, "it is not known", || {
+                let vms: Vec<Vm> = world.ferry_json(&["vm", "list"]);
+                vms.iter().any(|vm| vm.name == "box" && vm.host == at).then_some(())
+            });
+            let task: Task = world.ferry_json(&["migrate", "box", "--to", to, "--detach"]);
+            world.wait_ferryd_ends(DIES_WITHIN);
+            world.start_ferryd();
+            let task = world.wait_settled(task.id);
+            println!("{step}:{point}: {}", task.message);
+            let location = task.outcome.as_ref().map(|outcome| outcome.location);
+            let owner = match (task.state, location) {
+                (TaskState::Done, Some(Location::Destination)) => to,
+                // Whether the definition was written there nobody could say: then it stays where it was.
+                (TaskState::Failed, Some(Location::Source)) if step == "perform" => at,
+                _ => panic!("{step}:{point}: {task:#?}"),
+            };
+            let other = if owner == to { at } else { to };
+            assert_eq!(sum(&world.host(owner), &path), before, "{step}:{point}");
+            let there = |host: &str, path: &str| world.host(host).disk_path(path).exists();
+            assert!(there(owner, "/etc/libvirt/qemu/box.xml") && !there(other, "/etc/libvirt/qemu/box.xml"));
+            assert_eq!(there(to, &path), owner == to, "{step}:{point}: an image is left over");
+            assert_no_pools(&world);
+            at = owner;
+        }
+    }
+}
