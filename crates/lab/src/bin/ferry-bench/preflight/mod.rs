@@ -123,7 +123,7 @@ fn play(rig: &Rig, situation: &Situation) -> Result<Row> {
     let report = rig.check(situation.from, situation.to, situation.secure)?;
     let reality = rig.try_it(situation, &report)?;
     let mut row = Row::of(situation, &report, &reality);
-    if reality != Reality::Moved && situation.from != situation.to {
+    if !reality.moved() && situation.from != situation.to {
         if reality == Reality::Harm {
             // It is gone from where the remedy would have been carried out.
             rig.clear(situation)?;
@@ -150,10 +150,10 @@ fn moves_now(rig: &Rig, situation: &Situation) -> Result<bool> {
     // What was lost before is not lost by this move.
     let situation = Situation { unharmed: Vec::new(), ..situation.clone() };
     let reality = rig.try_it(&situation, &report)?;
-    if reality != Reality::Moved {
+    if !reality.moved() {
         eprintln!("ferry-bench: after the remedy: {reality:?}");
     }
-    Ok(reality == Reality::Moved)
+    Ok(reality.moved())
 }
 
 impl Row {
@@ -172,11 +172,12 @@ impl Row {
             codes: named(!report.go()),
             virsh: match reality {
                 Reality::Moved => "moved".to_owned(),
+                Reality::MovedByFerry => "moved, by ferry with its files".to_owned(),
                 Reality::Harm => "moved, with harm".to_owned(),
                 Reality::Hung => "hung".to_owned(),
                 Reality::Refused(said) => said.clone(),
             },
-            verdict: match (report.go(), *reality == Reality::Moved) {
+            verdict: match (report.go(), reality.moved()) {
                 (true, false) => "false go",
                 (false, true) => "false stop",
                 _ => "agree",

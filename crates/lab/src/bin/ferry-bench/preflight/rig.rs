@@ -13,6 +13,8 @@ use crate::controller::{Controller, Reach, peer_uri};
 /// A move that takes longer hangs: idle domains of 64 MiB need a second or two.
 const HANGS_AFTER_S: &str = "25";
 const SETTLES_WITHIN: Duration = Duration::from_secs(60);
+/// By these findings files go along.
+const COPIES: [&str; 3] = ["disk-copied", "backing-carried", "nvram-carried"];
 /// A remedy that is a command of the report's.
 pub(super) const BY_COMMAND: &str = "by its command";
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -71,11 +73,20 @@ impl Report {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Reality {
     Moved,
+    /// It moved, with files that virsh does not carry.
+    MovedByFerry,
     /// It went through, and something was lost by it.
     Harm,
     /// libvirt's words.
     Refused(String),
     Hung,
+}
+
+impl Reality {
+    /// Whether all is well where it was to go.
+    pub(super) fn moved(&self) -> bool {
+        matches!(self, Self::Moved | Self::MovedByFerry)
+    }
 }
 
 impl Rig {
@@ -190,6 +201,9 @@ impl Rig {
 
     /// What really happens.
     pub(super) fn try_it(&self, situation: &Situation, report: &Report) -> Result<Reality> {
+        if report.go() && COPIES.iter().any(|code| report.has(code)) {
+            return self.try_it_by_ferry(situation);
+        }
         let peer = peer_uri(situation.to);
         let mut words = vec!["timeout", "-k", "2", HANGS_AFTER_S, "virsh", "migrate", "--p2p"];
         words.push(if situation.shape.stopped { "--offline" } else { "--live" });
@@ -216,6 +230,30 @@ impl Rig {
         let said = String::from_utf8_lossy(&output.stderr);
         let first = said.lines().find(|line| !line.trim().is_empty()).unwrap_or("no word");
         Ok(Reality::Refused(first.trim_start_matches("error: ").to_owned()))
+    }
+
+    /// The same where files go along, which virsh does not carry.
+    fn try_it_by_ferry(&self, situation: &Situation) -> Result<Reality> {
+        let words = [
+            "timeout",
+            "-k",
+            "2",
+            "60",
+            "ferry",
+            "migrate",
+            &self.uuid,
+            "--from",
+            situation.from,
+            "--to",
+            situation.to,
+        ];
+        let output = self.lab.controller().output(&words)?;
+        if output.status.success() {
+            return Ok(Reality::MovedByFerry);
+        }
+        Ok(Reality::Refused(
+            String::from_utf8_lossy(&output.stderr).lines().next().unwrap_or("no word").to_owned(),
+        ))
     }
 
     /// Carries out what the report says: by the situation's own steps where it says it in words, by its commands otherwise.

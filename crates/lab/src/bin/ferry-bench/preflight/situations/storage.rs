@@ -64,7 +64,21 @@ fn places() -> Vec<Situation> {
         shared("four images on shared storage", "qcow2", "none")
             .before("kvm1", ["b", "c", "d"].map(|which| image("raw", &format!("/srv/shared/{which}.img"))).join(" && "))
             .devices(["b", "c", "d"].map(|which| disk(&format!("vd{which}"), "raw", "none", &format!("/srv/shared/{which}.img"))).concat()),
-        Situation::stop("storage", "an image that only the source has", "disk-not-shared")
+        Situation::go("storage", "an image that only the source has")
+            .before("kvm1", image("qcow2", LOCAL))
+            .devices(disk("vda", "qcow2", "none", LOCAL)),
+        Situation::go("storage", "stopped, with an image that only the source has")
+            .before("kvm1", image("qcow2", LOCAL))
+            .devices(disk("vda", "qcow2", "none", LOCAL))
+            .shape(|shape| shape.stopped = true),
+        Situation::stop("storage", "an image that only the source has, and no room for it", "space-short")
+            .before("kvm1", format!("dd if=/dev/urandom of={LOCAL} bs=1M count=16 status=none"))
+            .before("kvm2", "mount -t tmpfs -o size=8M none /var/lib/libvirt/images")
+            .devices(disk("vda", "raw", "none", LOCAL))
+            .by_hand("kvm2", "mount -o remount,size=64M /var/lib/libvirt/images")
+            .undo("kvm2", "umount /var/lib/libvirt/images 2>/dev/null || true"),
+        Situation::stop("storage", "an image that only the source has, all through ssh", "disk-not-shared")
+            .secure()
             .before("kvm1", image("qcow2", LOCAL))
             .devices(disk("vda", "qcow2", "none", LOCAL))
             .by_hand("kvm1", format!("virsh -q destroy s1; cp {LOCAL} {SHARED}; virsh dumpxml --inactive s1 | sed s,{LOCAL},{SHARED}, >/tmp/changed.xml; virsh -q define /tmp/changed.xml; virsh -q start s1")),
@@ -91,7 +105,7 @@ fn chains() -> Vec<Situation> {
         Situation::go("storage", "an image over another one, both shared")
             .before("kvm1", over("/srv/shared/base.img"))
             .devices(disk("vda", "qcow2", "none", SHARED)),
-        Situation::stop("storage", "an image over another one that only the source has", "backing-missing")
+        Situation::go("storage", "an image over another one that only the source has")
             .before("kvm1", over("/var/lib/libvirt/images/base.img"))
             .devices(disk("vda", "qcow2", "none", SHARED)),
     ]
@@ -161,7 +175,7 @@ fn media() -> Vec<Situation> {
         Situation::go("storage", "a CD that only the source has, and that may be missing")
             .before("kvm1", image("raw", iso))
             .devices(cdrom(iso, "startupPolicy='optional'")),
-        Situation::stop("storage", "a disk that is only read, and only the source has", "disk-missing")
+        Situation::go("storage", "a disk that is only read, and only the source has")
             .before("kvm1", tools.clone())
             .devices(only_read.clone()),
         Situation::go("storage", "a disk that is only read, of which each has a copy")
