@@ -12,6 +12,7 @@ pub mod client;
 pub mod event;
 pub mod finding;
 pub mod host;
+pub mod plan;
 pub mod preflight;
 pub mod problem;
 pub mod task;

@@ -199,6 +199,9 @@ pub(crate) struct MigrateArgs {
     /// Only start the migration; do not wait for its end
     #[arg(long)]
     pub(crate) detach: bool,
+    /// Say everything that it would do, and do nothing
+    #[arg(long, conflicts_with = "detach")]
+    pub(crate) plan: bool,
 }
 
 /// `ferry check`

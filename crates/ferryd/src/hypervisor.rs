@@ -42,6 +42,68 @@ pub struct MigrateCall {
     pub copied_disks: Vec<String>,
 }
 
+/// A flag of libvirt's for a migration (`virDomainMigrateFlags`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MigrateFlag {
+    /// `VIR_MIGRATE_LIVE`
+    Live,
+    /// `VIR_MIGRATE_PEER2PEER`
+    PeerToPeer,
+    /// `VIR_MIGRATE_PAUSED`
+    Paused,
+    /// `VIR_MIGRATE_PERSIST_DEST`
+    PersistDestination,
+    /// `VIR_MIGRATE_UNDEFINE_SOURCE`
+    UndefineSource,
+    /// `VIR_MIGRATE_TUNNELLED`
+    Tunnelled,
+    /// `VIR_MIGRATE_UNSAFE`
+    Unsafe,
+    /// `VIR_MIGRATE_NON_SHARED_INC`
+    NonSharedIncremental,
+}
+
+impl MigrateFlag {
+    /// libvirt's name of it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Live => "VIR_MIGRATE_LIVE",
+            Self::PeerToPeer => "VIR_MIGRATE_PEER2PEER",
+            Self::Paused => "VIR_MIGRATE_PAUSED",
+            Self::PersistDestination => "VIR_MIGRATE_PERSIST_DEST",
+            Self::UndefineSource => "VIR_MIGRATE_UNDEFINE_SOURCE",
+            Self::Tunnelled => "VIR_MIGRATE_TUNNELLED",
+            Self::Unsafe => "VIR_MIGRATE_UNSAFE",
+            Self::NonSharedIncremental => "VIR_MIGRATE_NON_SHARED_INC",
+        }
+    }
+}
+
+impl MigrateCall {
+    /// The flags that it comes to.
+    #[must_use]
+    pub fn flags(&self) -> Vec<MigrateFlag> {
+        let wanted = [
+            (MigrateFlag::Live, true),
+            (MigrateFlag::PeerToPeer, true),
+            (MigrateFlag::Paused, self.arrive_paused),
+            (MigrateFlag::PersistDestination, self.persistent),
+            (MigrateFlag::UndefineSource, self.persistent),
+            (MigrateFlag::Tunnelled, self.tunnelled),
+            (MigrateFlag::Unsafe, self.sharing_proven),
+            (MigrateFlag::NonSharedIncremental, !self.copied_disks.is_empty()),
+        ];
+        wanted.into_iter().filter_map(|(flag, wanted)| wanted.then_some(flag)).collect()
+    }
+
+    /// Their names.
+    #[must_use]
+    pub fn flag_names(&self) -> Vec<&'static str> {
+        self.flags().into_iter().map(MigrateFlag::name).collect()
+    }
+}
+
 /// A file that is made for a migration where nothing was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewFile {

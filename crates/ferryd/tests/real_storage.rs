@@ -5,6 +5,7 @@ mod support;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use api::plan::{Manner, PlanReport};
 use api::task::{Location, Task, TaskState};
 use api::vm::{Vm, VmState};
 use lab::{DiskSpec, Expect, GuestSpec, Host, Release};
@@ -105,6 +106,11 @@ fn a_stopped_one_arrives_bit_for_bit_with_all_that_is_its() {
     define(&world, "kvm1", &spec.to_xml().replacen("hvm</type>", &firmware, 1), "whole");
     let all = [base.as_str(), &top, &data, NVRAM];
     let before = all.map(|path| sum(&kvm1, path));
+
+    let plan: PlanReport = world.ferry_json(&["migrate", "whole", "--to", "kvm2", "--plan"]);
+    let made: Vec<&str> = plan.creates.iter().map(|file| file.path.as_str()).collect();
+    assert_eq!((plan.manner, made), (Manner::Stopped, all.to_vec()), "{plan:#?}");
+    assert!(world.tasks().is_empty(), "a plan is no task");
 
     let task: Task = world.ferry_json(&["migrate", "whole", "--to", "kvm2"]);
     let location = task.outcome.as_ref().map(|outcome| outcome.location);

@@ -30,6 +30,7 @@ pub use self::error::ClientError;
 pub use self::events::{EventStream, Item, Retry};
 use self::transport::Answer;
 use crate::host::{Host, HostRequest};
+use crate::plan::PlanReport;
 use crate::preflight::{PreflightRequest, Report};
 use crate::problem::Problem;
 use crate::task::{MigrationRequest, ResolveRequest, Task, TaskQuery};
@@ -143,6 +144,14 @@ impl Client {
     pub async fn vm(&self, vm: &str, host: Option<&str>) -> Result<Vm> {
         let query = VmQuery { host: host.map(str::to_owned), state: None };
         self.get(&self.query(&format!("vms/{}", segment(vm)), &query)?).await
+    }
+
+    /// What a migration would do, without doing it.
+    ///
+    /// # Errors
+    /// Any [`ClientError`]; a refusal by the checks holds everything they found.
+    pub async fn plan(&self, request: &MigrationRequest) -> Result<PlanReport, ClientError> {
+        self.post("migrations/plan", Some(request), self.slow_limit).await
     }
 
     /// Everything that stands against a migration, for each destination; nothing is changed.

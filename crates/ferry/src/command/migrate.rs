@@ -22,6 +22,15 @@ pub(super) async fn run(context: &Context, args: MigrateArgs) -> Result<Exit, Fa
         secure: args.secure,
         ignore: args.ignore,
     };
+    if args.plan {
+        let plan = context.client.plan(&request).await?;
+        if context.json {
+            say::json(&plan)?
+        } else {
+            say::out(&render::plan::plan(&plan))?
+        }
+        return Ok(Exit::Done);
+    }
     let accepted = tokio::select! {
         accepted = context.client.migrate(&request) => accepted,
         exit = signals.next() => {

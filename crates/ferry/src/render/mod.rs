@@ -3,6 +3,7 @@
 pub(crate) mod check;
 pub(crate) mod finding;
 pub(crate) mod host;
+pub(crate) mod plan;
 pub(crate) mod problem;
 pub(crate) mod table;
 pub(crate) mod task;

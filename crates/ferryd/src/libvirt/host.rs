@@ -16,7 +16,8 @@ use super::ffi::{self, TypedValue, param};
 use super::link::Link;
 use super::translate;
 use crate::hypervisor::{
-    DeathWatch, Digest, FileSight, Hypervisor, MigrateCall, NewFile, Piece, Result, Snapshot, Span, Undefine,
+    DeathWatch, Digest, FileSight, Hypervisor, MigrateCall, MigrateFlag, NewFile, Piece, Result, Snapshot,
+    Span, Undefine,
 };
 use crate::model::domain::{
     Answer, Boot, DomainEvent, DomainSight, HostSight, JobFigures, Process, ProcessAnswer,
@@ -132,23 +133,17 @@ fn gone_is_fine(result: Result<()>) -> Result<()> {
 
 /// What libvirt is asked to do with a domain, as its flags.
 fn migrate_flags(call: &MigrateCall) -> u32 {
-    let mut flags = sys::VIR_MIGRATE_LIVE | sys::VIR_MIGRATE_PEER2PEER;
-    if call.arrive_paused {
-        flags |= sys::VIR_MIGRATE_PAUSED;
-    }
-    if call.persistent {
-        flags |= sys::VIR_MIGRATE_PERSIST_DEST | sys::VIR_MIGRATE_UNDEFINE_SOURCE;
-    }
-    if call.tunnelled {
-        flags |= sys::VIR_MIGRATE_TUNNELLED;
-    }
-    if call.sharing_proven {
-        flags |= sys::VIR_MIGRATE_UNSAFE;
-    }
-    if !call.copied_disks.is_empty() {
-        flags |= sys::VIR_MIGRATE_NON_SHARED_INC;
-    }
-    flags
+    let number = |flag| match flag {
+        MigrateFlag::Live => sys::VIR_MIGRATE_LIVE,
+        MigrateFlag::PeerToPeer => sys::VIR_MIGRATE_PEER2PEER,
+        MigrateFlag::Paused => sys::VIR_MIGRATE_PAUSED,
+        MigrateFlag::PersistDestination => sys::VIR_MIGRATE_PERSIST_DEST,
+        MigrateFlag::UndefineSource => sys::VIR_MIGRATE_UNDEFINE_SOURCE,
+        MigrateFlag::Tunnelled => sys::VIR_MIGRATE_TUNNELLED,
+        MigrateFlag::Unsafe => sys::VIR_MIGRATE_UNSAFE,
+        MigrateFlag::NonSharedIncremental => sys::VIR_MIGRATE_NON_SHARED_INC,
+    };
+    call.flags().into_iter().map(number).fold(0, |all, flag| all | flag)
 }
 
 #[async_trait]

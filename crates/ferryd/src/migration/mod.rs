@@ -33,6 +33,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::finding::Finding;
+use api::plan::PlanReport;
 use api::problem::{Code, Problem};
 use api::task::{MigrationRequest, Phase, Task, TaskKind, TaskState};
 use api::vm::Vm;
@@ -85,14 +86,34 @@ impl Migrations {
     /// # Errors
     /// A problem document that says why not; `refused-by-checks` holds everything that the checks found.
     pub async fn start(&self, request: MigrationRequest) -> Result<Task, Problem> {
-        valid(&request)?;
+        let (plan, findings) = self.planned(&request).await?;
+        let name = plan.name.clone();
+        let new = self.new_task(&plan, findings)?;
+        self.engine.submit(&new).await.map_err(|error| match error {
+            StoreError::DomainBusy(task) => already_moving(&name, task),
+            other => other.into(),
+        })
+    }
+
+    /// What a request would do.
+    ///
+    /// # Errors
+    /// As [`Migrations::start`].
+    pub async fn plan(&self, request: &MigrationRequest) -> Result<PlanReport, Problem> {
+        let (plan, findings) = self.planned(request).await?;
+        Ok(plan.report(findings))
+    }
+
+    /// The plan of a request that the checks let through, and what they found.
+    async fn planned(&self, request: &MigrationRequest) -> Result<(Plan, Vec<Finding>), Problem> {
+        valid(request)?;
         let mut vm = self.find(&request.vm, request.source.as_deref()).await?;
-        let mut facts = self.facts(&request, &vm).await?;
+        let mut facts = self.facts(request, &vm).await?;
         if facts.domain.is_none() && facts.source.known().is_some() {
             // It left that host after the last look at it.
             self.fleet.look_again().await;
             vm = self.find(&request.vm, request.source.as_deref()).await?;
-            facts = self.facts(&request, &vm).await?;
+            facts = self.facts(request, &vm).await?;
         }
         let domain = DomainUuid(vm.uuid);
         let mut findings = preflight::check(&facts);
@@ -104,12 +125,7 @@ impl Migrations {
         };
         // The checks have seen that there is one wherever the source's libvirt needs it: not for a stopped domain.
         let peer_uri = facts.destination_peer_uri.clone().unwrap_or_default();
-        let plan = Plan::new(&request, &facts, domain_facts, peer_uri);
-        let new = self.new_task(&plan, findings)?;
-        self.engine.submit(&new).await.map_err(|error| match error {
-            StoreError::DomainBusy(task) => already_moving(&vm.name, task),
-            other => other.into(),
-        })
+        Ok((Plan::new(request, &facts, domain_facts, peer_uri), findings))
     }
 
     /// Everything that the checks look at.

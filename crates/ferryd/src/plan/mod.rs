@@ -10,6 +10,7 @@ use crate::model::facts::{DomainFacts, Facts};
 use crate::preflight;
 
 mod files;
+mod report;
 
 pub use files::{Carried, CopiedDisk, Files, Role, files, stays};
 

@@ -22,6 +22,7 @@ const ROUTES: &[(&str, &str)] = &[
     ("get", "/api/v1/vms/{vm}"),
     ("post", "/api/v1/hosts"),
     ("post", "/api/v1/migrations"),
+    ("post", "/api/v1/migrations/plan"),
     ("post", "/api/v1/preflight"),
     ("post", "/api/v1/tasks/{id}/cancel"),
     ("post", "/api/v1/tasks/{id}/resolve"),

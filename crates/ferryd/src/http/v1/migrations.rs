@@ -1,5 +1,6 @@
 //! `/migrations`: moving virtual machines.
 
+use api::plan::PlanReport;
 use api::task::{MigrationRequest, Task, TaskKind, TaskQuery};
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -43,4 +44,17 @@ pub async fn start(
     let task = to_the_end(async move { app.migrations.start(request).await }).await?;
     let location = [(header::LOCATION, format!("{PREFIX}/tasks/{}", task.id))];
     Ok((StatusCode::ACCEPTED, location, Json(task)))
+}
+
+/// Tells what a migration would do, and does nothing.
+///
+/// It is checked as if it were begun: what the checks refuse has no plan.
+#[utoipa::path(post, path = "/migrations/plan", tag = "migrations", operation_id = "plan_migration",
+    request_body = MigrationRequest,
+    responses((status = 200, description = "Everything that it would do.", body = PlanReport), StartProblems))]
+pub async fn plan(
+    State(app): State<AppState>,
+    Json(request): Json<MigrationRequest>,
+) -> Result<Json<PlanReport>, Failure> {
+    Ok(Json(app.migrations.plan(&request).await?))
 }

@@ -53,6 +53,7 @@ fn described() -> OpenApiRouter<AppState> {
         .routes(routes!(vms::list))
         .routes(routes!(vms::show))
         .routes(routes!(migrations::list, migrations::start))
+        .routes(routes!(migrations::plan))
         .routes(routes!(preflight::check))
         .routes(routes!(tasks::list))
         .routes(routes!(tasks::show))
