@@ -158,7 +158,7 @@ pub type Digest = [u8; 32];
 pub struct Undefine {
     /// The variables of its firmware, in their file.
     pub nvram: bool,
-    /// What libvirt knows of its snapshots (not the snapshots in the images).
+    /// What libvirt knows of its snapshots and checkpoints (not those in the images).
     pub snapshots: bool,
 }
 

@@ -27,6 +27,7 @@ const PACKAGES: &[&str] = &[
     "procps",
     "qemu-system-x86",
     "qemu-utils",
+    "rsync",
     "sqlite3",
     "swtpm",
     "swtpm-tools",

@@ -216,7 +216,8 @@ impl Hypervisor for LibvirtHost {
         let mut flags =
             if with.nvram { sys::VIR_DOMAIN_UNDEFINE_NVRAM } else { sys::VIR_DOMAIN_UNDEFINE_KEEP_NVRAM };
         if with.snapshots {
-            flags |= sys::VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA;
+            flags |=
+                sys::VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA | sys::VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA;
         }
         let result =
             self.on_domain("undefine", domain, move |domain| Ok(domain.undefine_flags(flags)?)).await;

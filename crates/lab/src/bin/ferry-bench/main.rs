@@ -3,6 +3,7 @@
 //! * `controller` – Ferry in a lab: `ferryd` on the machine without libvirt, hosts registered.
 //! * `overhead` – `ferry migrate` against `virsh migrate`.
 //! * `preflight` – what the checks say against what really happens.
+//! * `storage` – moving with a disk against what others do.
 //! * `soak` – guests to and fro with faults drawn by lot (`strike`).
 //! * `table` – the table of the matrix of faults, from the rows of a run.
 //! * `proof` – what a guest's own logs say of the moves behind it.
@@ -15,6 +16,7 @@ mod overhead;
 mod preflight;
 mod proof;
 mod soak;
+mod storage;
 mod strike;
 mod table;
 
@@ -37,6 +39,8 @@ enum Bench {
     Overhead(overhead::Options),
     /// Move guests to and fro with faults drawn by lot: nothing may be lost, doubled, damaged or left over.
     Soak(soak::Options),
+    /// Compare moving a machine with its disk by Ferry, by virsh and by qemu-img with rsync: time, and bytes on the wire.
+    Storage(storage::Options),
     /// Build situations in which a migration fails or does not, and compare what the checks say with what happens.
     Preflight(preflight::Options),
     /// Write docs/faults.json and docs/faults.md from the rows that a run of the matrix of faults left.
@@ -62,6 +66,7 @@ fn main() -> ExitCode {
 fn run(bench: Bench) -> Result<bool> {
     match bench {
         Bench::Overhead(options) => overhead::run(&options),
+        Bench::Storage(options) => storage::run(&options),
         Bench::Soak(options) => soak::run(&options),
         Bench::Preflight(options) => preflight::run(&options),
         Bench::FaultTable(options) => table::run(&options),
