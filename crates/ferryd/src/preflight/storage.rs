@@ -128,7 +128,17 @@ fn goes_along(destination: &HostFacts, domain: &DomainFacts, disk: &Disk, path: 
 /// What lies below the images of a stopped domain is known.
 pub(super) fn chains(facts: &Facts, findings: &mut Vec<Finding>) {
     let (Some(source), Some(domain)) = (facts.source.known(), &facts.domain) else { return };
+    let shell = facts.source.shell();
+    let path = |target: &str| {
+        let disk = domain.definition.disks.iter().find(|disk| disk.target == target)?;
+        path_of(domain, disk)
+    };
     for (target, why) in &domain.chains_unread {
+        // An image that is gone is another finding.
+        let seen = shell.and_then(|shell| shell.path(path(target)?));
+        if seen.is_some_and(|seen| !seen.exists()) {
+            continue;
+        }
         findings.push(warning(
             "chain-unread",
             target,
@@ -136,16 +146,7 @@ pub(super) fn chains(facts: &Facts, findings: &mut Vec<Finding>) {
             why.clone(),
             command(
                 "See whether one does; qemu-img comes with qemu-utils.",
-                format!(
-                    "qemu-img info --backing-chain {}",
-                    domain
-                        .definition
-                        .disks
-                        .iter()
-                        .find(|disk| disk.target == *target)
-                        .and_then(|disk| path_of(domain, disk))
-                        .map_or_else(String::new, shell_word)
-                ),
+                format!("qemu-img info --backing-chain {}", path(target).map_or_else(String::new, shell_word)),
                 Some(&source.name),
             ),
         ));
