@@ -124,10 +124,8 @@ type Extent = (u64, u64, Option<(u32, u32, u32)>);
 
 /// By the source's shell, or else by what libvirt measures of the disk that it is.
 fn extent(facts: &Facts, domain: &DomainFacts, role: &Role, path: &str) -> Option<Extent> {
-    if let Some(found) =
-        facts.source.shell().and_then(|shell| shell.path(path)).filter(|found| found.exists())
-    {
-        return Some((found.size_bytes, found.allocated_bytes, None));
+    if let Some(found) = facts.source.shell().and_then(|shell| shell.path(path)) {
+        return found.exists().then_some((found.size_bytes, found.allocated_bytes, None));
     }
     let Role::Disk(target) = role else { return None };
     let image = domain.image(target)?;
