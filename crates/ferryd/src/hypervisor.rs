@@ -116,9 +116,6 @@ pub struct NewFile {
     /// The image it lies over: path and format.
     #[serde(default)]
     pub base: Option<(String, String)>,
-    /// Numbers of its owner and group, and its mode; none leaves them to libvirt, which gives it to QEMU when the domain starts.
-    #[serde(default)]
-    pub owner: Option<(u32, u32, u32)>,
 }
 
 /// What is seen of a file.

@@ -285,7 +285,9 @@ impl LibvirtHost {
             }
             sum
         };
-        let (read, sum) = tokio::join!(self.read_span(task, path, span, sink), summed);
+        let both = async { tokio::join!(self.read_span(task, path, span, sink), summed) };
+        let late = |_| HostError::timed_out(self.link().host(), "read a file", DIGEST_LIMIT);
+        let (read, sum) = tokio::time::timeout(DIGEST_LIMIT, both).await.map_err(late)?;
         read?;
         Ok(sum.finalize().into())
     }

@@ -58,6 +58,9 @@ struct Making {
 struct Arrived {
     path: String,
     until: u64,
+    /// What was seen of it there.
+    #[serde(default)]
+    there: Option<FileSight>,
 }
 
 /// A file that this task has made, or may have.
@@ -70,6 +73,10 @@ pub(super) struct Made {
     seen: Option<FileSight>,
     /// Up to where it has arrived.
     until: u64,
+    /// What was seen of it then, where it had arrived.
+    there: Option<FileSight>,
+    /// What was seen of it when it was about to be removed, where it is not known what came of that.
+    going: Option<FileSight>,
 }
 
 /// A file that was just made, and nothing written into, takes up no more than this.
@@ -82,16 +89,26 @@ impl Made {
     }
 
     /// Removes it from its host. One of which it is not known whether it was made (the answer was lost) may be somebody else's that
-    /// came right then: it is removed only while there is nothing in it.
+    /// came right then: it is removed only while there is nothing in it. One that had arrived whole is removed only as it arrived.
     pub(super) async fn remove_from(&self, host: &dyn Hypervisor, task: TaskId) -> Result<(), HostError> {
-        if !self.sure
-            && let Some(seen) = host.file(task, self.path()).await?
-            && seen.allocated_bytes > NOTHING_YET_BYTES
-        {
-            tracing::warn!(task.id = %task, host = host.name(), path = self.path(), "what is there is not known to be this task's, and stays");
-            return Ok(());
+        if self.is_there(host, task).await?.is_some() {
+            host.remove_file(task, self.path()).await
+        } else {
+            Ok(())
         }
-        host.remove_file(task, self.path()).await
+    }
+
+    /// What is seen of it on its host; none where it is not there, or what is there is not known to be it.
+    async fn is_there(&self, host: &dyn Hypervisor, task: TaskId) -> Result<Option<FileSight>, HostError> {
+        let Some(seen) = host.file(task, self.path()).await? else { return Ok(None) };
+        // What had arrived whole and is not as it was then has been used by somebody since.
+        let used = self.until == self.file.capacity_bytes && self.there.is_some_and(|there| there != seen);
+        let another = self.going.is_some_and(|going| going != seen);
+        if used || another || (!self.sure && seen.allocated_bytes > NOTHING_YET_BYTES) {
+            tracing::warn!(task.id = %task, host = host.name(), path = self.path(), "what is there is not what this task left there, and stays");
+            return Ok(None);
+        }
+        Ok(Some(seen))
     }
 }
 
@@ -105,17 +122,24 @@ pub(super) fn made(log: &[LogEntry]) -> Vec<Made> {
                 if let Ok(Making { file, seen }) = serde_json::from_value(entry.intent.clone()) {
                     let sure = matches!(came, Some(Came::Done));
                     all.retain(|made| made.file.path != file.path);
-                    all.push(Made { file, sure, seen, until: 0 });
+                    all.push(Made { file, sure, seen, until: 0, there: None, going: None });
                 }
             }
             CARRIED => {
-                if let Ok(Arrived { path, until }) = serde_json::from_value(entry.intent.clone()) {
-                    all.iter_mut().filter(|made| made.file.path == path).for_each(|made| made.until = until);
+                if let Ok(Arrived { path, until, there }) = serde_json::from_value(entry.intent.clone()) {
+                    let of_path = all.iter_mut().filter(|made| made.file.path == path);
+                    of_path.for_each(|made| (made.until, made.there) = (until, there));
                 }
             }
-            REMOVE if matches!(came, Some(Came::Done)) => {
-                if let Ok(Arrived { path, .. }) = serde_json::from_value(entry.intent.clone()) {
-                    all.retain(|made| made.file.path != path);
+            REMOVE => {
+                if let Ok(Arrived { path, there, .. }) = serde_json::from_value(entry.intent.clone()) {
+                    let of_path = all.iter_mut().filter(|made| made.file.path == path);
+                    match came {
+                        Some(Came::Done) => all.retain(|made| made.file.path != path),
+                        Some(Came::NotSent) => {}
+                        // Perhaps it is gone, and what is there by now another's: it is known by what it was then.
+                        _ => of_path.for_each(|made| made.going = there),
+                    }
                 }
             }
             _ => {}
@@ -199,6 +223,7 @@ impl Work {
         // All of them are as they were when the first began: they belong together.
         for file in &carried {
             self.unchanged(&file.new.path).await?;
+            self.still_there(&file.new.path).await?;
         }
         for disk in &copied {
             self.make(&disk.new, None).await?;
@@ -225,6 +250,7 @@ impl Work {
     async fn make(&mut self, file: &NewFile, seen: Option<FileSight>) -> Result<(), Halt> {
         let id = self.handle.id();
         let since = Instant::now();
+        let mut unanswered = false;
         loop {
             if self.made(&file.path).is_some() {
                 self.remove(&file.path).await?.map_err(Halt::Failed)?;
@@ -247,9 +273,21 @@ impl Work {
                 self.handle.came_to(MAKE, seq, &Came::NotSent).await?;
                 continue;
             }
-            self.made.push(Made { file: file.clone(), sure: false, seen, until: 0 });
+            self.made.push(Made {
+                file: file.clone(),
+                sure: false,
+                seen,
+                until: 0,
+                there: None,
+                going: None,
+            });
             let result = self.destination.make_file(id, file).await;
-            let came = Came::to(&result);
+            let came = match Came::to(&result) {
+                // An earlier order of this task's that got no answer may have been carried out by now: it may be that file.
+                Came::Refused(why) if unanswered => Came::Failed(why),
+                came => came,
+            };
+            unanswered |= result.as_ref().is_err_and(|error| error.libvirt_code().is_none());
             if matches!(came, Came::Refused(_)) {
                 self.made.retain(|made| made.file.path != file.path);
             }
@@ -268,11 +306,25 @@ impl Work {
     }
 
     async fn remove(&mut self, path: &str) -> Result<Result<(), HostError>, Stop> {
-        let seq = self.handle.intend(REMOVE, &Arrived { path: path.to_owned(), until: 0 }).await?;
-        let result = match self.made(path) {
-            Some(made) => made.remove_from(self.destination.as_ref(), self.handle.id()).await,
-            None => Ok(()),
+        let (id, looked) = (self.handle.id(), Instant::now());
+        let Some(made) = self.made(path).cloned() else { return Ok(Ok(())) };
+        let there = match made.is_there(self.destination.as_ref(), id).await {
+            Ok(Some(seen)) => seen,
+            Ok(None) => {
+                self.made.retain(|made| made.file.path != path);
+                return Ok(Ok(()));
+            }
+            Err(error) => return Ok(Err(error)),
         };
+        let going = Arrived { path: path.to_owned(), until: 0, there: Some(there) };
+        let seq = self.handle.intend(REMOVE, &going).await?;
+        // A controller that stood still since acts on nothing: another may have gone on with the file.
+        if looked.elapsed() > self.timing.stale {
+            self.handle.came_to(REMOVE, seq, &Came::NotSent).await?;
+            return Ok(Err(HostError::timed_out(&self.plan.destination, "remove a file", self.timing.stale)));
+        }
+        self.made.iter_mut().filter(|made| made.file.path == path).for_each(|made| made.going = Some(there));
+        let result = self.destination.remove_file(id, path).await;
         if result.is_ok() {
             self.made.retain(|made| made.file.path != path);
         }
@@ -288,7 +340,7 @@ impl Work {
             return Err(Halt::Failed(self.changed(path)));
         }
         // One that has changed since an earlier try began is carried anew.
-        if !self.made(path).is_some_and(|made| made.sure && made.seen == Some(seen)) {
+        if !self.made(path).is_some_and(|made| made.sure && made.going.is_none() && made.seen == Some(seen)) {
             self.make(&file.new, Some(seen)).await?;
         }
         let mut at = self.made(path).map_or(0, |made| made.until);
@@ -349,9 +401,11 @@ impl Work {
             return Ok(false);
         }
         let until = sent.span.offset + sent.span.length;
-        let seq = self.handle.intend(CARRIED, &Arrived { path: path.to_owned(), until }).await?;
+        let there = self.see_destination(path).await?;
+        let seq = self.handle.intend(CARRIED, &Arrived { path: path.to_owned(), until, there }).await?;
         self.handle.came_to(CARRIED, seq, &Came::Done).await?;
-        self.made.iter_mut().filter(|made| made.file.path == path).for_each(|made| made.until = until);
+        let of_path = self.made.iter_mut().filter(|made| made.file.path == path);
+        of_path.for_each(|made| (made.until, made.there) = (until, there));
         Ok(true)
     }
 
@@ -474,6 +528,39 @@ impl Work {
         }
     }
 
+    async fn see_destination(&mut self, path: &str) -> Result<Option<FileSight>, Halt> {
+        let since = Instant::now();
+        loop {
+            match self.destination.file(self.handle.id(), path).await {
+                Ok(seen) => return Ok(seen),
+                Err(error) => self.wait_for_hosts(error, since).await?,
+            }
+        }
+    }
+
+    /// What had arrived is there as it arrived.
+    async fn still_there(&mut self, path: &str) -> Result<(), Halt> {
+        let there = self.see_destination(path).await?;
+        let as_arrived = self.made(path).and_then(|made| made.there);
+        if there.is_none() || as_arrived.is_some_and(|arrived| there != Some(arrived)) {
+            let what = format!("{path} is not as it arrived any more: somebody removed it or wrote to it");
+            return Err(Halt::Failed(self.of_destination(what)));
+        }
+        Ok(())
+    }
+
+    /// Whether the source's files are still those that were carried: somebody may have started it since, and stopped it again. None
+    /// where the source does not say.
+    pub(super) async fn still_as_carried(&self) -> Option<bool> {
+        for file in &self.plan.files.carried {
+            let seen = self.source.file(self.handle.id(), &file.new.path).await.ok()?;
+            if self.made(&file.new.path).is_some_and(|made| made.seen != seen) {
+                return Some(false);
+            }
+        }
+        Some(true)
+    }
+
     async fn unchanged(&mut self, path: &str) -> Result<(), Halt> {
         let seen = self.see_source(path).await?;
         if self.made(path).is_some_and(|made| made.seen != Some(seen)) {
@@ -545,7 +632,7 @@ impl Work {
     async fn clear_away_now(&mut self, ending: Ending, destination: Copy) -> Result<Ending, Stop> {
         let mut owed = ending.owed;
         let gone = ending.location == Location::Source && !self.know.resume_intended;
-        if gone && owed.is_none() && destination == Copy::Absent {
+        if gone && owed.is_none() && (destination == Copy::Absent || self.know.not_begun) {
             for path in self.made.iter().map(|made| made.file.path.clone()).collect::<Vec<_>>() {
                 if let Err(error) = self.remove(&path).await? {
                     tracing::warn!(migration.id = %self.handle.id(), path, error = %error.cause(), "a file is left on the destination; it is tried again");

@@ -185,9 +185,6 @@ impl Sweeper {
             }
         };
         let made = carry::made(&log);
-        if made.is_empty() && !log.iter().any(|entry| entry.step == carry::MAKE) {
-            return true;
-        }
         if debt.side == Side::Destination && carry::may_go(&log) {
             for file in &made {
                 if let Err(error) = file.remove_from(host, debt.task).await {
@@ -197,13 +194,15 @@ impl Sweeper {
                 tracing::info!(task.id = %debt.task, host = debt.host, path = file.path(), "removed a file that was left over");
             }
         }
-        let released = host.release_pools(debt.task).await;
-        if let Some(owner) = (self.hosts)(&debt.owner)
-            && let Err(error) = owner.release_pools(debt.task).await
-        {
-            tracing::debug!(task.id = %debt.task, host = debt.owner, error = %error.cause(), "a storage pool of the task's is still there");
-        }
-        released.is_ok()
+        let owner = (self.hosts)(&debt.owner);
+        let others = async {
+            match &owner {
+                Some(owner) => owner.release_pools(debt.task).await,
+                None => Ok(()),
+            }
+        };
+        let (here, there) = tokio::join!(host.release_pools(debt.task), others);
+        here.is_ok() && there.is_ok()
     }
 }
 

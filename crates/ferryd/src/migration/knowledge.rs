@@ -52,6 +52,7 @@ pub(super) fn knowledge(plan: &Plan, log: &[LogEntry], handle: &mut Handle) -> K
         persistent: plan.persistent,
         autostart: plan.autostart,
         cold: plan.cold,
+        not_begun: plan.cold && !log.iter().any(|entry| entry.step == PERFORM),
         ..Knowledge::default()
     };
     for entry in log {

@@ -86,7 +86,7 @@ impl Migrations {
     /// # Errors
     /// A problem document that says why not; `refused-by-checks` holds everything that the checks found.
     pub async fn start(&self, request: MigrationRequest) -> Result<Task, Problem> {
-        let (plan, findings) = self.planned(&request).await?;
+        let (plan, findings) = self.planned(&request, true).await?;
         let name = plan.name.clone();
         let new = self.new_task(&plan, findings)?;
         self.engine.submit(&new).await.map_err(|error| match error {
@@ -100,20 +100,25 @@ impl Migrations {
     /// # Errors
     /// As [`Migrations::start`].
     pub async fn plan(&self, request: &MigrationRequest) -> Result<PlanReport, Problem> {
-        let (plan, findings) = self.planned(request).await?;
+        let (plan, findings) = self.planned(request, false).await?;
         Ok(plan.report(findings))
     }
 
     /// The plan of a request that the checks let through, and what they found.
-    async fn planned(&self, request: &MigrationRequest) -> Result<(Plan, Vec<Finding>), Problem> {
+    /// `clear`: what an earlier migration has left is removed first, as far as hosts answer.
+    async fn planned(
+        &self,
+        request: &MigrationRequest,
+        clear: bool,
+    ) -> Result<(Plan, Vec<Finding>), Problem> {
         valid(request)?;
         let mut vm = self.find(&request.vm, request.source.as_deref()).await?;
-        let mut facts = self.facts(request, &vm).await?;
+        let mut facts = self.facts(request, &vm, clear).await?;
         if facts.domain.is_none() && facts.source.known().is_some() {
             // It left that host after the last look at it.
             self.fleet.look_again().await;
             vm = self.find(&request.vm, request.source.as_deref()).await?;
-            facts = self.facts(request, &vm).await?;
+            facts = self.facts(request, &vm, clear).await?;
         }
         let domain = DomainUuid(vm.uuid);
         let mut findings = preflight::check(&facts);
@@ -129,9 +134,9 @@ impl Migrations {
     }
 
     /// Everything that the checks look at.
-    async fn facts(&self, request: &MigrationRequest, vm: &Vm) -> Result<Facts, Problem> {
+    async fn facts(&self, request: &MigrationRequest, vm: &Vm, clear: bool) -> Result<Facts, Problem> {
         let (source, destination) = (self.member(&vm.host)?, self.member(&request.destination)?);
-        self.nothing_owed(vm, &request.destination).await?;
+        self.nothing_owed(vm, &request.destination, clear).await?;
         let wanted = Wanted { tunnelled: request.secure, bandwidth_mib_s: request.bandwidth_mib_s };
         let inquiry = self.inquiry(vm, &source, &destination, wanted, false).await?;
         Ok(facts::gather(&inquiry).await.0)
@@ -159,8 +164,14 @@ impl Migrations {
     }
 
     /// Before the copy on the destination can be a new one, what an earlier migration left there must be gone.
-    async fn nothing_owed(&self, vm: &Vm, destination: &str) -> Result<(), Problem> {
-        let left = self.sweeper.clear(DomainUuid(vm.uuid)).await.map_err(Problem::from)?;
+    async fn nothing_owed(&self, vm: &Vm, destination: &str, clear: bool) -> Result<(), Problem> {
+        let domain = DomainUuid(vm.uuid);
+        let left = if clear {
+            self.sweeper.clear(domain).await.map_err(Problem::from)?
+        } else {
+            let debts = self.store.debts().await.map_err(Problem::from)?;
+            debts.into_iter().filter(|debt| debt.domain == domain).collect()
+        };
         let Some(debt) = left.iter().find(|debt| debt.host == destination) else { return Ok(()) };
         let finding = Finding {
             code: "leftover".to_owned(),

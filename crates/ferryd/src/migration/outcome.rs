@@ -58,6 +58,9 @@ pub struct Knowledge {
     pub patience_over: bool,
     /// It is moved stopped: its definition goes over, and nothing may run meanwhile.
     pub cold: bool,
+    /// Of one that is moved stopped: the log holds no intent to write its definition on the destination. What is there is not this
+    /// task's.
+    pub not_begun: bool,
     /// Of one that is moved stopped: the log holds that the destination has taken everything.
     pub arrived: bool,
     /// The log holds the intent to remove the source's definition: only forwards is left.
@@ -319,7 +322,9 @@ fn source_off(source: Copy, sight: DomainSight, destination: Copy, know: &Knowle
     let lost = know.wants_running && !on_purpose;
     match destination {
         Copy::Running(_) => moved(source, destination, know, false),
-        Copy::Paused(_) if know.source_ran_again => Act(A::DestroyDestination),
+        Copy::Paused(_) if know.source_resumed => Act(A::DestroyDestination),
+        // Told to go on, it may have run before it ended, and what is here may be the only good memory: nobody knows.
+        Copy::Paused(_) if know.source_ran_again => Ask(Question::MayHaveRun),
         Copy::Paused(_) if on_purpose && !know.resume_intended => Ask(Question::Unexpected),
         Copy::Paused(_) => source_gone(source, destination, know),
         // Everything may be there, and libvirt about to finish: then it is the only good copy.

@@ -171,6 +171,9 @@ impl Work {
                     }
                     self.rest(&mut waiting).await?;
                 }
+                Next::Act(Action::UndefineSource) if self.must_look_at_files() => {
+                    self.look_at_files(&mut waiting).await?
+                }
                 Next::Act(action) => {
                     self.tell_settling(Phase::Confirm, story::acting(action, &self.plan)).await?;
                     let asked_to_stop = matches!(action, Action::AbortJob | Action::CloseSockets);
@@ -189,6 +192,29 @@ impl Work {
                 }
             }
         }
+    }
+
+    /// A stopped domain's definition is about to go from the source, and its files were carried: are they still those?
+    fn must_look_at_files(&self) -> bool {
+        self.plan.cold
+            && self.know.arrived
+            && !self.files_are_those
+            && !self.know.undefine_source_intended
+            && !self.plan.files.carried.is_empty()
+    }
+
+    /// Files that are not those that were carried any more: what was carried goes, and the source stays.
+    async fn look_at_files(&mut self, waiting: &mut Waiting) -> Result<(), Stop> {
+        match self.still_as_carried().await {
+            Some(true) => self.files_are_those = true,
+            Some(false) => {
+                self.know.arrived = false;
+                let why = "the files were written to after they had been carried";
+                self.cause.get_or_insert_with(|| why.to_owned());
+            }
+            None => self.rest(waiting).await?,
+        }
+        Ok(())
     }
 
     /// A source that is seen to run, after it was seen to stand for the switch-over or because libvirt cancelled that, has gone on:

@@ -152,6 +152,7 @@ impl Runner for Mover {
             made: carry::made(&log),
             passed: Passed::default(),
             cleared: None,
+            files_are_those: false,
         };
         work.go(&log).await
     }
@@ -188,6 +189,8 @@ pub(super) struct Work {
     pub(super) downtime_set: bool,
     /// Files that this task has made on the destination.
     pub(super) made: Vec<Made>,
+    /// The source's files were seen to be those that were carried, right before its definition goes.
+    pub(super) files_are_those: bool,
     /// What came of removing them, for the end that it was done for.
     pub(super) cleared: Option<Ending>,
     /// How much of the files has passed.
@@ -305,15 +308,29 @@ impl Work {
     /// which are in no log; who takes the task over reads it again.
     async fn carry_over(&mut self) -> Result<(), Stop> {
         let (from, to) = (self.plan.source.clone(), self.plan.destination.clone());
+        let there = to.clone();
         self.handle
             .update(|task| {
                 task.phase = Phase::Copy;
-                task.message = format!("carrying the definition from {from} to {to}");
+                task.message = format!("carrying the definition from {from} to {there}");
             })
             .await?;
+        // Carrying files takes long: what the checks have seen may be otherwise by now.
+        match self.destination.domain(self.plan.domain).await {
+            Answer::Absent => {}
+            Answer::Unknown(reason) => {
+                self.cause.get_or_insert(reason);
+                return Ok(());
+            }
+            Answer::Present(_) => {
+                self.cause.get_or_insert_with(|| format!("{} was defined on {to} meanwhile", self.plan.name));
+                return Ok(());
+            }
+        }
         // Whoever stands still from here on acts on nothing: another may have taken the task over.
         let looked = Instant::now();
         let seq = self.intend_perform().await?;
+        self.know.not_begun = false;
         let (definition, snapshots) =
             tokio::join!(self.source.definition(self.plan.domain), self.source.snapshots(self.plan.domain));
         let result = match (definition, snapshots) {
@@ -406,7 +423,8 @@ impl Work {
 
     /// What goes with the source's definition: what the destination has by now.
     fn goes_with_it(&self) -> Undefine {
-        Undefine { nvram: self.plan.files.has_nvram(), snapshots: self.plan.cold }
+        let arrived = self.know.arrived;
+        Undefine { nvram: self.plan.files.has_nvram() && arrived, snapshots: self.plan.cold && arrived }
     }
 
     /// Makes the source give up a migration whose other end is gone: its connections are closed where the host offers a shell;

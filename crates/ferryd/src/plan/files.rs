@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::hypervisor::NewFile;
 use crate::model::definition::{Backing, Disk, Drive, Source};
-use crate::model::facts::{DomainFacts, Facts, Sharing};
+use crate::model::facts::{DomainFacts, Facts, Sharing, is_networked};
 
 /// What a file is for its domain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,7 +104,7 @@ impl Files {
         if self.has_path(path) {
             return true;
         }
-        let Some((length_bytes, allocated_bytes, owner)) = extent(facts, domain, &role, path) else {
+        let Some((length_bytes, allocated_bytes)) = extent(facts, domain, &role, path) else {
             return false;
         };
         let new = NewFile {
@@ -112,24 +112,23 @@ impl Files {
             format: "raw".to_owned(),
             capacity_bytes: length_bytes,
             base: None,
-            owner,
         };
         self.carried.push(Carried { role, new, allocated_bytes });
         true
     }
 }
 
-/// How long a file is, what it takes up, and who owns it.
-type Extent = (u64, u64, Option<(u32, u32, u32)>);
+/// How long a file is, and what it takes up.
+type Extent = (u64, u64);
 
 /// By the source's shell, or else by what libvirt measures of the disk that it is.
 fn extent(facts: &Facts, domain: &DomainFacts, role: &Role, path: &str) -> Option<Extent> {
     if let Some(found) = facts.source.shell().and_then(|shell| shell.path(path)) {
-        return found.exists().then_some((found.size_bytes, found.allocated_bytes, None));
+        return found.exists().then_some((found.size_bytes, found.allocated_bytes));
     }
     let Role::Disk(target) = role else { return None };
     let image = domain.image(target)?;
-    Some((image.physical_bytes, image.allocation_bytes, None))
+    Some((image.physical_bytes, image.allocation_bytes))
 }
 
 /// Which files of the domain go along.
@@ -137,8 +136,10 @@ fn extent(facts: &Facts, domain: &DomainFacts, role: &Role, path: &str) -> Optio
 pub fn files(facts: &Facts) -> Files {
     let mut files = Files::default();
     let (Some(domain), Some(meeting)) = (&facts.domain, &facts.meeting) else { return files };
-    let is_missing =
-        |path: &str| meeting.sharing.iter().any(|(of, sharing)| of == path && *sharing == Sharing::Missing);
+    let is_missing = |path: &str| {
+        !is_of_network(facts, path)
+            && meeting.sharing.iter().any(|(of, sharing)| of == path && *sharing == Sharing::Missing)
+    };
     for disk in domain.definition.disks.iter().filter(|disk| disk.drive == Drive::Disk) {
         // What lies lowest first: what lies over it is made with it.
         for base in disk.backing.iter().rev().filter_map(|backing| backing.source.path()) {
@@ -165,10 +166,26 @@ pub fn files(facts: &Facts) -> Files {
     files
 }
 
+/// Whether a path of the source's lies on a file system that others have mounted as well: on a destination that does not have it
+/// mounted nothing is made in its place, where it would be hidden once it is.
+fn is_of_network(facts: &Facts, path: &str) -> bool {
+    let found = facts.source.shell().and_then(|shell| shell.path(path));
+    found.is_some_and(|found| is_networked(&found.filesystem))
+}
+
 /// Why a disk that only the source has cannot go along; none where it can.
 #[must_use]
 pub fn stays(facts: &Facts, domain: &DomainFacts, disk: &Disk) -> Option<&'static str> {
     let running = domain.is_active() && !disk.readonly;
+    let path = disk.source.path().or_else(|| domain.volume_path(&disk.target));
+    if path.is_some_and(|path| is_of_network(facts, path)) {
+        return Some("it lies on a file system of the network, which the destination has not mounted there");
+    }
+    // The new image names what it lies over.
+    let named = |base: &Backing| base.source.path().is_some() && base.format.is_some();
+    if running && disk.backing.first().is_some_and(|base| !named(base)) {
+        return Some("what lies below it is no file whose format is known");
+    }
     match &disk.source {
         Source::File(_) => {}
         Source::Volume { pool, .. } => {
@@ -210,7 +227,6 @@ fn copied(domain: &DomainFacts, disk: &Disk, path: &str) -> Option<CopiedDisk> {
         format: disk.format.clone()?,
         capacity_bytes: image.capacity_bytes,
         base,
-        owner: None,
     };
     Some(CopiedDisk { target: disk.target.clone(), new, allocated_bytes: image.allocation_bytes })
 }

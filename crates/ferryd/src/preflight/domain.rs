@@ -197,7 +197,17 @@ pub(super) fn title_free(facts: &Facts, findings: &mut Vec<Finding>) {
 pub(super) fn snapshots(facts: &Facts, findings: &mut Vec<Finding>) {
     let (Some(source), Some(domain)) = (facts.source.known(), &facts.domain) else { return };
     let (name, list) = (shell_word(&domain.name), &domain.snapshots);
-    // With a stopped one Ferry carries them.
+    let external = &domain.external_snapshots;
+    if !external.is_empty() && !domain.is_active() {
+        findings.push(blocker(
+            "snapshots-external",
+            &domain.name,
+            format!("Snapshots of {} keep something in files of their own, which are not carried.", domain.name),
+            format!("{} external snapshots: {}", external.len(), external.join(", ")),
+            advice("Merge them into the image (virsh blockcommit while it runs), or have libvirt forget them (virsh snapshot-delete --metadata)."),
+        ));
+    }
+    // With a stopped one Ferry carries the others.
     if list.is_empty() || !domain.is_active() {
         return;
     }

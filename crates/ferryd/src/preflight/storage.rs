@@ -57,7 +57,9 @@ pub(super) fn shared(facts: &Facts, findings: &mut Vec<Finding>) {
         for below in disk.backing.iter().filter_map(|backing| backing.source.path()) {
             let Some(apart @ (Sharing::Missing | Sharing::Different(_))) = of(below) else { continue };
             // The disk itself says it already.
-            if matches!(of(path), Some(Sharing::Missing | Sharing::Different(_))) {
+            if matches!(of(path), Some(Sharing::Missing | Sharing::Different(_)))
+                && !plan.has_disk(&disk.target)
+            {
                 continue;
             }
             if apart == &Sharing::Missing && plan.has_path(below) {
@@ -128,7 +130,7 @@ fn goes_along(destination: &HostFacts, domain: &DomainFacts, disk: &Disk, path: 
 /// What lies below the images of a stopped domain is known.
 pub(super) fn chains(facts: &Facts, findings: &mut Vec<Finding>) {
     let (Some(source), Some(domain)) = (facts.source.known(), &facts.domain) else { return };
-    let shell = facts.source.shell();
+    let (shell, plan) = (facts.source.shell(), plan::files(facts));
     let path = |target: &str| {
         let disk = domain.definition.disks.iter().find(|disk| disk.target == target)?;
         path_of(domain, disk)
@@ -139,7 +141,8 @@ pub(super) fn chains(facts: &Facts, findings: &mut Vec<Finding>) {
         if seen.is_some_and(|seen| !seen.exists()) {
             continue;
         }
-        findings.push(warning(
+        let severe = if plan.has_disk(target) { blocker } else { warning };
+        findings.push(severe(
             "chain-unread",
             target,
             format!("Whether another image lies below that of {target} could not be read: if one does, it must be on {} as well.", facts.destination.name()),

@@ -87,6 +87,9 @@ fn block(here: &PathFacts, there: &PathFacts) -> Sharing {
     }
 }
 
+/// Two hosts see one directory, and not the same in it: nothing is made there, it might be the source's own.
+const NOT_SEEN: &str = "the directory is shared, but the file was not seen in it there";
+
 fn file(
     here: &PathFacts,
     there: &PathFacts,
@@ -94,7 +97,7 @@ fn file(
     seen: Option<bool>,
 ) -> Sharing {
     match (written, seen) {
-        (Some(Ok(())), Some(true)) if !there.exists() => Sharing::Missing,
+        (Some(Ok(())), Some(true)) if !there.exists() => Sharing::Different(NOT_SEEN.to_owned()),
         // The directory is the same. A link in it may still lead to two places.
         (Some(Ok(())), Some(true)) if same_file(here, there) => {
             Sharing::Shared("a mark written next to it was seen".to_owned())
@@ -121,7 +124,8 @@ fn volume_of_pool(written: Option<&Result<(), String>>, seen: Option<bool>, ther
         (Some(Ok(())), Some(false)) if there => {
             Sharing::Different("a mark made next to it by a storage pool was not seen".to_owned())
         }
-        (Some(Ok(())), Some(_)) => Sharing::Missing,
+        (Some(Ok(())), Some(true)) => Sharing::Different(NOT_SEEN.to_owned()),
+        (Some(Ok(())), Some(false)) => Sharing::Missing,
         (Some(Ok(())), None) => Sharing::Unknown(
             "the other host offers no shell, and has no active storage pool there".to_owned(),
         ),
@@ -213,7 +217,10 @@ mod tests {
             Sharing::Different(_)
         ));
         let missing = PathFacts::default();
-        assert_eq!(judged(file_facts(7), missing.clone(), Some(Ok(())), Some(true)), Sharing::Missing);
+        assert!(matches!(
+            judged(file_facts(7), missing.clone(), Some(Ok(())), Some(true)),
+            Sharing::Different(_)
+        ));
         assert_eq!(judged(file_facts(7), missing, Some(Ok(())), Some(false)), Sharing::Missing);
         // The same number by chance.
         assert!(matches!(
@@ -229,7 +236,7 @@ mod tests {
         assert!(matches!(volume_of_pool(Some(&done), Some(true), true), Sharing::Shared(_)));
         assert!(matches!(volume_of_pool(Some(&done), Some(false), true), Sharing::Different(_)));
         assert_eq!(volume_of_pool(Some(&done), Some(false), false), Sharing::Missing);
-        assert_eq!(volume_of_pool(Some(&done), Some(true), false), Sharing::Missing);
+        assert!(matches!(volume_of_pool(Some(&done), Some(true), false), Sharing::Different(_)));
         assert!(matches!(volume_of_pool(Some(&done), None, false), Sharing::Unknown(_)));
         assert!(matches!(volume_of_pool(Some(&refused), Some(true), true), Sharing::Unknown(_)));
         assert!(matches!(volume_of_pool(None, None, false), Sharing::Unknown(_)));

@@ -62,7 +62,8 @@ pub fn domain_facts(connect: &Connect, uuid: DomainUuid) -> Result<DomainFacts> 
         persistent_xml,
         migratable_xml,
         // A driver that has none of these says so by an error: then there are none.
-        snapshots: snapshots(&domain).unwrap_or_default(),
+        snapshots: snapshots(&domain, 0).unwrap_or_default(),
+        external_snapshots: snapshots(&domain, sys::VIR_DOMAIN_SNAPSHOT_LIST_EXTERNAL).unwrap_or_default(),
         checkpoints: ffi::checkpoint_names(&domain).unwrap_or_default(),
         managed_save: domain.has_managed_save(0).unwrap_or(false),
         chains_unread: Vec::new(),
@@ -77,8 +78,8 @@ pub fn domain_facts(connect: &Connect, uuid: DomainUuid) -> Result<DomainFacts> 
     })
 }
 
-fn snapshots(domain: &Domain) -> Result<Vec<String>> {
-    let all = domain.list_all_snapshots(0)?;
+fn snapshots(domain: &Domain, kinds: u32) -> Result<Vec<String>> {
+    let all = domain.list_all_snapshots(kinds)?;
     all.iter().map(|snapshot| Ok(snapshot.name()?)).collect()
 }
 

@@ -84,12 +84,7 @@ pub fn backing(xml: &str) -> Result<Option<(String, Option<String>)>> {
 /// The XML of a volume that is to be made as this file.
 #[must_use]
 pub fn new_file(name: &str, file: &NewFile) -> String {
-    let NewFile { format, capacity_bytes, base, owner, .. } = file;
-    let owner = owner.map_or_else(String::new, |(user, group, mode)| {
-        format!(
-            "<permissions><mode>0{mode:o}</mode><owner>{user}</owner><group>{group}</group></permissions>"
-        )
-    });
+    let NewFile { format, capacity_bytes, base, .. } = file;
     // Without it libvirt makes images as QEMU did before 2012, which it then reads slowly.
     let compat = if format == "qcow2" { "<compat>1.1</compat>" } else { "" };
     let base = base.as_ref().map_or_else(String::new, |(path, format)| {
@@ -101,7 +96,7 @@ pub fn new_file(name: &str, file: &NewFile) -> String {
     });
     format!(
         "<volume><name>{}</name><capacity unit='bytes'>{capacity_bytes}</capacity><allocation>0</allocation>\
-         <target><format type='{}'/>{owner}{compat}</target>{base}</volume>",
+         <target><format type='{}'/>{compat}</target>{base}</volume>",
         escaped(name),
         escaped(format)
     )
@@ -136,18 +131,15 @@ mod tests {
 
     #[test]
     fn a_file_is_made_as_it_is_asked_for() {
-        let mut asked = NewFile {
+        let asked = NewFile {
             path: "/images/a&b".to_owned(),
             format: "qcow2".to_owned(),
             capacity_bytes: 7,
             base: Some(("/images/a".to_owned(), "raw".to_owned())),
-            owner: None,
         };
         let xml = new_file("a&b", &asked);
         assert!(xml.contains("<name>a&amp;b</name>") && xml.contains("<compat>1.1</compat>"), "{xml}");
         assert_eq!(backing(&xml).unwrap(), Some(("/images/a".to_owned(), Some("raw".to_owned()))));
-        (asked.format, asked.owner) = ("raw".to_owned(), Some((64055, 108, 0o600)));
-        assert!(new_file("a", &asked).contains("<mode>0600</mode><owner>64055</owner>"));
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub struct DomainFacts {
     pub migratable_xml: Option<String>,
     /// Names of its snapshots, with whether each is external.
     pub snapshots: Vec<String>,
+    /// Those of them that keep something in files of their own (`VIR_DOMAIN_SNAPSHOT_LIST_EXTERNAL`).
+    pub external_snapshots: Vec<String>,
     /// Names of its checkpoints.
     pub checkpoints: Vec<String>,
     /// Its memory is saved on disk, to be loaded at the next start.
@@ -81,6 +83,7 @@ impl DomainFacts {
             persistent_xml: None,
             migratable_xml: None,
             snapshots: Vec::new(),
+            external_snapshots: Vec::new(),
             checkpoints: Vec::new(),
             managed_save: false,
             chains_unread: Vec::new(),

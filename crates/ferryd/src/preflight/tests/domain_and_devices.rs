@@ -34,6 +34,11 @@ fn of_the_domain() {
                 vec![Occupied { domain: "old1".to_owned(), title, ..Occupied::default() }];
         }),
         ("snapshots", Blocker, |facts| domain(facts).snapshots = vec!["before".to_owned()]),
+        ("snapshots-external", Blocker, |facts| {
+            domain(facts).sight.state = VmState::Shutoff;
+            domain(facts).snapshots = vec!["before".to_owned()];
+            domain(facts).external_snapshots = vec!["before".to_owned()];
+        }),
         ("checkpoints", Warning, |facts| domain(facts).checkpoints = vec!["monday".to_owned()]),
         ("block-job-active", Blocker, |facts| {
             let job = BlockJob { target: "vda".to_owned(), kind: "copy".to_owned() };

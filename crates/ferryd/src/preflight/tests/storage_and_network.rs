@@ -23,6 +23,7 @@ fn base(facts: &mut Facts, sharing: Sharing) {
 /// Its image is on the source alone, and of a kind that is copied.
 fn only_here(facts: &mut Facts) {
     sharing(facts, Sharing::Missing);
+    source(facts).shell.as_mut().unwrap().paths.insert(IMAGE.to_owned(), file("ext4"));
     disk(facts).format = Some("qcow2".to_owned());
     let image = DiskImage {
         target: "vda".to_owned(),
@@ -40,6 +41,22 @@ fn only_here(facts: &mut Facts) {
 fn free(facts: &mut Facts, bytes: u64) {
     only_here(facts);
     there(facts).paths.get_mut(IMAGE).unwrap().free_bytes = bytes;
+}
+
+#[test]
+fn what_lies_below_a_copied_image_must_be_the_same() {
+    let mut facts = good();
+    only_here(&mut facts);
+    base(&mut facts, Sharing::Different("another file".to_owned()));
+    disk(&mut facts).backing[0].format = Some("raw".to_owned());
+    assert_eq!(codes(&facts), ["backing-missing", "disk-copied"]);
+    let mut stopped = facts.clone();
+    domain(&mut stopped).sight.state = VmState::Shutoff;
+    assert_eq!(codes(&stopped), ["backing-missing", "disk-copied"]);
+    domain(&mut stopped).definition.disks[0].backing.clear();
+    domain(&mut stopped).chains_unread = vec![("vda".to_owned(), "no qemu-img".to_owned())];
+    let found = check(&stopped);
+    assert_eq!((found[0].code.as_str(), found[0].severity), ("chain-unread", Blocker));
 }
 
 #[test]
@@ -94,8 +111,18 @@ fn of_its_drives() {
             disk(facts).shareable = true;
         }),
         ("disk-copied", Note, |facts| {
+            only_here(facts);
             disk(facts).readonly = true;
-            sharing(facts, Sharing::Missing);
+        }),
+        // It lies on a file system of the network, which is not mounted there.
+        ("disk-not-shared", Blocker, |facts| {
+            only_here(facts);
+            source(facts).shell.as_mut().unwrap().paths.insert(IMAGE.to_owned(), file("nfs4"));
+        }),
+        // What lies below it cannot be named by the new image.
+        ("disk-not-shared", Blocker, |facts| {
+            only_here(facts);
+            disk(facts).backing = vec![Backing { source: Source::Other("nbd://x".to_owned()), format: None }];
         }),
         ("disk-missing", Blocker, |facts| {
             disk(facts).readonly = true;

@@ -320,10 +320,12 @@ pub enum Chain {
 }
 
 impl Backing {
-    /// An image that is a file.
+    /// An image by what names it: a path, or something else (`nbd://…`), which is no file.
     #[must_use]
     pub fn file(path: &str, format: Option<&str>) -> Self {
-        Self { source: Source::File(path.to_owned()), format: format.map(str::to_owned) }
+        let is_path = path.starts_with('/');
+        let source = if is_path { Source::File(path.to_owned()) } else { Source::Other(path.to_owned()) };
+        Self { source, format: format.map(str::to_owned) }
     }
 }
 
@@ -349,8 +351,13 @@ fn read_chain(json: &str) -> Chain {
     struct Image {
         filename: String,
         format: String,
+        #[serde(default, rename = "format-specific")]
+        specific: serde_json::Value,
     }
     match serde_json::from_str::<Vec<Image>>(json) {
+        Ok(images) if images.iter().any(|image| !image.specific["data"]["data-file"].is_null()) => {
+            Chain::Unread("its data lies in an external file (data-file)".to_owned())
+        }
         Ok(images) => {
             let below = images.iter().skip(1);
             Chain::Read(below.map(|image| Backing::file(&image.filename, Some(&image.format))).collect())
