@@ -6,27 +6,19 @@ use std::time::Duration;
 
 use api::preflight::{Report, Verdict};
 use api::task::{Location, Task, TaskState};
-use api::vm::{Vm, VmState};
 use lab::{DiskSpec, GuestSpec, Host};
+use support::World;
 use support::guest::quiet;
-use support::{SOON, World, until};
 
 const BOOTS_WITHIN: Duration = Duration::from_secs(120);
-const DIES_WITHIN: Duration = Duration::from_secs(60);
 /// A password of a screen: it goes along, and is kept nowhere.
 const SECRET: &str = "s3cretpw";
 
 fn stopped(world: &World, spec: &GuestSpec) {
-    let kvm1 = world.host("kvm1");
-    let define = ["virsh", "-q", "-c", "qemu:///system", "define", "/dev/stdin"];
-    kvm1.run_with_input(&define, spec.to_xml().as_bytes()).expect("defined");
+    world.define_stopped("kvm1", &spec.to_xml(), &spec.name);
     if spec.autostart {
-        kvm1.virsh(&["autostart", &spec.name]).expect("autostart");
+        world.host("kvm1").virsh(&["autostart", &spec.name]).expect("autostart");
     }
-    until(SOON, "it does not show", || {
-        let vms: Vec<Vm> = world.ferry_json(&["vm", "list"]);
-        vms.iter().any(|vm| vm.name == spec.name && vm.state == VmState::Shutoff).then_some(())
-    });
 }
 
 fn has_definition(host: &Host, name: &str) -> bool {
@@ -94,15 +86,7 @@ fn a_ferryd_that_dies_at_any_step_of_it_leaves_one_definition() {
     for step in ["prepare", "perform", "undefine-source", "autostart-destination"] {
         for point in ["BeforeIntent", "AfterIntent", "BeforeResult", "AfterResult"] {
             let to = if at == "kvm1" { "kvm2" } else { "kvm1" };
-            world.restart_ferryd_with(&[("FERRYD_DIE_AT", &format!("{step}:{point}"))]);
-            until(SOON, "it is not known", || {
-                let vms: Vec<Vm> = world.ferry_json(&["vm", "list"]);
-                vms.iter().any(|vm| vm.name == "g1" && vm.host == at).then_some(())
-            });
-            let task: Task = world.ferry_json(&["migrate", "g1", "--to", to, "--detach"]);
-            world.wait_ferryd_ends(DIES_WITHIN);
-            world.start_ferryd();
-            let task = world.wait_settled(task.id);
+            let task = world.migrate_with_a_death("g1", at, to, &format!("{step}:{point}"));
             let location = task.outcome.as_ref().map(|outcome| outcome.location);
             let owner = if location == Some(Location::Destination) { to } else { at };
             println!("{step}:{point}: {}", task.message);

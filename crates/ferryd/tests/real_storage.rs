@@ -3,19 +3,16 @@
 mod support;
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use api::plan::{Manner, PlanReport};
 use api::task::{Location, Task, TaskState};
-use api::vm::{Vm, VmState};
 use lab::{DiskSpec, Expect, GuestSpec, Host, Release};
 use support::guest::{Guest, TOO_SLOW, busy, quiet};
 use support::tasks::is_midway;
-use support::{SOON, World, until};
+use support::{SOON, World};
 
 const IMAGES: &str = "/var/lib/libvirt/images";
 const NVRAM: &str = "/var/lib/libvirt/qemu/nvram/whole_VARS.fd";
-const DIES_WITHIN: Duration = Duration::from_secs(60);
 /// Slow enough that something can happen meanwhile.
 const SLOWLY: &str = "4MiB/s";
 
@@ -32,16 +29,6 @@ fn sum(host: &Host, path: &str) -> String {
     sh(host, &format!("sha256sum <{path}"))
 }
 
-/// Defines a machine that is stopped, and waits until ferryd knows it.
-fn define(world: &World, host: &str, xml: &str, name: &str) {
-    let define = ["virsh", "-q", "-c", "qemu:///system", "define", "/dev/stdin"];
-    world.host(host).run_with_input(&define, xml.as_bytes()).expect("defined");
-    until(SOON, "it does not show", || {
-        let vms: Vec<Vm> = world.ferry_json(&["vm", "list"]);
-        vms.iter().any(|vm| vm.name == name && vm.state == VmState::Shutoff).then_some(())
-    });
-}
-
 fn disk(path: &str, format: &str, target: &str) -> String {
     format!(
         "<disk type='file' device='disk'><driver name='qemu' type='{format}' cache='none'/><source file='{path}'/>\
@@ -55,7 +42,7 @@ fn with_raw_disk(world: &World, name: &str, mib: u32) -> String {
     sh(&world.host("kvm1"), &format!("dd if=/dev/urandom of={path} bs=1M count={mib} status=none"));
     let mut spec = GuestSpec::new(name).expect("a spec");
     spec.extra_devices = disk(&path, "raw", "vda");
-    define(world, "kvm1", &spec.to_xml(), name);
+    world.define_stopped("kvm1", &spec.to_xml(), name);
     path
 }
 
@@ -103,7 +90,7 @@ fn a_stopped_one_arrives_bit_for_bit_with_all_that_is_its() {
     spec.extra_devices = disk(&top, "qcow2", "vda") + &disk(&data, "qcow2", "vdb");
     let firmware = "hvm</type><loader readonly='yes' type='pflash'>/usr/share/OVMF/OVMF_CODE_4M.fd</loader>";
     let firmware = format!("{firmware}<nvram template='/usr/share/OVMF/OVMF_VARS_4M.fd'>{NVRAM}</nvram>");
-    define(&world, "kvm1", &spec.to_xml().replacen("hvm</type>", &firmware, 1), "whole");
+    world.define_stopped("kvm1", &spec.to_xml().replacen("hvm</type>", &firmware, 1), "whole");
     let all = [base.as_str(), &top, &data, NVRAM];
     let before = all.map(|path| sum(&kvm1, path));
 
@@ -136,7 +123,7 @@ fn a_stopped_one_keeps_its_snapshots() {
     sh(&kvm1, &format!("qemu-img create -q -f qcow2 {path} 64M"));
     let mut spec = GuestSpec::new("snaps").expect("a spec");
     spec.extra_devices = disk(&path, "qcow2", "vda");
-    define(&world, "kvm1", &spec.to_xml(), "snaps");
+    world.define_stopped("kvm1", &spec.to_xml(), "snaps");
     for snapshot in ["first", "second"] {
         kvm1.virsh(&["snapshot-create-as", "snaps", snapshot]).expect("a snapshot");
     }
@@ -273,15 +260,7 @@ fn a_ferryd_that_dies_at_any_step_of_carrying_leaves_one_whole_machine() {
         for point in ["BeforeIntent", "AfterIntent", "BeforeResult", "AfterResult"] {
             let to = if at == "kvm1" { "kvm2" } else { "kvm1" };
             sh(&world.host(to), &format!("rm -f {path}"));
-            world.restart_ferryd_with(&[("FERRYD_DIE_AT", &format!("{step}:{point}"))]);
-            until(SOON, "it is not known", || {
-                let vms: Vec<Vm> = world.ferry_json(&["vm", "list"]);
-                vms.iter().any(|vm| vm.name == "box" && vm.host == at).then_some(())
-            });
-            let task: Task = world.ferry_json(&["migrate", "box", "--to", to, "--detach"]);
-            world.wait_ferryd_ends(DIES_WITHIN);
-            world.start_ferryd();
-            let task = world.wait_settled(task.id);
+            let task = world.migrate_with_a_death("box", at, to, &format!("{step}:{point}"));
             println!("{step}:{point}: {}", task.message);
             let location = task.outcome.as_ref().map(|outcome| outcome.location);
             let owner = match (task.state, location) {

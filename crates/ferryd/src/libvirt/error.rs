@@ -7,6 +7,16 @@ use std::time::Duration;
 pub const OPERATION_INVALID: i32 = 55;
 /// `VIR_ERR_NO_DOMAIN`.
 pub const NO_DOMAIN: i32 = 42;
+/// `VIR_ERR_INVALID_ARG`.
+pub const INVALID_ARGUMENT: i32 = 8;
+/// `VIR_ERR_XML_ERROR`.
+pub const XML_ERROR: i32 = 27;
+/// `VIR_ERR_SYSTEM_ERROR`.
+const SYSTEM_ERROR: i32 = 38;
+/// `VIR_ERR_OPERATION_ABORTED`.
+pub const OPERATION_ABORTED: i32 = 78;
+/// `VIR_FROM_RPC` of libvirt's `virErrorDomain`: the part that carries calls.
+const FROM_RPC: i32 = 7;
 /// `VIR_ERR_NO_STORAGE_POOL`.
 pub const NO_POOL: i32 = 49;
 /// `VIR_ERR_NO_STORAGE_VOL`.
@@ -34,6 +44,14 @@ impl fmt::Display for LibvirtError {
 }
 
 impl std::error::Error for LibvirtError {}
+
+impl LibvirtError {
+    /// What Ferry itself says with one of libvirt's codes.
+    #[must_use]
+    pub fn of(code: i32, message: impl Into<String>) -> Self {
+        Self { code, domain: 0, message: message.into() }
+    }
+}
 
 impl From<virt::error::Error> for LibvirtError {
     fn from(error: virt::error::Error) -> Self {
@@ -101,6 +119,20 @@ impl HostError {
     #[must_use]
     pub fn is_no_domain(&self) -> bool {
         self.libvirt_code() == Some(NO_DOMAIN)
+    }
+
+    /// The connection broke, or nothing came by it: the same may succeed over another one.
+    #[must_use]
+    pub fn is_broken_connection(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::TimedOut { .. } => true,
+            Self::Libvirt { source, .. } => {
+                source.domain == FROM_RPC
+                    || source.code == OPERATION_ABORTED
+                    || (source.code == SYSTEM_ERROR && source.message.contains("reading data"))
+            }
+            Self::Shell { .. } => false,
+        }
     }
 
     /// What to keep as the cause in a task or problem: libvirt's own words where it spoke.

@@ -12,7 +12,9 @@ use virt::storage_pool::StoragePool;
 use virt::storage_vol::StorageVol;
 use virt_sys as sys;
 
-use super::error::{HostError, LibvirtError, NO_VOLUME, VOLUME_EXISTS};
+use super::error::{
+    HostError, INVALID_ARGUMENT, LibvirtError, NO_VOLUME, OPERATION_ABORTED, VOLUME_EXISTS, XML_ERROR,
+};
 use super::ffi::streams::{self, Received};
 use super::host::LibvirtHost;
 use super::xml;
@@ -26,27 +28,32 @@ const AT_ONCE: usize = 1 << 20;
 const POOL_LIMIT: Duration = Duration::from_secs(30);
 /// How long a part of a file may take to be read on its host.
 const DIGEST_LIMIT: Duration = Duration::from_secs(600);
-/// `VIR_ERR_OPERATION_ABORTED`.
-const ABORTED: i32 = 78;
 
 type Told<T> = std::result::Result<T, LibvirtError>;
 
 /// The directory and the name of a file.
 fn parts(path: &str) -> Told<(&str, &str)> {
-    path.rsplit_once('/').filter(|(directory, name)| !directory.is_empty() && !name.is_empty()).ok_or_else(
-        || LibvirtError { code: 8, domain: 0, message: format!("{path} is not the path of a file") },
-    )
+    path.rsplit_once('/')
+        .filter(|(directory, name)| !directory.is_empty() && !name.is_empty())
+        .ok_or_else(|| LibvirtError::of(INVALID_ARGUMENT, format!("{path} is not the path of a file")))
 }
 
 fn prefix(task: TaskId) -> String {
     format!("ferry-{}-", task.0.simple())
 }
 
+/// The active pool over a directory; none where there is none.
+///
+/// # Errors
+/// What libvirt says of one that is there.
+pub(super) fn active_pool_over(connect: &Connect, directory: &str) -> Told<Option<StoragePool>> {
+    let Ok(pool) = connect.lookup_storage_pool_by_target_path(directory) else { return Ok(None) };
+    Ok(pool.is_active()?.then_some(pool))
+}
+
 /// The active pool over a directory, or one that is made for the while; `build`: with the directory, where it is missing.
 fn pool_over(connect: &Connect, task: TaskId, directory: &str, build: bool) -> Told<StoragePool> {
-    if let Ok(pool) = connect.lookup_storage_pool_by_target_path(directory)
-        && pool.is_active()?
-    {
+    if let Some(pool) = active_pool_over(connect, directory)? {
         return Ok(pool);
     }
     // FNV-1a: two directories of one task need two names.
@@ -84,21 +91,16 @@ fn volume(connect: &Connect, task: TaskId, path: &str) -> Told<Option<(StoragePo
 }
 
 fn volume_there(connect: &Connect, task: TaskId, path: &str) -> Told<StorageVol> {
-    volume(connect, task, path)?.map(|(_, volume)| volume).ok_or_else(|| LibvirtError {
-        code: NO_VOLUME,
-        domain: 0,
-        message: format!("{path} is not there"),
-    })
+    let missing = || LibvirtError::of(NO_VOLUME, format!("{path} is not there"));
+    volume(connect, task, path)?.map(|(_, volume)| volume).ok_or_else(missing)
 }
 
-fn sight(connect: &Connect, task: TaskId, path: &str) -> Told<Option<FileSight>> {
+pub(super) fn sight(connect: &Connect, task: TaskId, path: &str) -> Told<Option<FileSight>> {
     let Some((pool, volume)) = volume(connect, task, path)? else { return Ok(None) };
     match volume.xml_desc(0).map_err(LibvirtError::from) {
-        Ok(text) => xml::file(&text).map(Some).map_err(|error| LibvirtError {
-            code: 27,
-            domain: 0,
-            message: error.to_string(),
-        }),
+        Ok(text) => {
+            xml::file(&text).map(Some).map_err(|error| LibvirtError::of(XML_ERROR, error.to_string()))
+        }
         // The pool knows a file that has gone since: it learns that when it is looked through.
         Err(error) => {
             pool.refresh(0)?;
@@ -107,18 +109,17 @@ fn sight(connect: &Connect, task: TaskId, path: &str) -> Told<Option<FileSight>>
     }
 }
 
-fn make(connect: &Connect, task: TaskId, file: &NewFile) -> Told<()> {
+pub(super) fn make(connect: &Connect, task: TaskId, file: &NewFile) -> Told<()> {
     let (directory, name) = parts(&file.path)?;
     let pool = pool_over(connect, task, directory, true)?;
     pool.refresh(0)?;
     if pool.lookup_storage_vol_by_name(name).is_ok() {
-        let message = format!("{} is there already", file.path);
-        return Err(LibvirtError { code: VOLUME_EXISTS, domain: 0, message });
+        return Err(LibvirtError::of(VOLUME_EXISTS, format!("{} is there already", file.path)));
     }
     Ok(StorageVol::create_xml(&pool, &xml::new_file(name, file), 0).map(drop)?)
 }
 
-fn remove(connect: &Connect, task: TaskId, path: &str) -> Told<()> {
+pub(super) fn remove(connect: &Connect, task: TaskId, path: &str) -> Told<()> {
     match volume(connect, task, path)? {
         Some((_, volume)) => match volume.delete(0).map_err(LibvirtError::from) {
             Err(error) if error.code == NO_VOLUME => Ok(()),
@@ -128,7 +129,13 @@ fn remove(connect: &Connect, task: TaskId, path: &str) -> Told<()> {
     }
 }
 
-fn read(connect: &Connect, task: TaskId, path: &str, span: Span, sink: &mpsc::Sender<Piece>) -> Told<()> {
+pub(super) fn read(
+    connect: &Connect,
+    task: TaskId,
+    path: &str,
+    span: Span,
+    sink: &mpsc::Sender<Piece>,
+) -> Told<()> {
     let volume = volume_there(connect, task, path)?;
     let stream = streams::download(connect, &volume, span.offset, span.length)?;
     let mut buffer = vec![0; AT_ONCE];
@@ -143,18 +150,14 @@ fn read(connect: &Connect, task: TaskId, path: &str, span: Span, sink: &mpsc::Se
         left = left.saturating_sub(piece.length());
         if piece.length() > 0 && sink.blocking_send(piece).is_err() {
             stream.abort()?;
-            return Err(LibvirtError {
-                code: ABORTED,
-                domain: 0,
-                message: "nobody takes it any more".to_owned(),
-            });
+            return Err(LibvirtError::of(OPERATION_ABORTED, "nobody takes it any more"));
         }
     }
     stream.finish()?;
     Ok(())
 }
 
-fn write(
+pub(super) fn write(
     connect: &Connect,
     task: TaskId,
     path: &str,
@@ -174,11 +177,8 @@ fn write(
     if written < span.length {
         // Who reads it broke off: what is missing must not look like an end.
         stream.abort()?;
-        return Err(LibvirtError {
-            code: ABORTED,
-            domain: 0,
-            message: format!("only {written} of {} bytes came", span.length),
-        });
+        let message = format!("only {written} of {} bytes came", span.length);
+        return Err(LibvirtError::of(OPERATION_ABORTED, message));
     }
     stream.finish()?;
     Ok(())
@@ -211,8 +211,19 @@ impl Piece {
     }
 }
 
+/// Takes away the pools that were made for a task's while.
+pub(super) fn end_pools(connect: &Connect, task: TaskId) -> Told<()> {
+    let prefix = prefix(task);
+    for pool in connect.list_all_storage_pools(0)? {
+        if pool.name()?.starts_with(&prefix) {
+            pool.destroy()?;
+        }
+    }
+    Ok(())
+}
+
 impl LibvirtHost {
-    async fn on_files<T: Send + 'static>(
+    pub(super) async fn on_files<T: Send + 'static>(
         &self,
         call: &'static str,
         work: impl FnOnce(&Connect) -> Told<T> + Send + 'static,
@@ -221,63 +232,31 @@ impl LibvirtHost {
         self.link().long_call_within(call, POOL_LIMIT, work).await
     }
 
-    pub(super) async fn see_file(&self, task: TaskId, path: &str) -> Result<Option<FileSight>> {
-        let path = path.to_owned();
-        self.on_files("look at a file", move |connect| sight(connect, task, &path)).await
-    }
-
-    pub(super) async fn make_new_file(&self, task: TaskId, file: &NewFile) -> Result<()> {
-        let file = file.clone();
-        self.on_files("make a file", move |connect| make(connect, task, &file)).await
-    }
-
-    pub(super) async fn remove_a_file(&self, task: TaskId, path: &str) -> Result<()> {
-        let path = path.to_owned();
-        self.on_files("remove a file", move |connect| remove(connect, task, &path)).await
-    }
-
-    pub(super) async fn read_span(
-        &self,
-        task: TaskId,
-        path: &str,
-        span: Span,
-        sink: mpsc::Sender<Piece>,
-    ) -> Result<()> {
-        let path = path.to_owned();
-        self.link().long_call("read a file", move |connect| read(connect, task, &path, span, &sink)).await
-    }
-
-    pub(super) async fn write_span(
-        &self,
-        task: TaskId,
-        path: &str,
-        span: Span,
-        pieces: mpsc::Receiver<Piece>,
-    ) -> Result<()> {
-        let path = path.to_owned();
-        self.link().long_call("write a file", move |connect| write(connect, task, &path, span, pieces)).await
-    }
-
     pub(super) async fn sum_of(&self, task: TaskId, path: &str, span: Span) -> Result<Digest> {
         let Some(session) = self.session() else { return self.sum_read_back(task, path, span).await };
-        let failed = |error: &dyn std::fmt::Display| HostError::Shell {
-            host: self.link().host().to_owned(),
-            what: format!("reading {path}: {error}"),
+        let host = || self.link().host().to_owned();
+        let lost = |error: &dyn std::fmt::Display| HostError::Unreachable {
+            host: host(),
+            reason: format!("its shell: {error}"),
         };
         // Beside the shell for quick questions, which would wait for it.
         let script = scripts::sum_of(path, span.offset, span.length);
-        let mut lines = session.follow(&script, POOL_LIMIT).await.map_err(|error| failed(&error))?;
-        let line = lines.next(DIGEST_LIMIT).await.map_err(|error| failed(&error))?;
+        let mut lines = session.follow(&script, POOL_LIMIT).await.map_err(|error| lost(&error))?;
+        let line = lines.next(DIGEST_LIMIT).await.map_err(|error| lost(&error))?;
         let sum = line.as_deref().and_then(scripts::parse_sum);
         if let Ok(None) = lines.next(POOL_LIMIT).await {
             session.keep(lines).await;
         }
-        sum.ok_or_else(|| failed(&line.unwrap_or_else(|| "no answer".to_owned())))
+        let said = line.unwrap_or_else(|| "nothing".to_owned());
+        sum.ok_or_else(|| HostError::Shell { host: host(), what: format!("reading {path}, it said: {said}") })
     }
 
     /// Where there is no shell: what is there comes back to be looked at.
     async fn sum_read_back(&self, task: TaskId, path: &str, span: Span) -> Result<Digest> {
         let (sink, mut pieces) = mpsc::channel(4);
+        let owned = path.to_owned();
+        let reading =
+            self.link().long_call("read a file", move |connect| read(connect, task, &owned, span, &sink));
         let summed = async {
             let mut sum = Sha256::new();
             while let Some(piece) = pieces.recv().await {
@@ -285,23 +264,10 @@ impl LibvirtHost {
             }
             sum
         };
-        let both = async { tokio::join!(self.read_span(task, path, span, sink), summed) };
+        let both = async { tokio::join!(reading, summed) };
         let late = |_| HostError::timed_out(self.link().host(), "read a file", DIGEST_LIMIT);
         let (read, sum) = tokio::time::timeout(DIGEST_LIMIT, both).await.map_err(late)?;
         read?;
         Ok(sum.finalize().into())
-    }
-
-    pub(super) async fn end_pools(&self, task: TaskId) -> Result<()> {
-        self.on_files("storage pools", move |connect| {
-            let prefix = prefix(task);
-            for pool in connect.list_all_storage_pools(0)? {
-                if pool.name()?.starts_with(&prefix) {
-                    pool.destroy()?;
-                }
-            }
-            Ok(())
-        })
-        .await
     }
 }

@@ -13,6 +13,7 @@ use virt_sys as sys;
 
 use super::error::{HostError, LibvirtError, OPERATION_INVALID, OPERATION_UNSUPPORTED};
 use super::ffi::{self, TypedValue, param};
+use super::files;
 use super::link::Link;
 use super::translate;
 use crate::hypervisor::{
@@ -369,19 +370,25 @@ impl Hypervisor for LibvirtHost {
     }
 
     async fn file(&self, task: TaskId, path: &str) -> Result<Option<FileSight>> {
-        self.see_file(task, path).await
+        let path = path.to_owned();
+        self.on_files("look at a file", move |connect| files::sight(connect, task, &path)).await
     }
 
     async fn make_file(&self, task: TaskId, file: &NewFile) -> Result<()> {
-        self.make_new_file(task, file).await
+        let file = file.clone();
+        self.on_files("make a file", move |connect| files::make(connect, task, &file)).await
     }
 
     async fn remove_file(&self, task: TaskId, path: &str) -> Result<()> {
-        self.remove_a_file(task, path).await
+        let path = path.to_owned();
+        self.on_files("remove a file", move |connect| files::remove(connect, task, &path)).await
     }
 
     async fn read_file(&self, task: TaskId, path: &str, span: Span, sink: mpsc::Sender<Piece>) -> Result<()> {
-        self.read_span(task, path, span, sink).await
+        let path = path.to_owned();
+        self.link
+            .long_call("read a file", move |connect| files::read(connect, task, &path, span, &sink))
+            .await
     }
 
     async fn write_file(
@@ -391,7 +398,10 @@ impl Hypervisor for LibvirtHost {
         span: Span,
         pieces: mpsc::Receiver<Piece>,
     ) -> Result<()> {
-        self.write_span(task, path, span, pieces).await
+        let path = path.to_owned();
+        self.link
+            .long_call("write a file", move |connect| files::write(connect, task, &path, span, pieces))
+            .await
     }
 
     async fn digest(&self, task: TaskId, path: &str, span: Span) -> Result<Digest> {
@@ -399,7 +409,7 @@ impl Hypervisor for LibvirtHost {
     }
 
     async fn release_pools(&self, task: TaskId) -> Result<()> {
-        self.end_pools(task).await
+        self.on_files("storage pools", move |connect| files::end_pools(connect, task)).await
     }
 
     fn events(&self) -> broadcast::Receiver<(DomainUuid, DomainEvent)> {

@@ -1,16 +1,11 @@
 //! Files that go along: made on the destination by manifest, carried in spans that are summed on their way and read again where they
-//! arrived, gone on with after a break or by another controller, and removed if the domain stays where it was.
-//!
-//! | log entry | says | a crash in the middle leaves |
-//! |---|---|---|
-//! | [`MAKE`] | a file is about to be made where, right before, nothing was | perhaps the file: it is this task's, removed and made anew |
-//! | [`CARRIED`] | a file is there up to a byte, and was read again there | nothing |
-//! | [`REMOVE`] | a file that [`MAKE`] names is about to be removed | perhaps the file: it is removed |
+//! arrived, gone on with after a break or by another controller, and removed if the domain stays where it was. What the log says of
+//! them is in `manifest`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use api::task::{Location, Phase, Progress, Side, TaskState};
-use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -18,142 +13,20 @@ use tokio::time::{Instant, timeout};
 
 use super::copy::Copy;
 use super::knowledge::Came;
-use super::outcome::{Action, Ending};
+use super::manifest::{Arrived, CARRIED, MAKE, Made, Making, REMOVE};
+use super::outcome::Ending;
+use super::settle::FIRST_PAUSE;
 use super::steps::Work;
 use crate::hypervisor::{Digest, FileSight, Hypervisor, NewFile, Piece, Span};
-use crate::libvirt::error::{HostError, NO_POOL};
-use crate::model::TaskId;
+use crate::libvirt::error::{HostError, NO_POOL, OPERATION_ABORTED};
 use crate::model::domain::{Answer, DomainSight};
 use crate::plan::Carried;
-use crate::store::LogEntry;
 use crate::task::Stop;
-
-/// Name of the log entry for a file that is made.
-pub(super) const MAKE: &str = "make-file";
-/// Name of the log entry for a file that has arrived up to a byte.
-pub(super) const CARRIED: &str = "carry-file";
-/// Name of the log entry for a file that is removed.
-pub(super) const REMOVE: &str = "remove-file";
 
 /// How many seconds a span takes where the bandwidth is limited, at the most.
 const SPAN_TAKES_S: u64 = 1;
 /// How often a span that arrived as something else is sent again.
 const SENT_AGAIN: u32 = 2;
-/// `VIR_FROM_RPC`: the part of libvirt that carries calls.
-const FROM_RPC: i32 = 7;
-/// `VIR_ERR_SYSTEM_ERROR`, as which a lost connection shows.
-const SYSTEM_ERROR: i32 = 38;
-
-/// The intent to make a file.
-#[derive(Debug, Serialize, Deserialize)]
-struct Making {
-    file: NewFile,
-    /// The source's, as it was then: it must not change while it is carried. None of one that QEMU fills.
-    #[serde(default)]
-    seen: Option<FileSight>,
-}
-
-/// A file has arrived up to here.
-#[derive(Debug, Serialize, Deserialize)]
-struct Arrived {
-    path: String,
-    until: u64,
-    /// What was seen of it there.
-    #[serde(default)]
-    there: Option<FileSight>,
-}
-
-/// A file that this task has made, or may have.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Made {
-    file: NewFile,
-    /// The host said that it is made.
-    sure: bool,
-    /// The source's, when it was made.
-    seen: Option<FileSight>,
-    /// Up to where it has arrived.
-    until: u64,
-    /// What was seen of it then, where it had arrived.
-    there: Option<FileSight>,
-    /// What was seen of it when it was about to be removed, where it is not known what came of that.
-    going: Option<FileSight>,
-}
-
-/// A file that was just made, and nothing written into, takes up no more than this.
-const NOTHING_YET_BYTES: u64 = 4 << 20;
-
-impl Made {
-    /// Its path.
-    pub(super) fn path(&self) -> &str {
-        &self.file.path
-    }
-
-    /// Removes it from its host. One of which it is not known whether it was made (the answer was lost) may be somebody else's that
-    /// came right then: it is removed only while there is nothing in it. One that had arrived whole is removed only as it arrived.
-    pub(super) async fn remove_from(&self, host: &dyn Hypervisor, task: TaskId) -> Result<(), HostError> {
-        if self.is_there(host, task).await?.is_some() {
-            host.remove_file(task, self.path()).await
-        } else {
-            Ok(())
-        }
-    }
-
-    /// What is seen of it on its host; none where it is not there, or what is there is not known to be it.
-    async fn is_there(&self, host: &dyn Hypervisor, task: TaskId) -> Result<Option<FileSight>, HostError> {
-        let Some(seen) = host.file(task, self.path()).await? else { return Ok(None) };
-        // What had arrived whole and is not as it was then has been used by somebody since.
-        let used = self.until == self.file.capacity_bytes && self.there.is_some_and(|there| there != seen);
-        let another = self.going.is_some_and(|going| going != seen);
-        if used || another || (!self.sure && seen.allocated_bytes > NOTHING_YET_BYTES) {
-            tracing::warn!(task.id = %task, host = host.name(), path = self.path(), "what is there is not what this task left there, and stays");
-            return Ok(None);
-        }
-        Ok(Some(seen))
-    }
-}
-
-/// What a task's log says it has made on the destination, and not removed.
-pub(super) fn made(log: &[LogEntry]) -> Vec<Made> {
-    let mut all: Vec<Made> = Vec::new();
-    for entry in log {
-        let came = entry.result.clone().and_then(|came| serde_json::from_value::<Came>(came).ok());
-        match entry.step.as_str() {
-            MAKE if !matches!(came, Some(Came::Refused(_) | Came::NotSent)) => {
-                if let Ok(Making { file, seen }) = serde_json::from_value(entry.intent.clone()) {
-                    let sure = matches!(came, Some(Came::Done));
-                    all.retain(|made| made.file.path != file.path);
-                    all.push(Made { file, sure, seen, until: 0, there: None, going: None });
-                }
-            }
-            CARRIED => {
-                if let Ok(Arrived { path, until, there }) = serde_json::from_value(entry.intent.clone()) {
-                    let of_path = all.iter_mut().filter(|made| made.file.path == path);
-                    of_path.for_each(|made| (made.until, made.there) = (until, there));
-                }
-            }
-            REMOVE => {
-                if let Ok(Arrived { path, there, .. }) = serde_json::from_value(entry.intent.clone()) {
-                    let of_path = all.iter_mut().filter(|made| made.file.path == path);
-                    match came {
-                        Some(Came::Done) => all.retain(|made| made.file.path != path),
-                        Some(Came::NotSent) => {}
-                        // Perhaps it is gone, and what is there by now another's: it is known by what it was then.
-                        _ => of_path.for_each(|made| made.going = there),
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-    all
-}
-
-/// Whether the files of a task may be removed from the destination once the domain is at the source: not after its copy there may
-/// have run, for then they may hold what is nowhere else.
-pub(super) fn may_go(log: &[LogEntry]) -> bool {
-    !log.iter().any(|entry| entry.step == Action::ResumeDestination.name())
-}
-
 /// Why carrying ends before everything is there.
 enum Halt {
     /// It was called off.
@@ -243,7 +116,7 @@ impl Work {
     }
 
     fn made(&self, path: &str) -> Option<&Made> {
-        self.made.iter().find(|made| made.file.path == path)
+        self.made.iter().find(|made| made.path() == path)
     }
 
     /// Makes a file where nothing is. What an earlier try may have made goes first: its size may be another's.
@@ -255,16 +128,9 @@ impl Work {
             if self.made(&file.path).is_some() {
                 self.remove(&file.path).await?.map_err(Halt::Failed)?;
             }
-            match self.destination.file(id, &file.path).await {
-                Ok(None) => {}
-                Ok(Some(_)) => {
-                    let what = format!("{} is there already: nothing was written over it", file.path);
-                    return Err(Halt::Failed(self.of_destination(what)));
-                }
-                Err(error) => {
-                    self.wait_for_hosts(error, since).await?;
-                    continue;
-                }
+            if self.see(&self.destination, &file.path).await?.is_some() {
+                let what = format!("{} is there already: nothing was written over it", file.path);
+                return Err(Halt::Failed(self.of_destination(what)));
             }
             let looked = Instant::now();
             let making = Making { file: file.clone(), seen };
@@ -273,14 +139,7 @@ impl Work {
                 self.handle.came_to(MAKE, seq, &Came::NotSent).await?;
                 continue;
             }
-            self.made.push(Made {
-                file: file.clone(),
-                sure: false,
-                seen,
-                until: 0,
-                there: None,
-                going: None,
-            });
+            self.made.push(Made::perhaps(file.clone(), seen));
             let result = self.destination.make_file(id, file).await;
             let came = match Came::to(&result) {
                 // An earlier order of this task's that got no answer may have been carried out by now: it may be that file.
@@ -289,14 +148,14 @@ impl Work {
             };
             unanswered |= result.as_ref().is_err_and(|error| error.libvirt_code().is_none());
             if matches!(came, Came::Refused(_)) {
-                self.made.retain(|made| made.file.path != file.path);
+                self.made.retain(|made| made.path() != file.path);
             }
             self.handle.came_to(MAKE, seq, &came).await?;
             match result {
                 Ok(()) => {
                     self.made
                         .iter_mut()
-                        .filter(|made| made.file.path == file.path)
+                        .filter(|made| made.path() == file.path)
                         .for_each(|made| made.sure = true);
                     return Ok(());
                 }
@@ -311,7 +170,7 @@ impl Work {
         let there = match made.is_there(self.destination.as_ref(), id).await {
             Ok(Some(seen)) => seen,
             Ok(None) => {
-                self.made.retain(|made| made.file.path != path);
+                self.made.retain(|made| made.path() != path);
                 return Ok(Ok(()));
             }
             Err(error) => return Ok(Err(error)),
@@ -323,10 +182,10 @@ impl Work {
             self.handle.came_to(REMOVE, seq, &Came::NotSent).await?;
             return Ok(Err(HostError::timed_out(&self.plan.destination, "remove a file", self.timing.stale)));
         }
-        self.made.iter_mut().filter(|made| made.file.path == path).for_each(|made| made.going = Some(there));
+        self.made.iter_mut().filter(|made| made.path() == path).for_each(|made| made.going = Some(there));
         let result = self.destination.remove_file(id, path).await;
         if result.is_ok() {
-            self.made.retain(|made| made.file.path != path);
+            self.made.retain(|made| made.path() != path);
         }
         self.handle.came_to(REMOVE, seq, &Came::to(&result)).await?;
         Ok(result)
@@ -401,10 +260,10 @@ impl Work {
             return Ok(false);
         }
         let until = sent.span.offset + sent.span.length;
-        let there = self.see_destination(path).await?;
+        let there = self.see(&self.destination, path).await?;
         let seq = self.handle.intend(CARRIED, &Arrived { path: path.to_owned(), until, there }).await?;
         self.handle.came_to(CARRIED, seq, &Came::Done).await?;
-        let of_path = self.made.iter_mut().filter(|made| made.file.path == path);
+        let of_path = self.made.iter_mut().filter(|made| made.path() == path);
         of_path.for_each(|made| (made.until, made.there) = (until, there));
         Ok(true)
     }
@@ -445,14 +304,14 @@ impl Work {
                 passed += bytes.len() as u64;
                 self.passed.sent += bytes.len() as u64;
             }
-            if !matches!(timeout(still, going.send(piece)).await, Ok(Ok(()))) || self.handle.wish().cancel {
+            if !matches!(timeout(still, going.send(piece)).await, Ok(Ok(()))) || self.is_called_off() {
                 break;
             }
             self.keep_to_the_limit(began, passed).await;
             self.tell_carrying().await?;
         }
         drop((coming, going));
-        if self.handle.wish().cancel {
+        if self.is_called_off() {
             return Err(Halt::CalledOff);
         }
         let ended = |host: &str, joined| match joined {
@@ -468,7 +327,9 @@ impl Work {
         Ok(match (read, written) {
             (Ok(()), Ok(())) => Ok(sum.finalize().into()),
             (Ok(()), Err(error)) | (Err(error), Ok(())) => Err(error),
-            (Err(read), Err(written)) => Err(if is_a_break_of_ours(&read) { written } else { read }),
+            (Err(read), Err(written)) => {
+                Err(if read.libvirt_code() == Some(OPERATION_ABORTED) { written } else { read })
+            }
         })
     }
 
@@ -495,7 +356,7 @@ impl Work {
 
     /// A stopped domain that somebody starts meanwhile writes to what is carried.
     async fn go_on_only_if_stopped(&self) -> Result<(), Halt> {
-        if self.handle_wants_cancel() {
+        if self.is_called_off() {
             return Err(Halt::CalledOff);
         }
         if !self.plan.cold {
@@ -510,37 +371,30 @@ impl Work {
         }
     }
 
-    fn handle_wants_cancel(&self) -> bool {
+    fn is_called_off(&self) -> bool {
         self.handle.wishes().borrow().cancel
     }
 
-    async fn see_source(&mut self, path: &str) -> Result<FileSight, Halt> {
+    /// What is seen of a file on a host, asked again over broken connections.
+    async fn see(&self, host: &Arc<dyn Hypervisor>, path: &str) -> Result<Option<FileSight>, Halt> {
         let since = Instant::now();
         loop {
-            match self.source.file(self.handle.id(), path).await {
-                Ok(Some(seen)) => return Ok(seen),
-                Ok(None) => {
-                    let what = format!("{path} is not there any more");
-                    return Err(Halt::Failed(HostError::Shell { host: self.plan.source.clone(), what }));
-                }
-                Err(error) => self.wait_for_hosts(error, since).await?,
-            }
-        }
-    }
-
-    async fn see_destination(&mut self, path: &str) -> Result<Option<FileSight>, Halt> {
-        let since = Instant::now();
-        loop {
-            match self.destination.file(self.handle.id(), path).await {
+            match host.file(self.handle.id(), path).await {
                 Ok(seen) => return Ok(seen),
                 Err(error) => self.wait_for_hosts(error, since).await?,
             }
         }
     }
 
+    async fn see_source(&self, path: &str) -> Result<FileSight, Halt> {
+        let what = || format!("{path} is not there any more");
+        let missing = || Halt::Failed(HostError::Shell { host: self.plan.source.clone(), what: what() });
+        self.see(&self.source, path).await?.ok_or_else(missing)
+    }
+
     /// What had arrived is there as it arrived.
     async fn still_there(&mut self, path: &str) -> Result<(), Halt> {
-        let there = self.see_destination(path).await?;
+        let there = self.see(&self.destination, path).await?;
         let as_arrived = self.made(path).and_then(|made| made.there);
         if there.is_none() || as_arrived.is_some_and(|arrived| there != Some(arrived)) {
             let what = format!("{path} is not as it arrived any more: somebody removed it or wrote to it");
@@ -581,37 +435,27 @@ impl Work {
 
     /// After a failure that may be a broken connection: waits until both hosts answer, as long as there is patience for, counted
     /// from `since`.
-    async fn wait_for_hosts(&mut self, error: HostError, since: Instant) -> Result<(), Halt> {
-        let broken = match &error {
-            HostError::Unreachable { .. } | HostError::TimedOut { .. } => true,
-            HostError::Libvirt { source, .. } => {
-                // Another task's pool over the same directory may have ended.
-                source.code == NO_POOL
-                    || source.domain == FROM_RPC
-                    || (source.code == SYSTEM_ERROR && source.message.contains("reading data"))
-                    || is_a_break_of_ours(&error)
-            }
-            HostError::Shell { what, .. } => what.contains("connection") || what.contains("no answer"),
-        };
-        if !broken || since.elapsed() > self.timing.patience {
+    async fn wait_for_hosts(&self, error: HostError, since: Instant) -> Result<(), Halt> {
+        // Another task's pool over the same directory may have ended.
+        let passes = error.is_broken_connection() || error.libvirt_code() == Some(NO_POOL);
+        let left = self.timing.patience.saturating_sub(since.elapsed());
+        if !passes || left.is_zero() {
             return Err(Halt::Failed(error));
         }
         tracing::warn!(migration.id = %self.handle.id(), error = %error.cause(), "carrying files broke off; it is gone on with when both hosts answer");
-        let mut pause = super::settle::FIRST_PAUSE;
-        loop {
-            tokio::time::sleep(pause).await;
-            if self.handle_wants_cancel() {
-                return Err(Halt::CalledOff);
-            }
-            let domain = self.plan.domain;
-            let (here, there) = tokio::join!(self.source.domain(domain), self.destination.domain(domain));
-            if !matches!(here, Answer::Unknown(_)) && !matches!(there, Answer::Unknown(_)) {
-                return Ok(());
-            }
-            if since.elapsed() > self.timing.patience {
-                return Err(Halt::Failed(error));
-            }
-            pause = (pause * 2).min(self.timing.look);
+        let mut wishes = self.handle.wishes();
+        let called_off = async { wishes.wait_for(|wish| wish.cancel).await.is_ok() };
+        tokio::select! {
+            biased;
+            true = called_off => Err(Halt::CalledOff),
+            answered = timeout(left, self.both_answer()) => match answered {
+                // What failed may fail again at once.
+                Ok(_) => {
+                    tokio::time::sleep(FIRST_PAUSE).await;
+                    Ok(())
+                }
+                Err(_) => Err(Halt::Failed(error)),
+            },
         }
     }
 
@@ -633,7 +477,7 @@ impl Work {
         let mut owed = ending.owed;
         let gone = ending.location == Location::Source && !self.know.resume_intended;
         if gone && owed.is_none() && (destination == Copy::Absent || self.know.not_begun) {
-            for path in self.made.iter().map(|made| made.file.path.clone()).collect::<Vec<_>>() {
+            for path in self.made.iter().map(|made| made.path().to_owned()).collect::<Vec<_>>() {
                 if let Err(error) = self.remove(&path).await? {
                     tracing::warn!(migration.id = %self.handle.id(), path, error = %error.cause(), "a file is left on the destination; it is tried again");
                     owed = Some(Side::Destination);
@@ -645,9 +489,4 @@ impl Work {
         }
         Ok(Ending { owed, ..ending })
     }
-}
-
-/// The end of a stream that broke because the other one did.
-fn is_a_break_of_ours(error: &HostError) -> bool {
-    error.libvirt_code() == Some(78)
 }

@@ -16,8 +16,8 @@ use std::time::Duration;
 use api::task::{Location, Side};
 use tokio::sync::Mutex;
 
-use super::carry;
 use super::copy::Copy;
+use super::manifest;
 use super::steps::Hosts;
 use crate::hypervisor::{Hypervisor, Undefine};
 use crate::model::DomainUuid;
@@ -184,8 +184,8 @@ impl Sweeper {
                 return false;
             }
         };
-        let made = carry::made(&log);
-        if debt.side == Side::Destination && carry::may_go(&log) {
+        let made = manifest::made(&log);
+        if debt.side == Side::Destination && manifest::may_go(&log) {
             for file in &made {
                 if let Err(error) = file.remove_from(host, debt.task).await {
                     tracing::warn!(task.id = %debt.task, host = debt.host, path = file.path(), error = %error.cause(), "not removed yet");

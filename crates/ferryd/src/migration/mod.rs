@@ -2,7 +2,7 @@
 //!
 //! * [`Migrations`] – accepts requests: checks (`check`), plan, task.
 //! * [`steps`] – the table of steps and the runner that walks it.
-//! * `carry` – files that go along, made by manifest.
+//! * `carry` – files that go along; `manifest` – what the log says of them.
 //! * `perform` – libvirt's migration under watch, and the hand-over; `monitor` – what is seen of it.
 //! * `contact` – how long the source was out of sight.
 //! * `settle` – ask both hosts, decide, act, until it has ended; [`copy`] – what a host's answers come to, `knowledge` – what the log
@@ -20,6 +20,7 @@ pub mod copy;
 pub mod debts;
 mod inherited;
 mod knowledge;
+mod manifest;
 mod monitor;
 pub mod outcome;
 #[cfg(test)]

@@ -27,9 +27,10 @@ use serde::Serialize;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
-use super::carry::{self, Made, Passed};
+use super::carry::Passed;
 use super::contact::Contact;
 use super::knowledge::{Came, knowledge, run_of};
+use super::manifest::{self, Made};
 use super::monitor::Monitor;
 use super::outcome::{Action, Ending, Knowledge};
 use super::settle::FIRST_PAUSE;
@@ -149,7 +150,7 @@ impl Runner for Mover {
             run: run_of(&log),
             downtime_set: false,
             linger_until: None,
-            made: carry::made(&log),
+            made: manifest::made(&log),
             passed: Passed::default(),
             cleared: None,
             files_are_those: false,
@@ -244,9 +245,8 @@ impl Work {
         self.linger_until = Some(Instant::now() + self.timing.linger);
     }
 
-    /// A controller that was just started may not be connected yet: nothing is begun, and so nothing fails, before both hosts
-    /// have answered, or had as long to as any answer may take. False where one has not: which run is moved must be known.
-    async fn await_hosts(&mut self) -> bool {
+    /// Waits until both hosts' libvirts have answered, for ever; what was seen then.
+    pub(super) async fn both_answer(&self) -> (HostSight, HostSight) {
         let answers = async |host: &Arc<dyn Hypervisor>| -> HostSight {
             let mut pause = FIRST_PAUSE;
             loop {
@@ -258,8 +258,13 @@ impl Work {
                 pause = (pause * 2).min(self.timing.look);
             }
         };
-        let both = async { tokio::join!(answers(&self.source), answers(&self.destination)) };
-        match tokio::time::timeout(self.timing.waited, both).await {
+        tokio::join!(answers(&self.source), answers(&self.destination))
+    }
+
+    /// A controller that was just started may not be connected yet: nothing is begun, and so nothing fails, before both hosts
+    /// have answered, or had as long to as any answer may take. False where one has not: which run is moved must be known.
+    async fn await_hosts(&mut self) -> bool {
+        match tokio::time::timeout(self.timing.waited, self.both_answer()).await {
             Ok((source, _)) => {
                 self.run = Run::seen(&source);
                 true

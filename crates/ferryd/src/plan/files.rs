@@ -69,13 +69,6 @@ impl Files {
         self.carried.is_empty() && self.copied.is_empty()
     }
 
-    /// What all of them take up on the source.
-    #[must_use]
-    pub fn allocated_bytes(&self) -> u64 {
-        let carried = self.carried.iter().map(|file| file.allocated_bytes);
-        carried.chain(self.copied.iter().map(|disk| disk.allocated_bytes)).sum()
-    }
-
     /// Whether the variables of the firmware go along.
     #[must_use]
     pub fn has_nvram(&self) -> bool {
@@ -95,18 +88,15 @@ impl Files {
         self.new_files().any(|file| file.path == path)
     }
 
-    /// All that is made on the destination, and how much comes into each.
+    /// All that is made on the destination.
     pub fn new_files(&self) -> impl Iterator<Item = &NewFile> {
         self.carried.iter().map(|file| &file.new).chain(self.copied.iter().map(|disk| &disk.new))
     }
 
-    fn carry(&mut self, role: Role, path: &str, facts: &Facts, domain: &DomainFacts) -> bool {
-        if self.has_path(path) {
-            return true;
-        }
-        let Some((length_bytes, allocated_bytes)) = extent(facts, domain, &role, path) else {
-            return false;
-        };
+    /// Has a file go along, where it is known how large it is.
+    fn carry(&mut self, role: Role, path: &str, facts: &Facts, domain: &DomainFacts) {
+        let extent = extent(facts, domain, &role, path);
+        let Some((length_bytes, allocated_bytes)) = extent.filter(|_| !self.has_path(path)) else { return };
         let new = NewFile {
             path: path.to_owned(),
             format: "raw".to_owned(),
@@ -114,7 +104,6 @@ impl Files {
             base: None,
         };
         self.carried.push(Carried { role, new, allocated_bytes });
-        true
     }
 }
 

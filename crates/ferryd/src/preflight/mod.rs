@@ -6,6 +6,7 @@
 
 mod access;
 mod convergence;
+mod copies;
 mod cpu;
 mod devices;
 mod domain;
@@ -13,6 +14,7 @@ mod hosts;
 mod machine;
 mod network;
 mod say;
+mod servers;
 mod storage;
 
 use api::finding::{Finding, Severity};
@@ -56,10 +58,10 @@ const CHECKS: &[Check] = &[
     machine::devices_offered,
     storage::sources,
     storage::shared,
-    storage::chains,
-    storage::room,
-    storage::servers,
-    storage::pools,
+    copies::chains,
+    copies::room,
+    servers::servers,
+    servers::pools,
     storage::media,
     storage::secrets,
     storage::kinds,

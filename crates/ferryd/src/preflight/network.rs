@@ -2,8 +2,7 @@
 
 use api::finding::Finding;
 
-use super::say::{advice, blocker, command, note, shell_word, warning};
-use super::storage::names;
+use super::say::{advice, blocker, command, names, note, shell_word, warning};
 use crate::model::definition::{Interface, Link};
 use crate::model::facts::Facts;
 

@@ -76,6 +76,12 @@ pub(super) fn size(bytes: u64) -> String {
     }
 }
 
+/// These, for a sentence; "none" where there are none.
+pub(super) fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let all: Vec<&str> = names.collect();
+    if all.is_empty() { "none".to_owned() } else { all.join(", ") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,13 +1,12 @@
 //! The domain's drives: is their data where the destination sees it, and only there.
 
-use std::collections::BTreeMap;
-
 use api::finding::{Finding, Remedy};
 
+use super::copies;
 use super::say::{advice, blocker, command, note, shell_word, size, warning};
-use crate::model::definition::{Disk, Drive, NetworkHost, Source};
+use crate::model::definition::{Disk, Drive, Source};
 use crate::model::facts::{DomainFacts, Facts, HostFacts, PathFacts, Sharing, ShellFacts};
-use crate::plan;
+use crate::plan::{self, Files};
 
 /// Drives whose data must be there: what is copied or shared, and not a medium that can be taken out.
 fn disks(domain: &DomainFacts) -> impl Iterator<Item = &Disk> {
@@ -15,7 +14,7 @@ fn disks(domain: &DomainFacts) -> impl Iterator<Item = &Disk> {
 }
 
 /// The path that libvirt uses for a drive: its own, or that of its volume.
-fn path_of<'a>(domain: &'a DomainFacts, disk: &'a Disk) -> Option<&'a str> {
+pub(super) fn path_of<'a>(domain: &'a DomainFacts, disk: &'a Disk) -> Option<&'a str> {
     disk.source.path().or_else(|| domain.volume_path(&disk.target))
 }
 
@@ -49,152 +48,70 @@ pub(super) fn shared(facts: &Facts, findings: &mut Vec<Finding>) {
         let Some(path) = path_of(domain, disk) else { continue };
         if let Some(sharing) = of(path) {
             if plan.has_disk(&disk.target) {
-                findings.push(goes_along(destination, domain, disk, path));
+                findings.push(copies::goes_along(destination, domain, disk, path));
             } else {
                 findings.extend(judge(facts, source, destination, domain, disk, path, sharing));
             }
         }
-        for below in disk.backing.iter().filter_map(|backing| backing.source.path()) {
-            let Some(apart @ (Sharing::Missing | Sharing::Different(_))) = of(below) else { continue };
-            // The disk itself says it already.
-            if matches!(of(path), Some(Sharing::Missing | Sharing::Different(_)))
-                && !plan.has_disk(&disk.target)
-            {
-                continue;
-            }
-            if apart == &Sharing::Missing && plan.has_path(below) {
-                findings.push(note(
-                    "backing-carried",
-                    &disk.target,
-                    format!(
-                        "Below the image of {} lies another one that {} does not have: it is carried over first.",
-                        disk.target, destination.name
-                    ),
-                    below.to_owned(),
-                ));
-                continue;
-            }
-            if is_copied(facts, below) {
-                findings.push(warning(
-                    "backing-copied",
-                    &disk.target,
-                    format!(
-                        "Below the image of {} lies another one, of which each host has a copy.",
-                        disk.target
-                    ),
-                    format!("{below}: {}", seen(Some(apart))),
-                    command(
-                        "Make sure that they are equal: compare the two sums.",
-                        format!(
-                            "sha256sum {0}; ssh {1} sha256sum {0}",
-                            shell_word(below),
-                            shell_word(&destination.hostname)
-                        ),
-                        Some(&source.name),
-                    ),
-                ));
-                continue;
-            }
-            findings.push(blocker(
-                "backing-missing",
-                &disk.target,
-                format!(
-                    "Below the image of {} lies another one that {} does not have.",
-                    disk.target, destination.name
-                ),
-                format!("{below} on {}: {}", destination.name, seen(of(below))),
-                copy_remedy(source, destination, below),
-            ));
-        }
-    }
-}
-
-/// Only the source has it, and it is copied.
-fn goes_along(destination: &HostFacts, domain: &DomainFacts, disk: &Disk, path: &str) -> Finding {
-    let how = if domain.is_active() { "while the guest runs" } else { "with its definition" };
-    let mut finding = note(
-        "disk-copied",
-        &disk.target,
-        format!(
-            "{} does not have the image of {}: it is copied there {how}. The one here stays.",
-            destination.name, disk.target
-        ),
-        format!("{path} on {}: nothing is there", destination.name),
-    );
-    finding.cost = domain
-        .image(&disk.target)
-        .map(|image| format!("{} to copy, of {}", size(image.allocation_bytes), size(image.capacity_bytes)));
-    finding
-}
-
-/// What lies below the images of a stopped domain is known.
-pub(super) fn chains(facts: &Facts, findings: &mut Vec<Finding>) {
-    let (Some(source), Some(domain)) = (facts.source.known(), &facts.domain) else { return };
-    let (shell, plan) = (facts.source.shell(), plan::files(facts));
-    let path = |target: &str| {
-        let disk = domain.definition.disks.iter().find(|disk| disk.target == target)?;
-        path_of(domain, disk)
-    };
-    for (target, why) in &domain.chains_unread {
-        // An image that is gone is another finding.
-        let seen = shell.and_then(|shell| shell.path(path(target)?));
-        if seen.is_some_and(|seen| !seen.exists()) {
+        // The disk itself says it already, where it does not go along.
+        let apart = |path: &str| matches!(of(path), Some(Sharing::Missing | Sharing::Different(_)));
+        if apart(path) && !plan.has_disk(&disk.target) {
             continue;
         }
-        let severe = if plan.has_disk(target) { blocker } else { warning };
-        findings.push(severe(
-            "chain-unread",
-            target,
-            format!("Whether another image lies below that of {target} could not be read: if one does, it must be on {} as well.", facts.destination.name()),
-            why.clone(),
-            command(
-                "See whether one does; qemu-img comes with qemu-utils.",
-                format!("qemu-img info --backing-chain {}", path(target).map_or_else(String::new, shell_word)),
-                Some(&source.name),
-            ),
-        ));
+        for below in disk.backing.iter().filter_map(|backing| backing.source.path()) {
+            if let Some(sharing) = of(below).filter(|_| apart(below)) {
+                findings.push(judge_below(facts, source, destination, &plan, disk, below, sharing));
+            }
+        }
     }
 }
 
-/// There is room on the destination for what is copied.
-pub(super) fn room(facts: &Facts, findings: &mut Vec<Finding>) {
-    let (Some((_, destination, domain)), Some(shell)) = (facts.all(), facts.destination.shell()) else {
-        return;
-    };
-    let plan = plan::files(facts);
-    let carried = plan.carried.iter().map(|file| (&file.new, file.allocated_bytes));
-    let copied = plan.copied.iter().map(|disk| (&disk.new, disk.allocated_bytes));
-    // By file system: what comes into it now, and what may come into it in time.
-    let mut wanted: BTreeMap<&str, (u64, u64, u64)> = BTreeMap::new();
-    for (new, allocated_bytes) in carried.chain(copied) {
-        let Some(place) = shell.path(&new.path) else { continue };
-        let sums = wanted.entry(&place.mounted_from).or_insert((0, 0, place.free_bytes));
-        sums.0 = sums.0.saturating_add(allocated_bytes);
-        sums.1 = sums.1.saturating_add(new.capacity_bytes.max(allocated_bytes));
+/// An image below a disk's that is not one and the same on both hosts.
+fn judge_below(
+    facts: &Facts,
+    source: &HostFacts,
+    destination: &HostFacts,
+    plan: &Files,
+    disk: &Disk,
+    below: &str,
+    sharing: &Sharing,
+) -> Finding {
+    let target = &disk.target;
+    if *sharing == Sharing::Missing && plan.has_path(below) {
+        return note(
+            "backing-carried",
+            target,
+            format!(
+                "Below the image of {target} lies another one that {} does not have: it is carried over first.",
+                destination.name
+            ),
+            below.to_owned(),
+        );
     }
-    for (place, (now, in_time, free)) in wanted {
-        let remedy = || advice("Make room there, or choose a destination that has it.");
-        if now > free {
-            findings.push(blocker(
-                "space-short",
-                &destination.name,
-                format!("{} has too little room for the disks of {}.", destination.name, domain.name),
-                format!("{} to copy, {} free on {place}", size(now), size(free)),
-                remedy(),
-            ));
-        } else if in_time > free {
-            findings.push(warning(
-                "space-tight",
-                &destination.name,
+    if is_copied(facts, below) {
+        return warning(
+            "backing-copied",
+            target,
+            format!("Below the image of {target} lies another one, of which each host has a copy."),
+            format!("{below}: {}", seen(sharing)),
+            command(
+                "Make sure that they are equal: compare the two sums.",
                 format!(
-                    "The disks of {} fit on {} now, and not any more if they grow to their full size.",
-                    domain.name, destination.name
+                    "sha256sum {0}; ssh {1} sha256sum {0}",
+                    shell_word(below),
+                    shell_word(&destination.hostname)
                 ),
-                format!("up to {}, {} free on {place}", size(in_time), size(free)),
-                remedy(),
-            ));
-        }
+                Some(&source.name),
+            ),
+        );
     }
+    blocker(
+        "backing-missing",
+        target,
+        format!("Below the image of {target} lies another one that {} does not have.", destination.name),
+        format!("{below} on {}: {}", destination.name, seen(sharing)),
+        copy_remedy(source, destination, below),
+    )
 }
 
 /// Whether each host has a file of the same size and time there: an image that is only read, brought over with its time (`scp -p`).
@@ -204,13 +121,10 @@ fn is_copied(facts: &Facts, path: &str) -> bool {
     here.is_some_and(|(size_bytes, _)| size_bytes > 0) && here == there
 }
 
-fn seen(sharing: Option<&Sharing>) -> String {
+fn seen(sharing: &Sharing) -> String {
     match sharing {
-        Some(Sharing::Different(what)) => what.clone(),
-        Some(Sharing::Missing) => "nothing is there".to_owned(),
-        Some(Sharing::Shared(how)) => how.clone(),
-        Some(Sharing::Unknown(why)) => why.clone(),
-        None => "not asked".to_owned(),
+        Sharing::Missing => "nothing is there".to_owned(),
+        Sharing::Different(what) | Sharing::Shared(what) | Sharing::Unknown(what) => what.clone(),
     }
 }
 
@@ -268,7 +182,7 @@ fn judge(
                 "disk-not-shared",
                 target,
                 format!("{target} of {} is not on storage that both hosts see, and cannot be copied: {why}.", domain.name),
-                format!("{path} on {name}: {}", seen(Some(sharing))),
+                format!("{path} on {name}: {}", seen(sharing)),
                 advice(if taken {
                     "Move what is there out of the way, if nothing needs it; or put the image on storage that both hosts see by the same path."
                 } else {
@@ -318,108 +232,6 @@ pub fn sharing_proven(facts: &Facts) -> bool {
         needed |= libvirt_does_not_know(domain, disk, here);
     }
     needed
-}
-
-/// The destination reaches the servers of images on the network, and they are the same servers.
-pub(super) fn servers(facts: &Facts, findings: &mut Vec<Finding>) {
-    let (Some((_, destination, domain)), Some(meeting)) = (facts.all(), &facts.meeting) else { return };
-    for disk in &domain.definition.disks {
-        let sources = std::iter::once(&disk.source).chain(disk.backing.iter().map(|backing| &backing.source));
-        for network in sources.filter_map(|source| match source {
-            Source::Network(network) => Some(network),
-            _ => None,
-        }) {
-            let what = network.describe();
-            for host in &network.hosts {
-                let NetworkHost::Tcp { name, port } = host else {
-                    findings.extend(local_socket(facts, destination, domain, disk, host));
-                    continue;
-                };
-                if is_loopback(name) {
-                    findings.push(blocker(
-                        "disk-server-local",
-                        &disk.target,
-                        format!(
-                            "The server of {} is its own host: on {} that would be another one.",
-                            disk.target, destination.name
-                        ),
-                        what.clone(),
-                        advice("Name the server by an address that means the same on every host."),
-                    ));
-                    continue;
-                }
-                let probed = meeting
-                    .servers
-                    .iter()
-                    .find(|probe| probe.server == *name && port.is_none_or(|port| port == probe.port));
-                if let Some(Err(why)) = probed.map(|probe| &probe.reached) {
-                    findings.push(blocker(
-                        "disk-server-unreachable",
-                        &disk.target,
-                        format!("{} does not reach the server of {}.", destination.name, disk.target),
-                        format!("{what}: {why}"),
-                        advice("Let the destination reach the server: its name there, routes, firewalls, and what the server itself allows."),
-                    ));
-                }
-            }
-        }
-    }
-}
-
-fn local_socket(
-    facts: &Facts,
-    destination: &HostFacts,
-    domain: &DomainFacts,
-    disk: &Disk,
-    host: &NetworkHost,
-) -> Option<Finding> {
-    let NetworkHost::Unix(path) = host else { return None };
-    let there = facts.destination.shell()?.path(path)?.exists();
-    (!there).then(|| {
-        blocker(
-            "disk-socket-missing",
-            &disk.target,
-            format!("{} of {} is reached by a socket that {} does not have.", disk.target, domain.name, destination.name),
-            format!("{path} is not there"),
-            advice("Start what serves the image on the destination, too, and make sure that it is the same image."),
-        )
-    })
-}
-
-fn is_loopback(name: &str) -> bool {
-    name == "localhost" || name == "::1" || name.starts_with("127.")
-}
-
-/// Pools that drives name are there and active.
-pub(super) fn pools(facts: &Facts, findings: &mut Vec<Finding>) {
-    let (Some((_, destination, domain)), Some(reception)) = (facts.all(), &facts.reception) else { return };
-    let name = &destination.name;
-    for disk in &domain.definition.disks {
-        let Source::Volume { pool, volume } = &disk.source else { continue };
-        let word = shell_word(pool);
-        match reception.pools.iter().find(|known| known.name == *pool) {
-            None => findings.push(blocker(
-                "pool-missing",
-                pool,
-                format!("{name} has no storage pool {pool}, which {} of {} is in.", disk.target, domain.name),
-                format!("volume {volume}; pools of {name}: {}", names(reception.pools.iter().map(|known| known.name.as_str()))),
-                advice("Define the same pool there, over the same storage (virsh pool-dumpxml on the source, pool-define on the destination)."),
-            )),
-            Some(known) if !known.active => findings.push(blocker(
-                "pool-inactive",
-                pool,
-                format!("The storage pool {pool} of {name} is not active."),
-                format!("{} of {} is its volume {volume}", disk.target, domain.name),
-                command("Start it.", format!("virsh pool-start {word}"), Some(name)),
-            )),
-            Some(_) => {}
-        }
-    }
-}
-
-pub(super) fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    let all: Vec<&str> = names.collect();
-    if all.is_empty() { "none".to_owned() } else { all.join(", ") }
 }
 
 /// CD-ROMs and floppies that are in their drives are on the destination, too.

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use api::vm::{Vm, VmState};
 use lab::{Expect, GuestLog, GuestSpec, Oracle};
 
-use super::World;
+use super::{SOON, World, until};
 
 /// A guest boots under TCG in seconds, on a machine that does other things meanwhile in more.
 const BOOTS_WITHIN: Duration = Duration::from_secs(120);
@@ -55,6 +56,22 @@ impl World {
             Guest { spec, log, oracle }
         });
         guests.collect()
+    }
+
+    /// Defines a machine that is stopped, and waits until ferryd knows it.
+    pub(crate) fn define_stopped(&self, host: &str, xml: &str, name: &str) {
+        let define = ["virsh", "-q", "-c", "qemu:///system", "define", "/dev/stdin"];
+        self.host(host).run_with_input(&define, xml.as_bytes()).expect("defined");
+        self.wait_listed("it does not show", |vm| vm.name == name && vm.state == VmState::Shutoff);
+    }
+
+    /// Waits until `ferry vm list` has one of this kind.
+    #[track_caller]
+    pub(crate) fn wait_listed(&self, what: &str, wanted: impl Fn(&Vm) -> bool) {
+        until(SOON, what, || {
+            let vms: Vec<Vm> = self.ferry_json(&["vm", "list"]);
+            vms.iter().any(&wanted).then_some(())
+        });
     }
 
     /// From now on what is there now counts as having been there before: another guest has moved meanwhile.

@@ -14,6 +14,9 @@ use super::{Said, World};
 /// A migration of a test guest takes seconds, on a machine that does other things meanwhile more.
 pub(crate) const MOVES_WITHIN: Duration = Duration::from_secs(90);
 
+/// A ferryd that is to die at a step of a migration comes to it.
+const DIES_WITHIN: Duration = Duration::from_secs(60);
+
 /// A `ferry migrate` that waits for its task.
 pub(crate) struct Migrating {
     child: Child,
@@ -56,6 +59,17 @@ impl World {
         let task =
             self.first_event(None, MOVES_WITHIN, is_new).unwrap_or_else(|| panic!("no task of {line:?}"));
         Migrating { child, asked: line.join(" "), task: task.id }
+    }
+
+    /// Migrates, has ferryd die at a moment of that (`perform:AfterIntent`), starts it again, and waits for the task's end.
+    #[track_caller]
+    pub(crate) fn migrate_with_a_death(&self, vm: &str, from: &str, to: &str, moment: &str) -> Task {
+        self.restart_ferryd_with(&[("FERRYD_DIE_AT", moment)]);
+        self.wait_listed("it is not known", |listed| listed.name == vm && listed.host == from);
+        let task: Task = self.ferry_json(&["migrate", vm, "--to", to, "--detach"]);
+        self.wait_ferryd_ends(DIES_WITHIN);
+        self.start_ferryd();
+        self.wait_settled(task.id)
     }
 
     /// Every task, newest first.

@@ -25,7 +25,7 @@ pub use questions::{
 };
 
 use self::params::{ParamList, read_params};
-use super::error::LibvirtError;
+use super::error::{INVALID_ARGUMENT, LibvirtError};
 
 /// Result of a libvirt call.
 pub type Result<T> = std::result::Result<T, LibvirtError>;
@@ -39,7 +39,7 @@ fn check(result: c_int) -> Result<c_int> {
 }
 
 fn nul_error() -> LibvirtError {
-    LibvirtError { code: 8, domain: 0, message: "a text holds a null byte".to_owned() }
+    LibvirtError::of(INVALID_ARGUMENT, "a text holds a null byte")
 }
 
 fn c_string(text: &str) -> Result<CString> {

@@ -6,7 +6,7 @@ use virt::storage_pool::StoragePool;
 use virt_sys as sys;
 
 use super::{Result, unreadable};
-use crate::libvirt::error::{LibvirtError, NO_DOMAIN};
+use crate::libvirt::error::{LibvirtError, NO_DOMAIN, XML_ERROR};
 use crate::libvirt::ffi::{self, CpuComparison};
 use crate::libvirt::xml;
 use crate::model::DomainUuid;
@@ -17,8 +17,6 @@ use crate::model::facts::{CpuVerdict, MachineSupport, Namesake, NetworkFacts, Po
 const NO_NWFILTER: i32 = 62;
 /// `VIR_ERR_NO_SECRET`.
 const NO_SECRET: i32 = 66;
-/// `VIR_ERR_XML_ERROR`.
-const XML_ERROR: i32 = 27;
 /// `VIR_ERR_CONFIG_UNSUPPORTED`.
 const CONFIG_UNSUPPORTED: i32 = 67;
 /// `VIR_ERR_CPU_INCOMPATIBLE`.

@@ -7,6 +7,7 @@ use virt::connect::Connect;
 use virt::storage_pool::StoragePool;
 use virt::storage_vol::StorageVol;
 
+use crate::libvirt::files::active_pool_over;
 use crate::model::mark;
 
 /// A mark that is older than this belongs to a check that nobody waits for any more.
@@ -22,12 +23,10 @@ pub struct Sought {
 }
 
 fn pool_over(connect: &Connect, directory: &str) -> Result<StoragePool, String> {
-    let pool = connect.lookup_storage_pool_by_target_path(directory);
-    let pool = pool.map_err(|_| format!("no storage pool lies over {directory}"))?;
-    match pool.is_active() {
-        Ok(true) => Ok(pool),
-        Ok(false) => Err(format!("the storage pool over {directory} is not active")),
-        Err(error) => Err(error.message().to_owned()),
+    match active_pool_over(connect, directory) {
+        Ok(Some(pool)) => Ok(pool),
+        Ok(None) => Err(format!("no active storage pool lies over {directory}")),
+        Err(error) => Err(error.message),
     }
 }
 

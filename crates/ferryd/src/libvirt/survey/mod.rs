@@ -18,7 +18,7 @@ pub use destination::{Asked, reception};
 pub use domain::{QemuFacts, chains, domain_facts, qemu_facts};
 pub use marks::{Sought, place_marks, remove_marks, seek_marks};
 
-use super::error::LibvirtError;
+use super::error::{LibvirtError, XML_ERROR};
 use super::ffi::{self, DomainStats, TypedValue};
 use super::translate;
 use super::xml;
@@ -93,8 +93,7 @@ impl HostFacts {
 }
 
 fn unreadable(error: xml::XmlError) -> LibvirtError {
-    // VIR_ERR_XML_ERROR
-    LibvirtError { code: 27, domain: 0, message: error.to_string() }
+    LibvirtError::of(XML_ERROR, error.to_string())
 }
 
 /// All domains of a host. Processors and memory are what their definitions say, which are read apart.

@@ -4,15 +4,18 @@
 //! anything else. Each is set as a variable in front of a fixed text.
 
 mod facts;
+mod images;
 
 use std::ops::RangeInclusive;
 
 use uuid::Uuid;
 
 pub use facts::{
-    Chain, Inspection, MeetingAnswer, MeetingQuestion, chains, find_marks, inspect, listen, meet,
-    parse_chains, parse_inspection, parse_listening, parse_marked, parse_marks_found, parse_meeting,
-    parse_probes, probe, remove_marks, write_marks,
+    Inspection, MeetingAnswer, MeetingQuestion, inspect, listen, meet, parse_inspection, parse_listening,
+    parse_meeting, parse_probes, probe,
+};
+pub use images::{
+    Chain, chains, find_marks, parse_chains, parse_marked, parse_marks_found, remove_marks, write_marks,
 };
 
 use super::keys::PublicLine;

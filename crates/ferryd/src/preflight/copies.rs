@@ -1,0 +1,99 @@
+//! What is copied because only the source has it: that it is, what lies below it, and whether there is room.
+
+use std::collections::BTreeMap;
+
+use api::finding::Finding;
+
+use super::say::{advice, blocker, command, note, shell_word, size, warning};
+use super::storage::path_of;
+use crate::model::definition::Disk;
+use crate::model::facts::{DomainFacts, Facts, HostFacts};
+use crate::plan;
+
+/// Only the source has it, and it is copied.
+pub(super) fn goes_along(destination: &HostFacts, domain: &DomainFacts, disk: &Disk, path: &str) -> Finding {
+    let how = if domain.is_active() { "while the guest runs" } else { "with its definition" };
+    let mut finding = note(
+        "disk-copied",
+        &disk.target,
+        format!(
+            "{} does not have the image of {}: it is copied there {how}. The one here stays.",
+            destination.name, disk.target
+        ),
+        format!("{path} on {}: nothing is there", destination.name),
+    );
+    finding.cost = domain
+        .image(&disk.target)
+        .map(|image| format!("{} to copy, of {}", size(image.allocation_bytes), size(image.capacity_bytes)));
+    finding
+}
+
+/// What lies below the images of a stopped domain is known.
+pub(super) fn chains(facts: &Facts, findings: &mut Vec<Finding>) {
+    let (Some(source), Some(domain)) = (facts.source.known(), &facts.domain) else { return };
+    let (shell, plan) = (facts.source.shell(), plan::files(facts));
+    let path = |target: &str| {
+        let disk = domain.definition.disks.iter().find(|disk| disk.target == target)?;
+        path_of(domain, disk)
+    };
+    for (target, why) in &domain.chains_unread {
+        // An image that is gone is another finding.
+        let seen = shell.and_then(|shell| shell.path(path(target)?));
+        if seen.is_some_and(|seen| !seen.exists()) {
+            continue;
+        }
+        let severe = if plan.has_disk(target) { blocker } else { warning };
+        findings.push(severe(
+            "chain-unread",
+            target,
+            format!("Whether another image lies below that of {target} could not be read: if one does, it must be on {} as well.", facts.destination.name()),
+            why.clone(),
+            command(
+                "See whether one does; qemu-img comes with qemu-utils.",
+                format!("qemu-img info --backing-chain {}", path(target).map_or_else(String::new, shell_word)),
+                Some(&source.name),
+            ),
+        ));
+    }
+}
+
+/// There is room on the destination for what is copied.
+pub(super) fn room(facts: &Facts, findings: &mut Vec<Finding>) {
+    let (Some((_, destination, domain)), Some(shell)) = (facts.all(), facts.destination.shell()) else {
+        return;
+    };
+    let plan = plan::files(facts);
+    let carried = plan.carried.iter().map(|file| (&file.new, file.allocated_bytes));
+    let copied = plan.copied.iter().map(|disk| (&disk.new, disk.allocated_bytes));
+    // By file system: what comes into it now, and what may come into it in time.
+    let mut wanted: BTreeMap<&str, (u64, u64, u64)> = BTreeMap::new();
+    for (new, allocated_bytes) in carried.chain(copied) {
+        let Some(place) = shell.path(&new.path) else { continue };
+        let sums = wanted.entry(&place.mounted_from).or_insert((0, 0, place.free_bytes));
+        sums.0 = sums.0.saturating_add(allocated_bytes);
+        sums.1 = sums.1.saturating_add(new.capacity_bytes.max(allocated_bytes));
+    }
+    for (place, (now, in_time, free)) in wanted {
+        let remedy = || advice("Make room there, or choose a destination that has it.");
+        if now > free {
+            findings.push(blocker(
+                "space-short",
+                &destination.name,
+                format!("{} has too little room for the disks of {}.", destination.name, domain.name),
+                format!("{} to copy, {} free on {place}", size(now), size(free)),
+                remedy(),
+            ));
+        } else if in_time > free {
+            findings.push(warning(
+                "space-tight",
+                &destination.name,
+                format!(
+                    "The disks of {} fit on {} now, and not any more if they grow to their full size.",
+                    domain.name, destination.name
+                ),
+                format!("up to {}, {} free on {place}", size(in_time), size(free)),
+                remedy(),
+            ));
+        }
+    }
+}
