@@ -223,7 +223,10 @@ pub fn sharing_proven(facts: &Facts) -> bool {
         let below = disk.backing.iter().filter_map(|backing| backing.source.path());
         let whole = below.into_iter().all(|below| {
             let known = meeting.sharing.iter().find(|(of, _)| of == below).map(|(_, sharing)| sharing);
-            matches!(known, None | Some(Sharing::Shared(_))) || is_copied(facts, below)
+            // One that is carried first is there by then.
+            matches!(known, None | Some(Sharing::Shared(_)))
+                || is_copied(facts, below)
+                || plan.has_path(below)
         });
         if !proven || !whole {
             return false;

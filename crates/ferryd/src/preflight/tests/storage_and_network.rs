@@ -217,6 +217,18 @@ fn libvirt_is_told_only_what_was_proven_of_every_disk() {
     assert!(!sharing_proven(&facts));
 }
 
+#[test]
+fn a_base_that_is_carried_first_is_no_reason_for_libvirt_to_refuse() {
+    let mut facts = good();
+    for path in [IMAGE, BASE] {
+        source(&mut facts).shell.as_mut().unwrap().paths.insert(path.to_owned(), file("ext4"));
+    }
+    base(&mut facts, Sharing::Different("another file".to_owned()));
+    assert!(!sharing_proven(&facts));
+    meeting(&mut facts).sharing[1].1 = Sharing::Missing;
+    assert!(sharing_proven(&facts), "it is there when libvirt looks");
+}
+
 fn on_network(facts: &mut Facts, name: &str, portgroup: Option<&str>) {
     defined(facts).interfaces[0].link =
         Link::Network { name: name.to_owned(), portgroup: portgroup.map(str::to_owned) };

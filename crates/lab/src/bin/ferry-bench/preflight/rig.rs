@@ -251,9 +251,10 @@ impl Rig {
         if output.status.success() {
             return Ok(Reality::MovedByFerry);
         }
-        Ok(Reality::Refused(
-            String::from_utf8_lossy(&output.stderr).lines().next().unwrap_or("no word").to_owned(),
-        ))
+        // Before its own word come the findings.
+        let said = String::from_utf8_lossy(&output.stderr);
+        let word = said.lines().find(|line| line.starts_with("ferry: ")).unwrap_or("no word");
+        Ok(Reality::Refused(word.to_owned()))
     }
 
     /// Carries out what the report says: by the situation's own steps where it says it in words, by its commands otherwise.
