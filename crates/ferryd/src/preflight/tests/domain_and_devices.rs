@@ -1,11 +1,19 @@
 use super::*;
-use crate::model::definition::{CharacterDevice, Filesystem, Graphics, HostDevice, SharedMemory};
+use crate::model::definition::{CharacterDevice, Filesystem, Graphics, HostDevice, SharedMemory, Tpm};
 use crate::model::facts::{BlockJob, Namesake, Occupied};
 use Severity::{Blocker, Note, Warning};
 
 fn namesake(facts: &mut Facts, name: &str, uuid: u128) {
     let uuid = DomainUuid(Uuid::from_u128(uuid));
     reception(facts).namesakes = vec![Namesake { name: name.to_owned(), uuid, active: false }];
+}
+
+const NVRAM: &str = "/nvram/web1.fd";
+
+fn nvram(facts: &mut Facts, sharing: Sharing) {
+    domain(facts).sight.state = VmState::Shutoff;
+    defined(facts).firmware.nvram = Some(NVRAM.to_owned());
+    meeting(facts).sharing.push((NVRAM.to_owned(), sharing));
 }
 
 #[test]
@@ -22,6 +30,16 @@ fn of_the_domain() {
         ("nvram-stays", Blocker, |facts| {
             domain(facts).sight.state = VmState::Shutoff;
             defined(facts).firmware.nvram = Some("/nvram/web1.fd".to_owned());
+        }),
+        ("nvram-carried", Note, |facts| {
+            nvram(facts, Sharing::Missing);
+            source(facts).shell.as_mut().unwrap().paths.insert(NVRAM.to_owned(), file("ext4"));
+        }),
+        ("nvram-taken", Blocker, |facts| nvram(facts, Sharing::Different("another file".to_owned()))),
+        ("tpm-state-stays", Blocker, |facts| {
+            domain(facts).sight.state = VmState::Shutoff;
+            let tpm = Tpm { backend: "emulator".to_owned(), ..Tpm::default() };
+            defined(facts).tpm = Some(tpm);
         }),
         ("vm-state", Blocker, |facts| domain(facts).sight.state = VmState::Crashed),
         ("job-active", Blocker, |facts| domain(facts).sight.job = true),
@@ -99,6 +117,20 @@ fn screen(facts: &mut Facts) -> &mut Graphics {
 #[test]
 fn of_its_devices() {
     assert_found(&[
+        ("device-of-host", Warning, |facts| {
+            domain(facts).sight.state = VmState::Shutoff;
+            let kind = "usb".to_owned();
+            defined(facts).host_devices = vec![HostDevice { kind, ..HostDevice::default() }];
+        }),
+        ("character-port-taken", Blocker, |facts| {
+            defined(facts).character_devices = vec![CharacterDevice {
+                device: "serial".to_owned(),
+                kind: "tcp".to_owned(),
+                listens_on: Some(("0.0.0.0".to_owned(), 4555)),
+                ..CharacterDevice::default()
+            }];
+            there(facts).ports_taken = vec![4555];
+        }),
         ("device-passed-through", Blocker, |facts| {
             defined(facts).host_devices = vec![HostDevice {
                 kind: "pci".to_owned(),

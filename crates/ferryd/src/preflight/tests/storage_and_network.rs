@@ -134,6 +134,11 @@ fn of_its_drives() {
             source(facts).shell.as_mut().unwrap().paths.insert(BASE.to_owned(), file("ext4"));
         }),
         ("backing-missing", Blocker, |facts| base(facts, Sharing::Missing)),
+        ("backing-copied", Warning, |facts| {
+            base(facts, Sharing::Different("another file".to_owned()));
+            source(facts).shell.as_mut().unwrap().paths.insert(BASE.to_owned(), file("ext4"));
+            there(facts).paths.insert(BASE.to_owned(), file("ext4"));
+        }),
         ("chain-unread", Warning, |facts| {
             domain(facts).sight.state = VmState::Shutoff;
             domain(facts).chains_unread = vec![("vda".to_owned(), "no qemu-img".to_owned())];
