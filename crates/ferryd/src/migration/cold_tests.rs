@@ -23,6 +23,7 @@ fn for_all_cold(mut look: impl FnMut(Copy, Copy, &Knowledge, Next)) {
             waited: bit(4),
             patience_over: bit(4) && bit(5),
             suspended_both: bit(6),
+            suspension_open: bit(6) && bit(7),
             source_redefined: bit(7),
             stuck: bit(8),
             ..Knowledge::default()

@@ -77,7 +77,7 @@ impl Knowledge {
             Action::DestroySource => self.destroy_source_intended = true,
             Action::DestroyDestination => self.destroy_destination_intended = true,
             Action::ResumeSource => self.source_ran_again = true,
-            Action::SuspendBoth => self.suspended_both = true,
+            Action::SuspendBoth => (self.suspended_both, self.suspension_open) = (true, true),
             Action::DefineSource => self.source_redefined = true,
             Action::UndefineSource => self.undefine_source_intended = true,
             _ => {}
@@ -90,6 +90,10 @@ impl Knowledge {
             (_, Some(Came::NotSent)) | (Action::ResumeSource, Some(Came::Refused(_))) => {}
             (Action::ResumeSource, Some(Came::Done)) => {
                 (self.source_ran_again, self.source_resumed) = (true, true);
+            }
+            // What runs from here on a person has let run.
+            (Action::SuspendBoth, Some(Came::Done | Came::Refused(_))) => {
+                (self.suspended_both, self.suspension_open) = (true, false);
             }
             _ => self.intended(action),
         }

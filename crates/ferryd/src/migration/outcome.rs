@@ -44,8 +44,10 @@ pub struct Knowledge {
     /// Around the hand-over the source was out of sight for so long that libvirt there may have let its copy run on by itself:
     /// that it is gone now does not prove that the destination's copy is the last one.
     pub source_unseen: bool,
-    /// Both copies were found running and suspended; only a person decides.
+    /// Both copies were found running, and the log holds the intent to suspend both; only a person decides.
     pub suspended_both: bool,
+    /// No host has answered to that order yet: what still runs is ordered to stop once more.
+    pub suspension_open: bool,
     /// The definition was written on the source again after both copies were gone.
     pub source_redefined: bool,
     /// Cancellation was asked for.
@@ -172,7 +174,7 @@ pub fn decide(source: Copy, destination: Copy, know: &Knowledge) -> Next {
     if let Some(keep) = know.keep {
         return resolve(source, destination, know, keep);
     }
-    if two_run(source, destination) {
+    if two_run(source, destination) || (know.suspension_open && (runs(source) || runs(destination))) {
         return Act(A::SuspendBoth);
     }
     if know.suspended_both {
@@ -204,12 +206,16 @@ pub fn decide(source: Copy, destination: Copy, know: &Knowledge) -> Next {
 
 /// Both copies run, whoever started them.
 fn two_run(source: Copy, destination: Copy) -> bool {
-    let source_runs = match source {
+    runs(source) && matches!(destination, Copy::Running(_))
+}
+
+/// It runs, whoever started it.
+fn runs(copy: Copy) -> bool {
+    match copy {
         Copy::Running(_) => true,
         Copy::Stranger(sight) => sight.state != VmState::Paused,
         _ => false,
-    };
-    source_runs && matches!(destination, Copy::Running(_))
+    }
 }
 
 fn job_at_work(know: &Knowledge) -> Next {

@@ -49,6 +49,7 @@ fn knowledge(bits: u32, keep: Option<Keep>) -> Knowledge {
         source_resumed: bit(5) && bit(11),
         source_unseen: bit(12),
         suspended_both: bit(6),
+        suspension_open: bit(6) && bit(7),
         source_redefined: bit(7),
         cancel: bit(8),
         stuck: bit(9),
@@ -155,7 +156,9 @@ fn it_never_does_what_could_make_two_run_or_lose_one() {
             Action::DefineSource => assert!(source == Copy::Absent && know.persistent, "{}", case()),
             Action::SuspendBoth => {
                 let started_anew = matches!((source, destination), (Copy::Stranger(_), Copy::Paused(_)));
-                assert!((both_run(source, destination) || started_anew) && know.keep.is_none(), "{}", case());
+                let again = know.suspension_open && (runs(source) || runs(destination));
+                let due = both_run(source, destination) || started_anew || again;
+                assert!(due && know.keep.is_none(), "{}", case());
             }
             Action::AbortJob | Action::CloseSockets => assert!(know.keep.is_none(), "{}", case()),
             Action::AutostartSource | Action::AutostartDestination => {}
@@ -164,18 +167,22 @@ fn it_never_does_what_could_make_two_run_or_lose_one() {
 }
 
 fn both_run(source: Copy, destination: Copy) -> bool {
-    let source_runs = match source {
+    runs(source) && matches!(destination, Copy::Running(_))
+}
+
+fn runs(copy: Copy) -> bool {
+    match copy {
         Copy::Running(_) => true,
         Copy::Stranger(sight) => sight.state == VmState::Running,
         _ => false,
-    };
-    source_runs && matches!(destination, Copy::Running(_))
+    }
 }
 
 #[test]
 fn two_running_copies_are_always_stopped() {
     for_all(|source, destination, know, next| {
-        if both_run(source, destination) && know.keep.is_none() {
+        let open = know.suspension_open && (runs(source) || runs(destination));
+        if (both_run(source, destination) || open) && know.keep.is_none() {
             assert_eq!(next, Next::Act(Action::SuspendBoth));
         } else if know.suspended_both && know.keep.is_none() {
             // Of one that was not seen yet a person cannot be told.
@@ -228,10 +235,9 @@ fn no_answer_never_means_absent() {
                 assert_eq!(ending.owed, Some(Side::Source));
             }
             Next::Act(action) => {
-                assert!(
-                    know.resume_intended && action == Action::AutostartDestination,
-                    "{know:?} {action:?}"
-                );
+                let ran_on = know.resume_intended && action == Action::AutostartDestination;
+                let stops = know.suspension_open && action == Action::SuspendBoth;
+                assert!(ran_on || stops, "{know:?} {action:?}");
             }
         }
     });
@@ -390,6 +396,14 @@ fn a_domain_started_anew_does_not_cost_the_one_that_moved() {
     assert_eq!(decide(waits, arrived(), &know), Next::Ask(Question::TwoCopies));
     let suspended = Knowledge { suspended_both: true, ..know };
     assert_eq!(decide(waits, arrived(), &suspended), Next::Ask(Question::TwoCopies));
+    assert_eq!(decide(runs, arrived(), &suspended), Next::Ask(Question::TwoCopies), "a person let it run");
+    let unanswered = Knowledge { suspension_open: true, ..suspended };
+    assert_eq!(
+        decide(runs, arrived(), &unanswered),
+        Next::Act(Action::SuspendBoth),
+        "the order got no answer"
+    );
+    assert_eq!(decide(waits, arrived(), &unanswered), Next::Ask(Question::TwoCopies));
     let lost = Next::End(Ending { location: Location::Source, memory_lost: true, owed: None });
     assert_eq!(decide(runs, Copy::Absent, &know), lost, "its memory is not the guest's");
 

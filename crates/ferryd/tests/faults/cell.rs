@@ -11,7 +11,7 @@ use super::moment::{self, Moment};
 use super::strike::Fault;
 use super::table::Record;
 use super::{DESTINATION, GUEST, SOURCE, again, sides, twin};
-use crate::support::{SOON, World, until};
+use crate::support::{SOON, World, until, until_seen};
 
 const BOOTS_WITHIN: Duration = Duration::from_secs(120);
 /// The guest is back 15 s after a cut; the rest is what this machine's own noise may take.
@@ -135,13 +135,21 @@ pub(crate) fn wait_whole(world: &World, subject: &Subject) {
         hosts.iter().all(|host| host.state == HostState::Connected).then_some(())
     };
     until(SOON, "ferryd reaches the hosts", reached);
-    let traces = |host: &&str| {
-        let host = world.host(host);
+    let traces = |name: &&str| {
+        let host = world.host(name);
         let runs = host.pid_of_qemu(&subject.spec.uuid).is_some();
-        runs || sides::has_definition(&host) || sides::has_live_state(&host)
+        let traces = [runs, sides::has_definition(&host), sides::has_live_state(&host)];
+        traces.contains(&true).then(|| format!("{name} (QEMU, definition, live state: {traces:?})"))
     };
-    let one = || ([SOURCE, DESTINATION].iter().filter(|host| traces(host)).count() <= 1).then_some(());
-    until(SOON, "only one host has anything of it", one);
+    let one = || {
+        let have: Vec<String> = [SOURCE, DESTINATION].iter().filter_map(traces).collect();
+        if have.len() <= 1 {
+            Ok(())
+        } else {
+            Err(format!("{}; {}", have.join(", "), sides::Sides::of(world)))
+        }
+    };
+    until_seen(SOON, "only one host has anything of it", one);
 }
 
 /// The task says what the oracle finds. Returns the host that has the domain, running (started afresh where its memory was

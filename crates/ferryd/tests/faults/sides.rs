@@ -68,9 +68,11 @@ pub(crate) fn has_definition(host: &Host) -> bool {
     host.disk_path(Path::new("/etc/libvirt/qemu").join(format!("{GUEST}.xml"))).exists()
 }
 
-/// Whether libvirt there still keeps the state of a running domain, which it clears away by itself when its QEMU has died.
+/// Whether libvirt there still keeps the state of a running domain, which it clears away by itself when its QEMU has died; or, having
+/// forgotten the domain, when it is started next.
 pub(crate) fn has_live_state(host: &Host) -> bool {
-    host.path(Path::new("/run/libvirt/qemu").join(format!("{GUEST}.xml"))).is_ok_and(|path| path.exists())
+    let file = host.path(Path::new("/run/libvirt/qemu").join(format!("{GUEST}.xml")));
+    file.is_ok_and(|file| file.exists()) && state(host) != "absent"
 }
 
 /// Sends a signal to a process of the real machine.

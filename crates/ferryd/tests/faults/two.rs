@@ -10,7 +10,7 @@ use super::kill::{DIES_WITHIN, POINTS, will_die};
 use super::moment::{self, Moment};
 use super::strike::Down;
 use super::{DESTINATION, GUEST, SOURCE, sides};
-use crate::support::{SOON, World, until};
+use crate::support::{SOON, World, until_seen};
 
 /// Two running copies are the worst there is: this is a matter of a look and two calls.
 const SUSPENDED_WITHIN: Duration = Duration::from_secs(5);
@@ -20,7 +20,7 @@ pub(crate) fn found(keep: Side) {
     let world = world();
     let subject = Subject::started(&world, Moment::T7.guest());
     let task = both_run(&world, &subject);
-    until(SUSPENDED_WITHIN, "both are suspended", || both_paused(&world));
+    until_seen(SUSPENDED_WITHIN, "both are suspended", || both_paused(&world));
     decided(&world, &subject, &task, keep);
 }
 
@@ -34,7 +34,7 @@ pub(crate) fn dies_around(step: &str) {
         let task = both_run(&world, &subject);
         world.wait_ferryd_ends(DIES_WITHIN);
         world.start_ferryd();
-        until(SOON, "both are suspended", || both_paused(&world));
+        until_seen(SOON, "both are suspended", || both_paused(&world));
         decided(&world, &subject, &task, Side::Destination);
     }
 }
@@ -50,9 +50,10 @@ fn both_run(world: &World, subject: &Subject) -> Task {
     world.task(at.task)
 }
 
-fn both_paused(world: &World) -> Option<()> {
+fn both_paused(world: &World) -> Result<(), sides::Sides> {
     let sides = sides::Sides::of(world);
-    (sides.source == "paused (user)" && sides.destination == "paused (user)").then_some(())
+    let both = sides.source == "paused (user)" && sides.destination == "paused (user)";
+    if both { Ok(()) } else { Err(sides) }
 }
 
 /// A person is asked, with both sides described and two commands; one copy stays and runs, the other is gone.

@@ -200,12 +200,22 @@ pub(crate) fn uri(host: &str) -> String {
 /// Looks again and again until there is something, for what tells nobody that it changes.
 #[track_caller]
 pub(crate) fn until<T>(limit: Duration, what: &str, look: impl Fn() -> Option<T>) -> T {
+    until_seen(limit, what, || look().ok_or(""))
+}
+
+/// The same; what was seen last instead is told when the time is over.
+#[track_caller]
+pub(crate) fn until_seen<T, S: std::fmt::Display>(
+    limit: Duration,
+    what: &str,
+    look: impl Fn() -> Result<T, S>,
+) -> T {
     let deadline = Instant::now() + limit;
     loop {
-        if let Some(found) = look() {
-            return found;
+        match look() {
+            Ok(found) => return found,
+            Err(seen) => assert!(Instant::now() < deadline, "{what}: not within {limit:?} {seen}"),
         }
-        assert!(Instant::now() < deadline, "{what}: not within {limit:?}");
         std::thread::sleep(LOOK_AGAIN);
     }
 }
