@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::finding::Finding;
+use crate::task::PostCopy;
 
 /// Body of `POST /api/v1/preflight`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -27,6 +28,9 @@ pub struct PreflightRequest {
     /// As it is asked for in a migration: send everything through libvirt's own encrypted connection.
     #[serde(default)]
     pub secure: bool,
+    /// As for a migration that may be switched to post-copy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub post_copy: Option<PostCopy>,
     /// As it is asked for in a migration: upper limit of the bandwidth (1 to 1,000,000 MiB/s).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bandwidth_mib_s: Option<u64>,

@@ -26,9 +26,24 @@ pub struct MigrationRequest {
     /// Send the memory through libvirt's own encrypted connection (tunnelled) rather than openly between the two QEMUs.
     #[serde(default)]
     pub secure: bool,
+    /// When to switch to post-copy, where that is allowed; none means never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub post_copy: Option<PostCopy>,
     /// Codes of warnings and notes of the checks to leave out; a blocker cannot be ignored.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ignore: Vec<String>,
+}
+
+/// When a migration is switched to post-copy: the guest goes on at the destination at once, and its memory follows. That ends also
+/// where the guest rewrites its memory faster than it can be sent; but should a host, a QEMU or (for good) the link between them fail
+/// while memory still follows, the guest's memory is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PostCopy {
+    /// Only when the ordinary copy was seen not to converge; it is begun anew then.
+    WhenStuck,
+    /// After one pass over the memory.
+    Now,
 }
 
 /// What kind of work a task is.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use api::client::Address;
-use api::task::Side;
+use api::task::{PostCopy, Side};
 use api::vm::VmState;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
@@ -193,6 +193,10 @@ pub(crate) struct MigrateArgs {
     /// Send the memory encrypted, through libvirt's own connection; costs speed
     #[arg(long)]
     pub(crate) secure: bool,
+    /// Let the guest go on at the destination before all of its memory is there: when-stuck (only if the copy does not converge), or
+    /// now (after one pass). Should a host or the link fail then, its memory is lost
+    #[arg(long, value_name = "WHEN", value_parser = post_copies(), conflicts_with = "secure")]
+    pub(crate) post_copy: Option<PostCopy>,
     /// Leave out the warning or note of the checks with this code; may be given several times
     #[arg(long, value_name = "CODE", value_parser = value::code)]
     pub(crate) ignore: Vec<String>,
@@ -225,6 +229,9 @@ pub(crate) struct CheckArgs {
     /// As for a migration with --secure
     #[arg(long)]
     pub(crate) secure: bool,
+    /// As for a migration with this --post-copy
+    #[arg(long, value_name = "WHEN", value_parser = post_copies(), conflicts_with = "secure")]
+    pub(crate) post_copy: Option<PostCopy>,
     /// As for a migration with this limit of the bandwidth
     #[arg(long, value_name = "RATE", value_parser = value::bandwidth_mib_s)]
     pub(crate) bandwidth: Option<u64>,
@@ -288,6 +295,10 @@ where
 
 fn states() -> impl TypedValueParser<Value = VmState> {
     words(&["running", "blocked", "paused", "shutdown", "shutoff", "crashed", "pmsuspended", "nostate"])
+}
+
+fn post_copies() -> impl TypedValueParser<Value = PostCopy> {
+    words(&["when-stuck", "now"])
 }
 
 fn sides() -> impl TypedValueParser<Value = Side> {

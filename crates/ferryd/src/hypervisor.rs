@@ -40,6 +40,10 @@ pub struct MigrateCall {
     /// Disks, by their name in the domain, that are copied with it (`VIR_MIGRATE_NON_SHARED_INC` and
     /// `VIR_MIGRATE_PARAM_MIGRATE_DISKS`): what lies in the topmost image, into one that was made for it.
     pub copied_disks: Vec<String>,
+    /// It may be switched to post-copy (`VIR_MIGRATE_POSTCOPY`). libvirt does not take that with [`MigrateCall::arrive_paused`].
+    pub post_copy: bool,
+    /// Join a post-copy that broke again (`VIR_MIGRATE_POSTCOPY_RESUME`, since libvirt 8.5).
+    pub recover: bool,
 }
 
 /// A flag of libvirt's for a migration (`virDomainMigrateFlags`).
@@ -61,6 +65,10 @@ pub enum MigrateFlag {
     Unsafe,
     /// `VIR_MIGRATE_NON_SHARED_INC`
     NonSharedIncremental,
+    /// `VIR_MIGRATE_POSTCOPY`
+    PostCopy,
+    /// `VIR_MIGRATE_POSTCOPY_RESUME`
+    PostCopyResume,
 }
 
 impl MigrateFlag {
@@ -76,6 +84,8 @@ impl MigrateFlag {
             Self::Tunnelled => "VIR_MIGRATE_TUNNELLED",
             Self::Unsafe => "VIR_MIGRATE_UNSAFE",
             Self::NonSharedIncremental => "VIR_MIGRATE_NON_SHARED_INC",
+            Self::PostCopy => "VIR_MIGRATE_POSTCOPY",
+            Self::PostCopyResume => "VIR_MIGRATE_POSTCOPY_RESUME",
         }
     }
 }
@@ -93,6 +103,8 @@ impl MigrateCall {
             (MigrateFlag::Tunnelled, self.tunnelled),
             (MigrateFlag::Unsafe, self.sharing_proven),
             (MigrateFlag::NonSharedIncremental, !self.copied_disks.is_empty()),
+            (MigrateFlag::PostCopy, self.post_copy),
+            (MigrateFlag::PostCopyResume, self.recover),
         ];
         wanted.into_iter().filter_map(|(flag, wanted)| wanted.then_some(flag)).collect()
     }
@@ -208,6 +220,8 @@ pub trait Hypervisor: Send + Sync + 'static {
     async fn migrate(&self, domain: DomainUuid, call: &MigrateCall) -> Result<()>;
     /// Sets the longest pause allowed for the migration under way.
     async fn set_max_downtime(&self, domain: DomainUuid, downtime_ms: u64) -> Result<()>;
+    /// Has the migration under way switch to post-copy: the domain goes on at the destination at once, and its memory follows.
+    async fn start_post_copy(&self, domain: DomainUuid) -> Result<()>;
     /// Aborts the domain's job.
     async fn abort_job(&self, domain: DomainUuid) -> Result<()>;
     /// Watches the domain's QEMU die. Ready to miss nothing when this returns; none where the host offers no shell.

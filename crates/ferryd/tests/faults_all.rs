@@ -65,3 +65,45 @@ mod secure {
         cancel: Cancel at t2 T2, t3 T3, t7 T7;
     }
 }
+
+/// Switched to post-copy, while memory follows; and before the switch, where it is an ordinary copy that nobody hands over.
+mod post_copy {
+    use super::*;
+
+    matrix! { post_copy;
+        control: None at t1 T1, p P;
+        controller_killed: ControllerKilled at t1 T1, p P;
+        connection_to_source_dropped: LinkToSourceDropped at p P;
+        connection_to_destination_dropped: LinkToDestinationDropped at p P;
+        connection_between_hosts_dropped: LinkBetweenDropped at t1 T1, p P;
+        source_libvirtd_killed: SourceDaemonKilled at t1 T1, p P;
+        destination_libvirtd_killed: DestinationDaemonKilled at t1 T1, p P;
+        source_qemu_killed: SourceQemuKilled at p P;
+        destination_qemu_killed: DestinationQemuKilled at p P;
+        cable_out_5s: CableOut5s at p P;
+        cable_out_50s: CableOut50s at t1 T1, p P;
+        destination_power_off: DestinationPowerOff at p P;
+        source_power_off: SourcePowerOff at p P;
+        cancel: Cancel at t1 T1, p P;
+    }
+}
+
+/// With disks that only the source has: while one is copied, while memory follows it, and at the switch-over.
+mod disks {
+    use super::*;
+
+    matrix! { disks;
+        control: None at d D, t3 T3;
+        controller_killed: ControllerKilled at d D, t2 T2, t3 T3;
+        connection_between_hosts_dropped: LinkBetweenDropped at d D, t3 T3;
+        source_libvirtd_killed: SourceDaemonKilled at d D, t2 T2;
+        destination_libvirtd_killed: DestinationDaemonKilled at d D, t2 T2;
+        source_qemu_killed: SourceQemuKilled at d D;
+        destination_qemu_killed: DestinationQemuKilled at d D, t2 T2;
+        cable_out_5s: CableOut5s at d D;
+        cable_out_50s: CableOut50s at d D, t3 T3;
+        destination_power_off: DestinationPowerOff at d D;
+        source_power_off: SourcePowerOff at d D;
+        cancel: Cancel at d D, t2 T2, t3 T3;
+    }
+}

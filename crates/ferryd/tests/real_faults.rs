@@ -38,6 +38,51 @@ cells! {
     source_defined_again: SourceDefinedAgain at t7 T7;
 }
 
+/// Post-copy, while memory follows.
+mod post_copy {
+    use super::*;
+
+    #[test]
+    fn control() {
+        run(Cell::post_copy(Fault::None, P));
+    }
+
+    #[test]
+    fn controller_killed() {
+        run(Cell::post_copy(Fault::ControllerKilled, P));
+    }
+
+    #[test]
+    fn cable_out_50s() {
+        run(Cell::post_copy(Fault::CableOut50s, P));
+    }
+
+    #[test]
+    fn destination_qemu_killed() {
+        run(Cell::post_copy(Fault::DestinationQemuKilled, P));
+    }
+
+    #[test]
+    fn cancel() {
+        run(Cell::post_copy(Fault::Cancel, P));
+    }
+}
+
+/// With disks that are copied along.
+mod disks {
+    use super::*;
+
+    #[test]
+    fn cable_out_50s() {
+        run(Cell::disks(Fault::CableOut50s, D));
+    }
+
+    #[test]
+    fn controller_killed() {
+        run(Cell::disks(Fault::ControllerKilled, T3));
+    }
+}
+
 #[test]
 fn of_two_running_copies_the_moved_one_is_kept() {
     two::found(api::task::Side::Destination);

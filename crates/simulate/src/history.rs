@@ -5,7 +5,8 @@ use std::sync::Arc;
 use api::task::{Outcome, Phase, ResolveRequest, Side, Task, TaskKind, TaskState};
 use ferryd::hypervisor::{Hypervisor, NewFile};
 use ferryd::migration::debts::Sweeper;
-use ferryd::migration::steps::{Hosts, Mover, Timing};
+use ferryd::migration::steps::{Hosts, Mover};
+use ferryd::migration::timing::Timing;
 use ferryd::model::TaskId;
 use ferryd::plan::{Carried, CopiedDisk, Files, Plan, Role};
 use ferryd::store::{NewTask, Store};
@@ -185,6 +186,7 @@ impl History {
                 tunnelled: false,
                 migration_ports: None,
                 sharing_proven: false,
+                post_copy: None,
                 files: if scenario.files { image(scenario.cold) } else { Files::default() },
             };
             (EPOCH_MS + world.now, plan)

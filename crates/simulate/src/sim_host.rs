@@ -15,7 +15,7 @@ use tokio::time::{Duration, Instant};
 use crate::gate::Gate;
 use crate::plant::Plant;
 use crate::world::host::Watcher;
-use crate::world::links::Reply;
+use crate::world::links::{Reply, refusal};
 use crate::world::{Ms, NAMES, Stage, World};
 
 /// Limits as ferryd sets them by default.
@@ -234,6 +234,11 @@ impl Hypervisor for SimHost {
 
     async fn set_max_downtime(&self, _domain: DomainUuid, _downtime_ms: u64) -> Result<()> {
         self.order("set the longest pause", |_, _| Ok(())).await
+    }
+
+    async fn start_post_copy(&self, _domain: DomainUuid) -> Result<()> {
+        // What libvirt answers where a migration was not begun with that allowed, and no history begins one so.
+        self.order("switch to post-copy", |_, _| Err(refusal(55, "post-copy was not allowed for this migration"))).await
     }
 
     async fn abort_job(&self, _domain: DomainUuid) -> Result<()> {

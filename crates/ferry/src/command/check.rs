@@ -16,6 +16,7 @@ pub(super) async fn run(context: &Context, args: CheckArgs) -> Result<Exit, Fail
         come_back: args.come_back,
         ignore: args.ignore,
         secure: args.secure,
+        post_copy: args.post_copy,
         bandwidth_mib_s: args.bandwidth,
     };
     let reports = context.client.check(&request).await?;

@@ -20,6 +20,7 @@ pub(super) async fn run(context: &Context, args: MigrateArgs) -> Result<Exit, Fa
         max_downtime_ms: args.max_downtime,
         bandwidth_mib_s: args.bandwidth,
         secure: args.secure,
+        post_copy: args.post_copy,
         ignore: args.ignore,
     };
     if args.plan {

@@ -143,6 +143,8 @@ fn migrate_flags(call: &MigrateCall) -> u32 {
         MigrateFlag::Tunnelled => sys::VIR_MIGRATE_TUNNELLED,
         MigrateFlag::Unsafe => sys::VIR_MIGRATE_UNSAFE,
         MigrateFlag::NonSharedIncremental => sys::VIR_MIGRATE_NON_SHARED_INC,
+        MigrateFlag::PostCopy => sys::VIR_MIGRATE_POSTCOPY,
+        MigrateFlag::PostCopyResume => sys::VIR_MIGRATE_POSTCOPY_RESUME,
     };
     call.flags().into_iter().map(number).fold(0, |all, flag| all | flag)
 }
@@ -278,6 +280,9 @@ impl Hypervisor for LibvirtHost {
                 let mut params: Vec<(&CStr, TypedValue)> = Vec::new();
                 if let Some(mib_s) = call.bandwidth_mib_s {
                     params.push((param::BANDWIDTH, TypedValue::UInt(mib_s)));
+                    if call.post_copy {
+                        params.push((param::BANDWIDTH_POST_COPY, TypedValue::UInt(mib_s)));
+                    }
                 }
                 for disk in &call.copied_disks {
                     params.push((param::DISKS, TypedValue::Text(disk.clone())));
@@ -292,6 +297,10 @@ impl Hypervisor for LibvirtHost {
             Ok(domain.migrate_set_max_downtime(downtime_ms, 0).map(drop)?)
         })
         .await
+    }
+
+    async fn start_post_copy(&self, domain: DomainUuid) -> Result<()> {
+        self.on_domain("switch to post-copy", domain, ffi::start_post_copy).await
     }
 
     async fn abort_job(&self, domain: DomainUuid) -> Result<()> {

@@ -67,6 +67,7 @@ impl Migrations {
             max_downtime_ms: None,
             bandwidth_mib_s: None,
             secure: request.secure,
+            post_copy: None,
             ignore: Vec::new(),
         })
         .await

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::outcome::{Action, Keep, Knowledge};
+use super::again::GIVE_WAY;
 use super::steps::PERFORM;
 use crate::libvirt::error::{HostError, NO_DOMAIN, OPERATION_INVALID, VOLUME_EXISTS};
 use crate::model::domain::Run;
@@ -38,9 +39,10 @@ impl Came {
     }
 }
 
-/// The run of the source's that the log says is moved; nothing is known of it before it was begun.
+/// The run of the source's that the log says is moved; nothing is known of it before it was begun. One that was begun anew, by
+/// post-copy, went on in between.
 pub(super) fn run_of(log: &[LogEntry]) -> Run {
-    let begun = log.iter().find(|entry| entry.step == PERFORM);
+    let begun = log.iter().rfind(|entry| entry.step == PERFORM);
     let run = begun.and_then(|entry| serde_json::from_value(entry.intent.get("run")?.clone()).ok());
     run.unwrap_or_default()
 }
@@ -55,7 +57,11 @@ pub(super) fn knowledge(plan: &Plan, log: &[LogEntry], handle: &mut Handle) -> K
         not_begun: plan.cold && !log.iter().any(|entry| entry.step == PERFORM),
         ..Knowledge::default()
     };
-    for entry in log {
+    // What was done before it was begun anew came to nothing: the guest went on at the source.
+    let begun = log.iter().rposition(|entry| entry.step == PERFORM).unwrap_or(0);
+    know.post_copy = log.get(begun).is_some_and(|entry| entry.intent["post_copy"] == true);
+    for entry in if know.post_copy { &log[begun..] } else { log } {
+        know.giving_way |= entry.step == GIVE_WAY;
         if plan.cold && entry.step == PERFORM {
             let came = entry.result.clone().and_then(|came| serde_json::from_value(came).ok());
             know.arrived |= matches!(came, Some(Came::Done));
@@ -80,6 +86,7 @@ impl Knowledge {
             Action::SuspendBoth => (self.suspended_both, self.suspension_open) = (true, true),
             Action::DefineSource => self.source_redefined = true,
             Action::UndefineSource => self.undefine_source_intended = true,
+            Action::StartPostCopy => self.switch_intended = true,
             _ => {}
         }
     }
@@ -87,7 +94,11 @@ impl Knowledge {
     /// Notes what came of an action, none where that is not known.
     pub(super) fn came(&mut self, action: Action, came: Option<&Came>) {
         match (action, came) {
-            (_, Some(Came::NotSent)) | (Action::ResumeSource, Some(Came::Refused(_))) => {}
+            (_, Some(Came::NotSent))
+            | (Action::ResumeSource | Action::StartPostCopy, Some(Came::Refused(_))) => {}
+            (Action::StartPostCopy, Some(Came::Done)) => {
+                (self.switch_intended, self.switched) = (true, true);
+            }
             (Action::ResumeSource, Some(Came::Done)) => {
                 (self.source_ran_again, self.source_resumed) = (true, true);
             }

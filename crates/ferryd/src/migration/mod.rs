@@ -3,13 +3,15 @@
 //! * [`Migrations`] – accepts requests: checks (`check`), plan, task.
 //! * [`steps`] – the table of steps and the runner that walks it.
 //! * `carry` – files that go along; `manifest` – what the log says of them.
-//! * `perform` – libvirt's migration under watch, and the hand-over; `monitor` – what is seen of it.
+//! * `perform` – libvirt's migration under watch, and the hand-over; `monitor` – what is seen of it; `again` – post-copy: beginning anew
+//!   by it, the switch, joining again what broke.
 //! * `contact` – how long the source was out of sight.
 //! * `settle` – ask both hosts, decide, act, until it has ended; [`copy`] – what a host's answers come to, `knowledge` – what the log
-//!   proves, [`outcome`] – the decision (`cold` – of a stopped domain): pure.
+//!   proves, [`outcome`] – the decision (`cold` – of a stopped domain, `post_copy` – of one that moves so, `resolve` – of a person's word): pure.
 //! * [`debts`] – what an ended migration left on a host that did not answer, removed when it does.
 //! * `story` – what a person is told.
 
+mod again;
 mod carry;
 mod check;
 mod cold;
@@ -26,9 +28,14 @@ pub mod outcome;
 #[cfg(test)]
 mod outcome_tests;
 mod perform;
+mod post_copy;
+#[cfg(test)]
+mod post_copy_tests;
+mod resolve;
 mod settle;
 pub mod steps;
 mod story;
+pub mod timing;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,7 +43,7 @@ use std::time::Duration;
 use api::finding::Finding;
 use api::plan::PlanReport;
 use api::problem::{Code, Problem};
-use api::task::{MigrationRequest, Phase, Task, TaskKind, TaskState};
+use api::task::{MigrationRequest, Phase, PostCopy, Task, TaskKind, TaskState};
 use api::vm::Vm;
 
 pub use inherited::InheritedRequest;
@@ -138,7 +145,11 @@ impl Migrations {
     async fn facts(&self, request: &MigrationRequest, vm: &Vm, clear: bool) -> Result<Facts, Problem> {
         let (source, destination) = (self.member(&vm.host)?, self.member(&request.destination)?);
         self.nothing_owed(vm, &request.destination, clear).await?;
-        let wanted = Wanted { tunnelled: request.secure, bandwidth_mib_s: request.bandwidth_mib_s };
+        let wanted = Wanted {
+            tunnelled: request.secure,
+            bandwidth_mib_s: request.bandwidth_mib_s,
+            post_copy: request.post_copy,
+        };
         let inquiry = self.inquiry(vm, &source, &destination, wanted, false).await?;
         Ok(facts::gather(&inquiry).await.0)
     }
@@ -234,7 +245,17 @@ fn valid(request: &MigrationRequest) -> Result<(), Problem> {
     if request.max_downtime_ms.is_some_and(|ms| ms == 0 || ms > MAX_DOWNTIME_MS) {
         return Err(bad_value("max_downtime_ms", format!("max_downtime_ms must be 1 to {MAX_DOWNTIME_MS}.")));
     }
+    post_copy_fits(request.post_copy, request.secure)?;
     bandwidth_fits(request.bandwidth_mib_s)
+}
+
+fn post_copy_fits(post_copy: Option<PostCopy>, secure: bool) -> Result<(), Problem> {
+    if post_copy.is_some() && secure {
+        let detail = "post_copy and secure exclude each other: after the switch the destination asks for memory that it needs at \
+                      once, and libvirt's own connection has no way back for that.";
+        return Err(bad_value("post_copy", detail.to_owned()));
+    }
+    Ok(())
 }
 
 fn bad_value(field: &str, detail: String) -> Problem {

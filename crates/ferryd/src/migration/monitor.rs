@@ -7,6 +7,9 @@ use tokio::time::Instant;
 
 use crate::model::domain::{Answer, DomainEvent, JobFigures};
 
+/// From this pass on a copy can be said not to converge: the first sends everything, the second what was rewritten meanwhile.
+const STUCK_FROM_PASS: u64 = 4;
+
 /// Eyes on one migration.
 #[derive(Clone, Debug)]
 pub(super) struct Monitor {
@@ -23,6 +26,16 @@ pub(super) struct Monitor {
     broke_off_at: Option<Instant>,
     /// Since when the source has said that no job is at work.
     idle_since: Option<Instant>,
+    /// What was left when the pass before this one began, and when this one did.
+    passes: Passes,
+}
+
+/// How much memory each pass over it had to send.
+#[derive(Clone, Copy, Debug, Default)]
+struct Passes {
+    number: u64,
+    before_bytes: u64,
+    now_bytes: u64,
 }
 
 impl Monitor {
@@ -39,6 +52,7 @@ impl Monitor {
             reported_at: None,
             broke_off_at: None,
             idle_since: None,
+            passes: Passes::default(),
         }
     }
 
@@ -83,8 +97,23 @@ impl Monitor {
         }
         if figures.active {
             self.figures = Some(figures);
+            if figures.iteration != self.passes.number {
+                self.passes =
+                    Passes { number: figures.iteration, before_bytes: self.passes.now_bytes, now_bytes: 0 };
+            }
+            self.passes.now_bytes = self.passes.now_bytes.max(figures.memory_remaining_bytes);
         }
         moved
+    }
+
+    /// Whether the guest rewrites its memory about as fast as it is sent: after the first passes, one has hardly less to send than the
+    /// one before it.
+    pub(super) fn does_not_converge(&self) -> bool {
+        let Some(figures) = self.figures else { return false };
+        let no_less = self.passes.now_bytes >= self.passes.before_bytes / 10 * 8;
+        let as_fast = figures.dirty_bytes_s >= figures.memory_bytes_s / 10 * 8;
+        let seen = self.passes.before_bytes > 0 && figures.memory_bytes_s > 0;
+        !self.frozen() && figures.active && figures.iteration >= STUCK_FROM_PASS && seen && no_less && as_fast
     }
 
     /// Takes the source's word on whether a job is at work.

@@ -18,6 +18,8 @@ use serde::{Deserialize, Serialize};
 
 use super::cold::cold;
 use super::copy::Copy;
+use super::post_copy::post_copy;
+use super::resolve::resolve;
 use crate::model::domain::{DomainSight, Reason};
 
 /// What is known besides the two hosts' answers: the plan, the log, and how long we have been asking.
@@ -67,6 +69,16 @@ pub struct Knowledge {
     pub arrived: bool,
     /// The log holds the intent to remove the source's definition: only forwards is left.
     pub undefine_source_intended: bool,
+    /// It moves by post-copy: it may run on the destination before all of its memory is there, and nobody has to let it.
+    pub post_copy: bool,
+    /// The log holds the intent to switch to post-copy: nothing is broken off any more.
+    pub switch_intended: bool,
+    /// It was switched: the source's copy never runs again.
+    pub switched: bool,
+    /// The broken link of post-copy is being joined again, or was tried a moment ago.
+    pub recovering: bool,
+    /// The copy did not converge and is being given up, to begin anew by post-copy.
+    pub giving_way: bool,
     /// What a person decided.
     pub keep: Option<Keep>,
 }
@@ -91,6 +103,8 @@ pub enum Why {
     DestinationSilent,
     /// libvirt is about to end it by itself.
     Settling,
+    /// The two halves of a broken post-copy are being joined again.
+    Recovering,
 }
 
 /// One thing to do. Each is idempotent; after each both hosts are asked again.
@@ -119,6 +133,10 @@ pub enum Action {
     DefineDestination,
     /// Pause both copies at once.
     SuspendBoth,
+    /// Switch to post-copy: the guest goes on at the destination, and its memory follows.
+    StartPostCopy,
+    /// Join the two halves of a broken post-copy again.
+    RecoverPostCopy,
     /// Set the source's autostart to what was recorded.
     AutostartSource,
     /// Set the destination's autostart to what was recorded.
@@ -148,6 +166,8 @@ pub enum Question {
     DestinationSilent,
     /// The source's copy is gone, and may have run on unseen after the hand-over: the destination's may be out of date.
     MayHaveRun,
+    /// One host of a post-copy does not answer, and the other has a part of the memory only.
+    MemoryApart,
     /// Somebody else acted on the domain meanwhile.
     Unexpected,
 }
@@ -174,7 +194,7 @@ pub fn decide(source: Copy, destination: Copy, know: &Knowledge) -> Next {
     if let Some(keep) = know.keep {
         return resolve(source, destination, know, keep);
     }
-    if two_run(source, destination) || (know.suspension_open && (runs(source) || runs(destination))) {
+    if two_run(source, destination, know) || (know.suspension_open && (runs(source) || runs(destination))) {
         return Act(A::SuspendBoth);
     }
     if know.suspended_both {
@@ -187,6 +207,9 @@ pub fn decide(source: Copy, destination: Copy, know: &Knowledge) -> Next {
     }
     if know.cold {
         return cold(source, destination, know);
+    }
+    if let Some(next) = know.post_copy.then(|| post_copy(source, destination, know)).flatten() {
+        return next;
     }
     match source {
         Copy::PostCopy(_) => Ask(Question::Unexpected),
@@ -204,9 +227,10 @@ pub fn decide(source: Copy, destination: Copy, know: &Knowledge) -> Next {
     }
 }
 
-/// Both copies run, whoever started them.
-fn two_run(source: Copy, destination: Copy) -> bool {
-    runs(source) && matches!(destination, Copy::Running(_))
+/// Both copies run, whoever started them. (By post-copy the destination runs without a word of ours: while the source has a job the two
+/// answers may be of different moments.)
+fn two_run(source: Copy, destination: Copy, know: &Knowledge) -> bool {
+    runs(source) && matches!(destination, Copy::Running(_)) && !(know.post_copy && source.job())
 }
 
 /// It runs, whoever started it.
@@ -221,7 +245,7 @@ fn runs(copy: Copy) -> bool {
 fn job_at_work(know: &Knowledge) -> Next {
     if know.stuck {
         Act(A::CloseSockets)
-    } else if know.cancel {
+    } else if know.cancel || know.giving_way {
         Act(A::AbortJob)
     } else {
         Wait(Why::AtWork)
@@ -430,68 +454,4 @@ pub(super) fn moved(source: Copy, destination: Copy, know: &Knowledge, memory_lo
         return Act(A::AutostartDestination);
     }
     End(Ending { location: Location::Destination, memory_lost, owed })
-}
-
-/// A person decided. The loser is destroyed, and that is verified, before the winner runs.
-fn resolve(source: Copy, destination: Copy, know: &Knowledge, keep: Keep) -> Next {
-    match (keep.side, source, destination) {
-        // Nothing is destroyed before the one that stays was seen.
-        (Side::Source, Copy::Unknown | Copy::Dead, _) => return Ask(Question::SourceSilent),
-        (Side::Destination, _, Copy::Unknown | Copy::Dead) => return Ask(Question::DestinationSilent),
-        (Side::Destination, other, Copy::Absent) if other != Copy::Absent => {
-            return Ask(Question::Unexpected);
-        }
-        _ => {}
-    }
-    match keep.side {
-        Side::Source => match destination {
-            Copy::Running(_)
-            | Copy::Paused(_)
-            | Copy::PausedMigrating(_)
-            | Copy::PostCopy(_)
-            | Copy::Stranger(_) => Act(A::DestroyDestination),
-            Copy::Unknown | Copy::Dead if !keep.fenced => Ask(Question::DestinationSilent),
-            Copy::Off(_) => Act(A::UndefineDestination),
-            Copy::Absent | Copy::Dead | Copy::Unknown => keep_source(source, destination, know),
-        },
-        Side::Destination => match source {
-            Copy::Running(_)
-            | Copy::Paused(_)
-            | Copy::PausedMigrating(_)
-            | Copy::PostCopy(_)
-            | Copy::Stranger(_) => Act(A::DestroySource),
-            Copy::Unknown | Copy::Dead if !keep.fenced => Ask(Question::SourceSilent),
-            Copy::Off(_) if destination.sight().is_some() => Act(A::UndefineSource),
-            _ => keep_destination(source, destination, know),
-        },
-    }
-}
-
-fn keep_source(source: Copy, destination: Copy, know: &Knowledge) -> Next {
-    match source {
-        Copy::Paused(_) | Copy::PausedMigrating(_) if know.wants_running => Act(A::ResumeSource),
-        Copy::Stranger(sight) if know.wants_running && sight.state == VmState::Paused => Act(A::ResumeSource),
-        Copy::Running(_) | Copy::Paused(_) | Copy::PausedMigrating(_) | Copy::Stranger(_) => {
-            owner_is_source(source, destination, know, false)
-        }
-        Copy::Off(_) => owner_is_source(source, destination, know, know.wants_running),
-        Copy::Absent if know.persistent => Act(A::DefineSource),
-        Copy::Absent if destination == Copy::Absent => nowhere(source, destination, know),
-        Copy::Absent => Ask(Question::DestinationSilent),
-        Copy::PostCopy(_) => Ask(Question::Unexpected),
-        Copy::Unknown | Copy::Dead => Ask(Question::SourceSilent),
-    }
-}
-
-fn keep_destination(source: Copy, destination: Copy, know: &Knowledge) -> Next {
-    match destination {
-        Copy::Paused(_) if know.wants_running => Act(A::ResumeDestination),
-        Copy::Running(_) | Copy::Paused(_) => moved(source, destination, know, false),
-        Copy::Off(_) => moved(source, destination, know, know.wants_running),
-        Copy::Absent if source == Copy::Absent => nowhere(source, destination, know),
-        Copy::PausedMigrating(_) | Copy::PostCopy(_) | Copy::Absent | Copy::Stranger(_) => {
-            Ask(Question::Unexpected)
-        }
-        Copy::Unknown | Copy::Dead => Ask(Question::DestinationSilent),
-    }
 }

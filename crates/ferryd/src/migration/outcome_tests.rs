@@ -161,6 +161,7 @@ fn it_never_does_what_could_make_two_run_or_lose_one() {
                 assert!(due && know.keep.is_none(), "{}", case());
             }
             Action::AbortJob | Action::CloseSockets => assert!(know.keep.is_none(), "{}", case()),
+            Action::StartPostCopy | Action::RecoverPostCopy => panic!("only by post-copy: {}", case()),
             Action::AutostartSource | Action::AutostartDestination => {}
         }
     });
@@ -295,7 +296,7 @@ fn apply(action: Action, source: &mut Copy, destination: &mut Copy, know: &mut K
         Action::DefineSource => {
             *source = Copy::Off(sight(VmState::Shutoff, Reason::Other, false, false));
         }
-        Action::DefineDestination => {}
+        Action::DefineDestination | Action::StartPostCopy | Action::RecoverPostCopy => {}
         Action::SuspendBoth => {
             *source = Copy::Paused(sight(VmState::Paused, Reason::User, false, false));
             *destination = Copy::Paused(sight(VmState::Paused, Reason::User, false, false));

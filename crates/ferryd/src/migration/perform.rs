@@ -102,19 +102,21 @@ impl Work {
     }
 
     fn begin_call(&self) -> JoinHandle<Result<(), HostError>> {
-        let (source, domain, call) = (self.source.clone(), self.plan.domain, self.plan.call());
+        let call = if self.know.post_copy { self.plan.post_copy_call() } else { self.plan.call() };
+        let (source, domain) = (self.source.clone(), self.plan.domain);
         tokio::spawn(async move { source.migrate(domain, &call).await })
     }
 
     async fn tell_copying(&mut self) -> Result<(), Stop> {
         let to = self.plan.destination.clone();
+        let then = if self.know.post_copy { "; after one pass it goes on there" } else { "" };
         self.handle
             .update(|task| {
                 if task.state == TaskState::Queued {
                     task.state = TaskState::Running;
                 }
                 task.phase = Phase::Copy;
-                task.message = format!("copying memory to {to} while the guest runs");
+                task.message = format!("copying memory to {to} while the guest runs{then}");
             })
             .await
     }
@@ -126,7 +128,7 @@ impl Work {
         let (source, destination, domain) = (self.source.clone(), self.destination.clone(), self.plan.domain);
         let (poll, probe) = (self.timing.poll, self.timing.freeze / 6);
         let tell_job = tell.clone();
-        let max_downtime_ms = self.plan.max_downtime_ms;
+        let max_downtime_ms = self.longest_pause_ms();
         let job = tokio::spawn(async move {
             let mut downtime_to_set = max_downtime_ms;
             loop {
@@ -188,6 +190,9 @@ impl Work {
                 })
                 .await?;
         }
+        if matches!(event, DomainEvent::Iteration(_)) {
+            self.switch_if_due().await?;
+        }
         Ok(event == DomainEvent::StoppedMigrated)
     }
 
@@ -222,6 +227,11 @@ impl Work {
         if !self.know.cancel || cancelled_before {
             return Ok(());
         }
+        if self.know.switch_intended {
+            let to = self.plan.destination.clone();
+            let message = format!("too late to cancel: the guest was switched to {to}, and its memory follows");
+            return self.handle.update(|task| task.message = message).await;
+        }
         self.handle
             .update(|task| {
                 task.state = TaskState::Cancelling;
@@ -241,7 +251,8 @@ impl Work {
                 self.contact.made();
                 self.monitor.job_is(figures.active);
                 // An abort that came before libvirt had begun its job was refused. (One that is under way is enough.)
-                if figures.active && self.know.cancel && !self.monitor.frozen() {
+                let given_up = (self.know.cancel || self.know.giving_way) && !self.know.switch_intended;
+                if figures.active && given_up && !self.monitor.frozen() {
                     self.abort_beside();
                 }
                 let moved = self.monitor.job_told(figures);
@@ -249,6 +260,8 @@ impl Work {
                     let progress = self.monitor.progress();
                     self.handle.update(|task| task.progress = progress).await?;
                 }
+                self.give_way_if_due().await?;
+                self.switch_if_due().await?;
             }
         }
         self.know.stuck = self.is_stuck();
@@ -262,7 +275,8 @@ impl Work {
     /// Whether the migration waits for something that does not come.
     pub(super) fn is_stuck(&self) -> bool {
         let switch_over = Duration::from_millis(self.plan.max_downtime_ms.unwrap_or(300));
-        self.monitor.stuck(self.timing.freeze, self.timing.silence, switch_over)
+        // A post-copy that was switched is not broken off: libvirt notices a dead link, and both are joined again.
+        !self.know.switch_intended && self.monitor.stuck(self.timing.freeze, self.timing.silence, switch_over)
     }
 
     /// Breaks off a migration that waits for something that does not come.

@@ -20,11 +20,20 @@ use crate::model::domain::{Answer, DomainEvent, HostSight, ProcessAnswer, Reason
 use crate::store::Debt;
 use crate::task::Stop;
 
-/// First pause between two looks; it doubles up to [`super::steps::Timing::look`].
+/// First pause between two looks; it doubles up to [`super::timing::Timing::look`].
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
 /// No host takes longer to answer or to fail.
 const LONGEST_ANSWER: Duration = Duration::from_secs(60);
+
+/// What came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Settled {
+    /// It has ended.
+    Ended,
+    /// The copy was given up, to begin anew by post-copy.
+    GaveWay,
+}
 
 /// How long what has been going on.
 #[derive(Debug)]
@@ -130,7 +139,7 @@ async fn look(
 
 impl Work {
     /// Brings the migration to its end from wherever it stands.
-    pub(super) async fn settle(&mut self) -> Result<(), Stop> {
+    pub(super) async fn settle(&mut self) -> Result<Settled, Stop> {
         let mut waiting = Waiting::new();
         let (mut here, mut there) = (Glance::new(&self.source), Glance::new(&self.destination));
         loop {
@@ -147,6 +156,8 @@ impl Work {
             let (source, destination) = (Copy::of_source(&source, &self.run), Copy::of(&destination));
             // One that stands or runs is still the run it was, and shows what it did.
             self.know.source_unseen |= unseen && source.is_lifeless();
+            self.know.switched |= [source, destination].iter().any(|copy| matches!(copy, Copy::PostCopy(_)));
+            self.know.recovering = self.recovery.is_busy();
             self.note_if_it_went_on(source, looked);
             self.hear_the_source();
             // A copy that a controller left behind has nobody else to watch it.
@@ -161,11 +172,15 @@ impl Work {
                 Next::End(ending) => {
                     // What was seen before is no answer to whether a call still took effect.
                     if self.linger_until.is_none_or(|until| looked >= until) {
+                        if self.is_to_begin_again(&ending) {
+                            return Ok(Settled::GaveWay);
+                        }
                         let began = Instant::now();
                         let ending = self.clear_away(ending, destination).await?;
                         // What was seen before a removal that took long may not be so any more.
                         if began.elapsed() <= self.timing.glance {
-                            return self.end(ending, source, destination).await;
+                            self.end(ending, source, destination).await?;
+                            return Ok(Settled::Ended);
                         }
                         continue;
                     }
@@ -322,12 +337,13 @@ impl Work {
             let progress = self.monitor.progress();
             self.handle.update(|task| task.progress = progress).await?;
         }
-        Ok(())
+        self.give_way_if_due().await?;
+        self.switch_if_due().await
     }
 
     /// The controller that began the copy may have died before it could set the longest pause; doing it again is harmless.
     async fn set_downtime(&mut self) {
-        let Some(downtime_ms) = self.plan.max_downtime_ms else { return };
+        let Some(downtime_ms) = self.longest_pause_ms() else { return };
         match self.source.set_max_downtime(self.plan.domain, downtime_ms).await {
             Ok(()) => self.downtime_set = true,
             Err(error) => {

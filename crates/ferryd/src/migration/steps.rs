@@ -19,21 +19,22 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use api::task::{Phase, TaskState};
+use api::task::{Phase, PostCopy, TaskState};
 use async_trait::async_trait;
 use serde::Serialize;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
+use super::again::Recovery;
 use super::carry::Passed;
 use super::contact::Contact;
 use super::knowledge::{Came, knowledge, run_of};
 use super::manifest::{self, Made};
 use super::monitor::Monitor;
 use super::outcome::{Action, Ending, Knowledge};
-use super::settle::FIRST_PAUSE;
+use super::settle::{FIRST_PAUSE, Settled};
+use super::timing::Timing;
 use crate::hypervisor::{Hypervisor, Undefine};
 use crate::libvirt::error::HostError;
 use crate::model::DomainUuid;
@@ -49,59 +50,6 @@ pub type Hosts = Arc<dyn Fn(&str) -> Option<Arc<dyn Hypervisor>> + Send + Sync>;
 pub const PREPARE: &str = "prepare";
 /// Name of the step that hands the domain to libvirt.
 pub const PERFORM: &str = "perform";
-
-/// Time limits of a migration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timing {
-    /// Between two looks at the job's figures.
-    pub poll: Duration,
-    /// Between two stored progress events.
-    pub report: Duration,
-    /// How long a frozen guest waits for a destination that does not answer, or for data that does not move.
-    pub freeze: Duration,
-    /// How long a running guest's migration waits for a destination that does not answer.
-    pub silence: Duration,
-    /// How long an answer may be missing before the task ends without it, where that is safe.
-    pub waited: Duration,
-    /// How long an answer may be missing before a person is asked.
-    pub patience: Duration,
-    /// How long after a restart a call of the controller that died may still take effect.
-    pub linger: Duration,
-    /// Longest pause between two looks.
-    pub look: Duration,
-    /// How much longer than one host the other may take to answer until a decision is made without it.
-    pub glance: Duration,
-    /// How old what was seen may be when it is acted upon, from the question on; more than an answer may take.
-    pub stale: Duration,
-    /// How much of a file is carried before it is read again where it arrived; less is gone back after a break.
-    pub span_bytes: u64,
-    /// How long the source may be out of sight around the hand-over until libvirt there may have let its copy run on by itself: less
-    /// than its own keep-alive takes (30 s by default: `keepalive_interval` and `keepalive_count` in qemu.conf) to give the
-    /// destination up.
-    pub out_of_sight: Duration,
-}
-
-impl Timing {
-    /// The limits that keep a guest from being frozen for longer than `bound` when its destination is gone: two fifths of it to
-    /// notice, the rest to break off, to be believed by libvirt, and to resume.
-    #[must_use]
-    pub fn with_bound(bound: Duration) -> Self {
-        Self {
-            poll: Duration::from_millis(250),
-            report: Duration::from_millis(500),
-            freeze: bound * 2 / 5,
-            silence: bound * 4 / 3,
-            waited: Duration::from_secs(10),
-            patience: Duration::from_secs(120),
-            linger: Duration::from_secs(3),
-            look: Duration::from_secs(2),
-            glance: Duration::from_secs(1),
-            stale: Duration::from_secs(7),
-            span_bytes: 128 << 20,
-            out_of_sight: Duration::from_secs(20),
-        }
-    }
-}
 
 /// Moves domains: the runner of migration tasks.
 pub struct Mover {
@@ -154,6 +102,8 @@ impl Runner for Mover {
             passed: Passed::default(),
             cleared: None,
             files_are_those: false,
+            switch_tried: None,
+            recovery: Recovery::default(),
         };
         work.go(&log).await
     }
@@ -198,6 +148,10 @@ pub(super) struct Work {
     pub(super) passed: Passed,
     /// Until when a call that nobody has an answer of may still take effect.
     pub(super) linger_until: Option<Instant>,
+    /// When the switch to post-copy was last tried.
+    pub(super) switch_tried: Option<Instant>,
+    /// Post-copy that broke is joined again.
+    pub(super) recovery: Recovery,
 }
 
 /// The manifest of what the migration is about to create, by identity.
@@ -210,6 +164,8 @@ struct Manifest<'a> {
     domain: DomainUuid,
     destination: &'a str,
     definition: bool,
+    /// It may run there before all of its memory has arrived.
+    post_copy: bool,
 }
 
 impl Work {
@@ -230,14 +186,19 @@ impl Work {
                             // What follows is decided as after every failure.
                         } else if self.plan.cold {
                             self.carry_over().await?;
-                        } else {
+                        } else if self.plan.files.carried.is_empty() || self.await_hosts().await {
+                            // Carrying a base takes long: the run that is moved is the one that is there now.
+                            self.know.post_copy = self.plan.post_copy == Some(PostCopy::Now);
                             self.perform().await?;
                         }
                     }
                 }
             }
         }
-        self.settle().await
+        while self.settle().await? == Settled::GaveWay {
+            self.begin_by_post_copy().await?;
+        }
+        Ok(())
     }
 
     /// A call that got no answer, or whose controller died, may still take effect: for a while "nothing happens" is no end.
@@ -263,7 +224,7 @@ impl Work {
 
     /// A controller that was just started may not be connected yet: nothing is begun, and so nothing fails, before both hosts
     /// have answered, or had as long to as any answer may take. False where one has not: which run is moved must be known.
-    async fn await_hosts(&mut self) -> bool {
+    pub(super) async fn await_hosts(&mut self) -> bool {
         match tokio::time::timeout(self.timing.waited, self.both_answer()).await {
             Ok((source, _)) => {
                 self.run = Run::seen(&source);
@@ -280,7 +241,7 @@ impl Work {
 
     /// A host that was powered off boots with its autostart: the source's is cleared before the start, so that it cannot bring
     /// up a second copy.
-    async fn prepare(&mut self) -> Result<Result<(), HostError>, Stop> {
+    pub(super) async fn prepare(&mut self) -> Result<Result<(), HostError>, Stop> {
         let (from, to) = (self.plan.source.clone(), self.plan.destination.clone());
         self.handle
             .update(|task| {
@@ -305,6 +266,7 @@ impl Work {
             domain: self.plan.domain,
             destination: &self.plan.destination,
             definition: self.plan.persistent,
+            post_copy: self.know.post_copy,
         };
         self.handle.intend(PERFORM, &manifest).await
     }
@@ -391,7 +353,7 @@ impl Work {
         Ok(result)
     }
 
-    async fn carry_out(&self, action: Action) -> Result<(), HostError> {
+    async fn carry_out(&mut self, action: Action) -> Result<(), HostError> {
         let domain = self.plan.domain;
         let (source, destination) = (&self.source, &self.destination);
         match action {
@@ -413,13 +375,19 @@ impl Work {
                 Some(xml) => source.define(xml).await,
                 None => Ok(()),
             },
-            Action::DefineDestination => match &self.plan.definition {
-                Some(xml) => destination.define(xml).await,
-                None => Ok(()),
+            // It runs there without one that outlives its run: what it runs with is what it shall have.
+            Action::DefineDestination => match destination.definition(domain).await {
+                Ok(xml) => destination.define(&xml).await,
+                Err(error) => Err(error),
             },
             Action::SuspendBoth => {
                 let (first, second) = tokio::join!(source.suspend(domain), destination.suspend(domain));
                 first.and(second)
+            }
+            Action::StartPostCopy => source.start_post_copy(domain).await,
+            Action::RecoverPostCopy => {
+                self.recover_beside();
+                Ok(())
             }
             Action::AutostartSource => source.set_autostart(domain, self.plan.autostart).await,
             Action::AutostartDestination => destination.set_autostart(domain, self.plan.autostart).await,

@@ -22,6 +22,10 @@ pub(super) fn acting(action: Action, plan: &Plan) -> String {
         Action::DefineSource => format!("writing the definition on {source} again"),
         Action::DefineDestination => format!("writing the definition on {destination} again"),
         Action::SuspendBoth => format!("both {source} and {destination} run a copy: suspending both"),
+        Action::StartPostCopy => format!("switching to post-copy: the guest goes on at {destination}, and its memory follows"),
+        Action::RecoverPostCopy => {
+            format!("the link broke while memory followed from {source} to {destination}: joining both again")
+        }
         Action::AutostartSource => format!("setting autostart on {source} as it was"),
         Action::AutostartDestination => format!("setting autostart on {destination} as it was on {source}"),
     }
@@ -39,6 +43,10 @@ pub(super) fn waiting(why: Why, plan: &Plan) -> String {
         }
         Why::DestinationSilent => format!("{} does not answer; it is asked again", plan.destination),
         Why::Settling => "libvirt is finishing by itself".to_owned(),
+        Why::Recovering => format!(
+            "the link broke after {} had been switched to {}: a part of its memory is still on {}, and is being brought over",
+            plan.name, plan.destination, plan.source
+        ),
     }
 }
 
@@ -87,6 +95,11 @@ pub(super) fn question(
             "{from} was out of sight around the hand-over, and {name} is gone there: it may have gone on running for a while before \
              that. The copy on {to} is complete, but as of the hand-over. If the guest was in use after that (its own logs and the \
              times on its disks tell), keep the source, where it starts anew from its disks; otherwise keep the destination."
+        ),
+        Question::MemoryApart => format!(
+            "{name} was switched to {to} by post-copy, a part of its memory is still on {from}, and one of the two does not answer. \
+             Nothing needs to be done if it comes back: the task goes on by itself. If it stays off, the memory is lost: whichever \
+             side is kept, {name} is ended there and starts anew from its disks."
         ),
         Question::Unexpected => format!(
             "{name} is in a state that this migration cannot have left; somebody else acted on it. Look at both hosts, then say \

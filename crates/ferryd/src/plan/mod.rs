@@ -1,6 +1,6 @@
 //! Facts and request become the complete plan of a migration: pure, serialisable, shown before it is carried out.
 
-use api::task::MigrationRequest;
+use api::task::{MigrationRequest, PostCopy};
 use api::vm::VmState;
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +52,9 @@ pub struct Plan {
     /// system alone, is to take that from us.
     #[serde(default)]
     pub sharing_proven: bool,
+    /// When it is switched to post-copy, if it may be. Nothing of one that does not run has to follow.
+    #[serde(default)]
+    pub post_copy: Option<PostCopy>,
     /// What goes along besides definition and memory, because only the source has it.
     #[serde(default)]
     pub files: Files,
@@ -67,7 +70,7 @@ impl Plan {
             source: facts.source.name().to_owned(),
             destination: facts.destination.name().to_owned(),
             peer_uri,
-            wants_running: matches!(domain.sight.state, VmState::Running | VmState::Blocked),
+            wants_running: runs(domain),
             cold: !domain.is_active(),
             persistent: domain.sight.persistent,
             autostart: domain.sight.autostart,
@@ -77,6 +80,7 @@ impl Plan {
             tunnelled: request.secure,
             migration_ports: facts.destination.shell().and_then(|shell| shell.migration_ports),
             sharing_proven: preflight::sharing_proven(facts),
+            post_copy: request.post_copy.filter(|_| runs(domain)),
             files: files(facts),
         }
     }
@@ -92,6 +96,24 @@ impl Plan {
             sharing_proven: self.sharing_proven,
             bandwidth_mib_s: self.bandwidth_mib_s,
             copied_disks: self.files.copied.iter().map(|disk| disk.target.clone()).collect(),
+            post_copy: false,
+            recover: false,
         }
     }
+
+    /// The same for one that is switched to post-copy.
+    #[must_use]
+    pub fn post_copy_call(&self) -> MigrateCall {
+        MigrateCall { arrive_paused: false, post_copy: true, ..self.call() }
+    }
+
+    /// What libvirt is asked to do when post-copy broke.
+    #[must_use]
+    pub fn recovery_call(&self) -> MigrateCall {
+        MigrateCall { recover: true, ..self.post_copy_call() }
+    }
+}
+
+fn runs(domain: &DomainFacts) -> bool {
+    matches!(domain.sight.state, VmState::Running | VmState::Blocked)
 }

@@ -1,15 +1,19 @@
 //! A plan in words, for who asks what a migration will do: pure.
 
 use api::finding::Finding;
+use api::task::PostCopy;
 use api::plan::{Manner, PlanReport, PlannedFile, PlannedStep};
 
 use super::{Plan, Role};
+
+const POST_COPY: &str = "switch to post-copy: the guest goes on at the destination, and what it has rewritten meanwhile follows";
 
 impl Plan {
     /// Everything that it will do.
     #[must_use]
     pub fn report(&self, findings: Vec<Finding>) -> PlanReport {
-        let call = self.call();
+        let call =
+            if self.post_copy == Some(PostCopy::Now) { self.post_copy_call() } else { self.call() };
         let manner = match (self.cold, self.wants_running) {
             (true, _) => Manner::Stopped,
             (false, true) => Manner::Running,
@@ -105,8 +109,14 @@ impl Plan {
         }
         if self.cold {
             step(destination, format!("define {name}, with what libvirt knows of its snapshots"));
+        } else if self.post_copy == Some(PostCopy::Now) {
+            step(source, format!("have libvirt send all memory of {name} to {destination} once"));
+            step(source, POST_COPY.to_owned());
         } else {
             step(source, format!("have libvirt send {name} to {destination}, where it arrives paused"));
+            if self.post_copy == Some(PostCopy::WhenStuck) {
+                step(source, format!("should the copy not converge, stop it and begin anew: {POST_COPY}"));
+            }
             step(source, "prove that its QEMU has ended".to_owned());
             if self.wants_running {
                 step(destination, format!("let {name} run"));

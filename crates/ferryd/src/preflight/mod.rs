@@ -94,6 +94,7 @@ const CHECKS: &[Check] = &[
     domain::responding,
     domain::guest_agent,
     convergence::first_pass,
+    convergence::post_copy,
     // The last: it speaks where no other has found why.
     machine::definition_taken,
 ];

@@ -24,6 +24,7 @@ pub(crate) fn start_afresh(world: &World, subject: &Subject) -> String {
 /// Moves the guest from its owner to the other host, and looks at everything again.
 pub(crate) fn migrates(world: &World, subject: &Subject, owner: &str) {
     let other = if owner == SOURCE { DESTINATION } else { SOURCE };
+    subject.clear_the_way(world, other);
     let task: Task = world.ferry_json(&["migrate", GUEST, "--to", other]);
     assert_eq!(task.state, TaskState::Done, "{task:#?}");
     subject.assert_well(world, Expect::Running, Some(other));

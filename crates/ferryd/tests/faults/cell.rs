@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use api::host::{Host as ApiHost, HostState};
 use api::task::{Location, Task, TaskState};
-use lab::{Expect, GuestLog, GuestSpec, Oracle, Release};
+use lab::{DiskSpec, Expect, GuestLog, GuestSpec, Oracle, Release};
 use uuid::Uuid;
 
 use super::moment::{self, Moment};
@@ -24,6 +24,10 @@ pub(crate) enum Mode {
     Live,
     /// Through libvirt's own connection.
     Secure,
+    /// From QEMU to QEMU, switched to post-copy after the first pass.
+    PostCopy,
+    /// From QEMU to QEMU, with disks that only the source has.
+    Disks,
 }
 
 impl Mode {
@@ -31,13 +35,16 @@ impl Mode {
         match self {
             Self::Live => "live",
             Self::Secure => "secure",
+            Self::PostCopy => "post-copy",
+            Self::Disks => "disks copied",
         }
     }
 
     pub(super) fn flags(self) -> &'static [&'static str] {
         match self {
-            Self::Live => &[],
+            Self::Live | Self::Disks => &[],
             Self::Secure => &["--secure"],
+            Self::PostCopy => &["--post-copy", "now"],
         }
     }
 }
@@ -58,6 +65,14 @@ impl Cell {
     pub(crate) fn secure(fault: Fault, moment: Moment) -> Self {
         Self { fault, moment, mode: Mode::Secure }
     }
+
+    pub(crate) fn post_copy(fault: Fault, moment: Moment) -> Self {
+        Self { fault, moment, mode: Mode::PostCopy }
+    }
+
+    pub(crate) fn disks(fault: Fault, moment: Moment) -> Self {
+        Self { fault, moment, mode: Mode::Disks }
+    }
 }
 
 /// The guest of a cell.
@@ -65,7 +80,15 @@ pub(crate) struct Subject {
     pub(crate) spec: GuestSpec,
     pub(crate) log: GuestLog,
     oracle: Oracle,
+    /// Images that go along: on the destination they are new.
+    images: &'static [&'static str],
+    /// It was there, and has left them there when it moved on.
+    were_there: std::cell::Cell<bool>,
 }
+
+/// The guest's own disk, and one beside it that takes long to copy.
+const IMAGES: &[&str] = &["/var/lib/libvirt/images/g1.qcow2", "/var/lib/libvirt/images/ballast.raw"];
+const BALLAST_MIB: u32 = 48;
 
 impl Subject {
     /// Starts it on the source.
@@ -74,13 +97,39 @@ impl Subject {
         world.lab.start_guest(&spec, SOURCE).expect("it starts");
         log.wait_ready(SOURCE, BOOTS_WITHIN).expect("it boots");
         let oracle = Oracle::before(&world.lab, &spec).expect("a look before");
-        Self { spec, log, oracle }
+        Self { spec, log, oracle, images: &[], were_there: false.into() }
+    }
+
+    /// The same for one with disks that only the source has.
+    pub(crate) fn started_with_disks(world: &World, mut spec: GuestSpec) -> Self {
+        let [_, ballast] = IMAGES else { unreachable!("there are two") };
+        let make = format!("dd if=/dev/urandom of={ballast} bs=1M count={BALLAST_MIB} status=none");
+        world.host(SOURCE).run(&["sh", "-ec", &make]).expect("a disk");
+        spec.disk = Some(DiskSpec::in_pool(GUEST, 64));
+        spec.extra_devices = format!(
+            "<disk type='file' device='disk'><driver name='qemu' type='raw' cache='none'/><source file='{ballast}'/>\
+             <target dev='vdb' bus='virtio'/></disk>"
+        );
+        Self { images: IMAGES, ..Self::started(world, spec) }
+    }
+
+    /// Takes away the images that were left on a host, which bar the way back to it.
+    pub(super) fn clear_the_way(&self, world: &World, to: &str) {
+        self.were_there.set(to == SOURCE);
+        for image in self.images {
+            world.host(to).run(&["rm", "-f", image]).expect("it is removed");
+        }
     }
 
     /// The oracle finds nothing wrong; where it runs, it runs on `owner`.
     #[track_caller]
     pub(crate) fn assert_well(&self, world: &World, expect: Expect, owner: Option<&str>) {
-        let verdict = self.oracle.verdict(&world.lab, &self.log, expect).expect("a verdict");
+        let mut oracle = self.oracle.clone();
+        let there = owner == Some(DESTINATION) || self.were_there.get();
+        if there || sides::has_definition(&world.host(DESTINATION)) {
+            self.images.iter().for_each(|image| oracle.allow(DESTINATION, *image));
+        }
+        let verdict = oracle.verdict(&world.lab, &self.log, expect).expect("a verdict");
         let now = sides::Sides::of(world);
         assert_eq!((verdict.violations.as_slice(), verdict.owner.as_deref()), (&[][..], owner), "{now}");
     }
@@ -101,7 +150,10 @@ pub(crate) fn run(cell: Cell) {
     let world = world();
     let mut spec = cell.moment.guest();
     spec.autostart = cell.fault.keeps_autostart();
-    let subject = Subject::started(&world, spec);
+    let subject = match cell.mode {
+        Mode::Disks => Subject::started_with_disks(&world, spec),
+        _ => Subject::started(&world, spec),
+    };
     let at = moment::reach(&world, cell.moment, cell.mode.flags());
     record.saw(&at.sides);
     println!("{:?} at {:?}: {}", cell.fault, cell.moment, at.sides);

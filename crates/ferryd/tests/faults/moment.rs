@@ -2,6 +2,8 @@
 //!
 //! | moment | how |
 //! |---|---|
+//! | P | post-copy, with a copy limited to 8 MiB/s: what follows the switch takes seconds |
+//! | D | a disk is copied along, limited to 8 MiB/s: that takes seconds, and no memory has gone yet |
 //! | T1, T2 | the guest rewrites 20 MiB/s, the copy is limited to 16 MiB/s: it never ends; libvirt's job tells the pass |
 //! | T3 | 120 Mbit and 8 s of pause allowed: the last data takes seconds; the source is `paused` |
 //! | T4 | T3, and the destination's libvirtd frozen; then the limit is lifted, and the data connection ends |
@@ -32,6 +34,10 @@ const WINDOW: Duration = Duration::from_millis(2500);
 /// A moment of a migration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Moment {
+    /// Of post-copy: the guest runs on the destination, and a part of its memory is still on the source.
+    P,
+    /// With disks that are copied along: one is on its way.
+    D,
     /// Prepare: the request has not been made yet, or its task has just begun.
     T0,
     /// The first pass over the memory.
@@ -72,6 +78,7 @@ impl Moment {
     fn request(self) -> &'static [&'static str] {
         match self {
             Self::T0 => &[],
+            Self::P | Self::D => &["--bandwidth", "8MiB/s"],
             Self::T1 | Self::T2 => &["--bandwidth", "16MiB/s"],
             _ => &["--max-downtime", "8s"],
         }
@@ -81,8 +88,9 @@ impl Moment {
     fn shows_in(self, sides: &Sides) -> bool {
         let (source, destination) = (sides.source.as_str(), sides.destination.as_str());
         match self {
+            Self::P => source == "paused (post-copy)" && destination == "running (post-copy)",
             Self::T0 => source.starts_with("running"),
-            Self::T1 | Self::T2 => source.starts_with("running") && destination == "paused (migrating)",
+            Self::D | Self::T1 | Self::T2 => source.starts_with("running") && destination == "paused (migrating)",
             Self::T3 => source == "paused (migrating)" && destination == "paused (migrating)",
             Self::T4 => source == "paused (migrating)" && destination == "no answer",
             Self::T5 => source == "paused (migrating)" && destination == "paused (user)",
@@ -104,6 +112,8 @@ pub(crate) fn reach(world: &World, moment: Moment, mode: &[&str]) -> AtMoment {
     let task: Task = world.ferry_json(&line);
     match moment {
         Moment::T0 => {}
+        Moment::P => wait_switched(world, task.id),
+        Moment::D => wait_disk(world, task.id),
         Moment::T1 => wait_pass(world, task.id, |pass| pass == 1),
         Moment::T2 => wait_pass(world, task.id, |pass| pass >= 2),
         _ => wait_frozen(world, task.id),
@@ -131,6 +141,15 @@ pub(crate) fn reach(world: &World, moment: Moment, mode: &[&str]) -> AtMoment {
 fn wait_pass(world: &World, task: Uuid, wanted: impl Fn(u64) -> bool) {
     let source = world.host(SOURCE);
     wait_under_way(world, task, "the pass", || wanted(sides::pass(&source)));
+}
+
+fn wait_switched(world: &World, task: Uuid) {
+    wait_under_way(world, task, "the switch", || Moment::P.shows_in(&Sides::of(world)));
+}
+
+fn wait_disk(world: &World, task: Uuid) {
+    let source = world.host(SOURCE);
+    wait_under_way(world, task, "the disk", || sides::disk_is_on_its_way(&source));
 }
 
 fn wait_frozen(world: &World, task: Uuid) {

@@ -57,6 +57,17 @@ pub(crate) fn pass(source: &Host) -> u64 {
     line.and_then(|number| number.trim().parse().ok()).unwrap_or(0)
 }
 
+/// Whether libvirt's job says that a disk is being copied, and has not begun with the memory.
+pub(crate) fn disk_is_on_its_way(source: &Host) -> bool {
+    let info = source.virsh(&["domjobinfo", GUEST]).unwrap_or_default();
+    let figure = |name: &str| {
+        let line = info.lines().find_map(|line| line.strip_prefix(name))?;
+        line.split_whitespace().next()?.parse::<f64>().ok()
+    };
+    figure("File processed:").is_some_and(|sent| sent > 0.0)
+        && figure("Memory processed:").is_none_or(|sent| sent == 0.0)
+}
+
 /// Whether a connection between the two QEMUs is open, through which memory is sent.
 pub(crate) fn data_flows(source: &Host) -> bool {
     let open = source.run(&["ss", "-Htnp", "state", "established"]).expect("ss");

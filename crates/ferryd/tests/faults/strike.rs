@@ -114,7 +114,7 @@ impl Fault {
             }
             // From here on the source lets go as soon as it hears that the destination has everything.
             Self::DestinationQemuKilled | Self::DestinationPowerOff | Self::RemovedFromDestination => {
-                moment >= Moment::T5
+                moment >= Moment::T5 || moment == Moment::P
             }
             _ => false,
         }

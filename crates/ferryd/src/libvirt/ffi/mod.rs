@@ -102,6 +102,15 @@ pub fn abort_job(domain: &Domain) -> Result<()> {
     check(unsafe { sys::virDomainAbortJob(domain.as_ptr()) }).map(drop)
 }
 
+/// Switches the migration under way to post-copy (`virDomainMigrateStartPostCopy`).
+///
+/// # Errors
+/// What libvirt says; `VIR_ERR_OPERATION_INVALID` where no migration is under way that may be switched.
+pub fn start_post_copy(domain: &Domain) -> Result<()> {
+    // SAFETY: the domain is alive while it is borrowed.
+    check(unsafe { sys::virDomainMigrateStartPostCopy(domain.as_ptr(), 0) }).map(drop)
+}
+
 /// Migrates a domain (`virDomainMigrateToURI3`); blocks until it has ended one way or the other. The result decides nothing:
 /// look at both hosts.
 ///
@@ -191,4 +200,6 @@ pub mod param {
     pub const DISKS: &CStr = super::sys::VIR_MIGRATE_PARAM_MIGRATE_DISKS;
     /// Upper limit of the bandwidth in MiB/s.
     pub const BANDWIDTH: &CStr = super::sys::VIR_MIGRATE_PARAM_BANDWIDTH;
+    /// The same for what follows after the switch to post-copy.
+    pub const BANDWIDTH_POST_COPY: &CStr = super::sys::VIR_MIGRATE_PARAM_BANDWIDTH_POSTCOPY;
 }

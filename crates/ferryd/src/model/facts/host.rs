@@ -79,6 +79,9 @@ pub struct ShellFacts {
     pub swtpm: Option<String>,
     /// ssh sessions that sshd lets begin at once (`MaxStartups`).
     pub ssh_max_startups: Option<u32>,
+    /// Whether processes without privileges may handle page faults (`vm.unprivileged_userfaultfd`), where the kernel knows of it and
+    /// QEMU is not run as root.
+    pub userfaultfd: Option<bool>,
     /// Open vSwitch is there.
     pub open_vswitch: bool,
     /// The public key that its root logs in elsewhere with.

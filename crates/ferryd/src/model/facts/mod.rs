@@ -17,6 +17,8 @@ pub use host::{
 pub use meeting::{Login, Meeting, PortProbe, Resolved, ServerProbe, Sharing, SshPlace};
 pub use reception::{CpuVerdict, MachineSupport, Namesake, NetworkFacts, Occupied, PoolFacts, Reception};
 
+use api::task::PostCopy;
+
 use super::DomainUuid;
 
 /// All facts of one migration.
@@ -45,6 +47,8 @@ pub struct Wanted {
     pub tunnelled: bool,
     /// With this limit of the bandwidth.
     pub bandwidth_mib_s: Option<u64>,
+    /// Switched to post-copy then.
+    pub post_copy: Option<PostCopy>,
 }
 
 impl Facts {

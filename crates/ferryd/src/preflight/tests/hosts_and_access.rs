@@ -1,3 +1,5 @@
+use api::task::PostCopy;
+
 use super::*;
 use crate::model::ConnectFailure;
 use Severity::{Blocker, Note, Warning};
@@ -212,6 +214,7 @@ fn of_the_processor_and_the_machine() {
             there(facts).paths.insert("/nvram/web1".to_owned(), file("ext4"));
         }),
         ("bandwidth-limited", Note, |facts| facts.wanted.bandwidth_mib_s = Some(10)),
+        ("post-copy-risk", Warning, |facts| facts.wanted.post_copy = Some(PostCopy::WhenStuck)),
     ]);
 }
 
@@ -228,4 +231,17 @@ fn the_same_processor_may_be_passed_on() {
     let Some(Ok(machine)) = &mut reception(&mut facts).machine else { unreachable!("it is offered") };
     machine.host_model = Some("<cpu>EPYC</cpu>".to_owned());
     assert_eq!(check(&facts), []);
+}
+
+#[test]
+fn post_copy_has_its_risk_and_its_conditions() {
+    let mut facts = good();
+    facts.wanted.post_copy = Some(PostCopy::Now);
+    there(&mut facts).userfaultfd = Some(true);
+    assert_eq!(codes(&facts), ["post-copy-risk"]);
+    there(&mut facts).userfaultfd = Some(false);
+    assert_eq!(codes(&facts), ["post-copy-risk", "post-copy-not-allowed"]);
+    // A stopped one has no memory.
+    domain(&mut facts).sight.state = VmState::Shutoff;
+    assert_eq!(codes(&facts), Vec::<String>::new());
 }

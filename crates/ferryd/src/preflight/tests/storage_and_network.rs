@@ -283,3 +283,11 @@ fn of_its_interfaces() {
         ("mtu-smaller", Warning, |facts| defined(facts).interfaces[0].mtu = Some(9000)),
     ]);
 }
+
+#[test]
+fn post_copy_goes_with_no_copied_disk() {
+    let mut facts = good();
+    only_here(&mut facts);
+    facts.wanted.post_copy = Some(api::task::PostCopy::WhenStuck);
+    assert_eq!(codes(&facts), ["post-copy-with-disks", "post-copy-risk", "disk-copied"]);
+}

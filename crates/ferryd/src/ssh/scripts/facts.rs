@@ -70,6 +70,7 @@ pub fn parse_inspection(output: &str, now_ms: u64, took_ms: u64) -> Option<Shell
                 }
             }
             ["hugepages", _, _] => drop(facts.huge_pages_free.insert(number(1)?, number(2)?)),
+            ["userfaultfd", _] => facts.userfaultfd = number(1).map(|allowed| allowed != 0),
             ["openvswitch"] => facts.open_vswitch = true,
             ["link", name, kind, _] => {
                 let mtu = number(3).and_then(|mtu| u32::try_from(mtu).ok());

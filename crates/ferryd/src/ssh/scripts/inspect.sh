@@ -47,6 +47,10 @@ grep -hsE '^[[:space:]]*migration_port_(min|max)[[:space:]]*=' /etc/libvirt/qemu
     while IFS='= ' read -r name value _; do say migration-port "${name##*_}" "$value"; done
 grep -hsE '^[[:space:]]*lock_manager[[:space:]]*=' /etc/libvirt/qemu.conf | tail -n 1 |
     while IFS='= ' read -r _ value _; do say lock-manager "$value"; done
+# A QEMU that runs as root needs no such permission.
+if ! grep -qsE '^[[:space:]]*user[[:space:]]*=[[:space:]]*"?\+?(root|0)"?[[:space:]]*$' /etc/libvirt/qemu.conf; then
+    read -r allowed 2>/dev/null </proc/sys/vm/unprivileged_userfaultfd && say userfaultfd "$allowed"
+fi
 for key in "$HOME"/.ssh/id_ed25519.pub "$HOME"/.ssh/id_ecdsa.pub "$HOME"/.ssh/id_rsa.pub; do
     if IFS= read -r line 2>/dev/null <"$key"; then say root-key "$line" && break; fi
 done

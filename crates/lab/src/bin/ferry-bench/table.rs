@@ -74,7 +74,8 @@ fn page(rows: &[Row]) -> String {
          when the task said what the oracle found; and when the same domain migrated again.\n\n\
          {held} of {} cells held; a cell that is not listed was not run. Together {total:.0} s, the longest {longest:.0} s.\n\n\
          T0 prepare, T1 first pass, T2 later passes, T3 stop-and-copy, T4 source done, T5 destination done and its reply \
-         held, T6 confirm pending, T7 source gone and destination paused.\n\n\
+         held, T6 confirm pending, T7 source gone and destination paused, P post-copy with memory still to follow, D a disk on \
+         its way.\n\n\
          | fault | moment | mode | verdict | source at the fault | destination | s |\n|---|---|---|---|---|---|---:|\n",
         rows.len()
     );

@@ -1,0 +1,95 @@
+//! What follows from a person's decision: pure, a part of [`super::outcome::decide`].
+
+use api::task::Side;
+use api::vm::VmState;
+
+use super::copy::Copy;
+use super::outcome::{Action, Keep, Knowledge, Next, Question, moved, nowhere, owner_is_source};
+use super::post_copy::{all_sent, part_that_is_left};
+
+use Action as A;
+use Next::{Act, Ask};
+
+/// A person decided. The loser is destroyed, and that is verified, before the winner runs.
+pub(super) fn resolve(source: Copy, destination: Copy, know: &Knowledge, keep: Keep) -> Next {
+    match (keep.side, source, destination) {
+        // Nothing is destroyed before the one that stays was seen.
+        (Side::Source, Copy::Unknown | Copy::Dead, _) => return Ask(Question::SourceSilent),
+        (Side::Destination, _, Copy::Unknown | Copy::Dead) => return Ask(Question::DestinationSilent),
+        (Side::Destination, other, Copy::Absent) if other != Copy::Absent => {
+            return Ask(Question::Unexpected);
+        }
+        _ => {}
+    }
+    // A copy in post-copy without the other one has a part of its memory only.
+    let part = match destination {
+        Copy::PostCopy(part) if know.post_copy => Some(part),
+        _ => None,
+    };
+    match keep.side {
+        Side::Source => match destination {
+            Copy::Running(_)
+            | Copy::Paused(_)
+            | Copy::PausedMigrating(_)
+            | Copy::PostCopy(_)
+            | Copy::Stranger(_) => Act(A::DestroyDestination),
+            Copy::Unknown | Copy::Dead if !keep.fenced => Ask(Question::DestinationSilent),
+            Copy::Off(_) => Act(A::UndefineDestination),
+            Copy::Absent | Copy::Dead | Copy::Unknown => keep_source(source, destination, know),
+        },
+        Side::Destination => match source {
+            Copy::Running(_)
+            | Copy::Paused(_)
+            | Copy::PausedMigrating(_)
+            | Copy::PostCopy(_)
+            | Copy::Stranger(_) => Act(A::DestroySource),
+            Copy::Unknown | Copy::Dead if !keep.fenced => Ask(Question::SourceSilent),
+            _ => match part.filter(|part| !all_sent(source, *part, know)) {
+                Some(part) => part_that_is_left(part, know, false),
+                None if know.post_copy && know.persistent && has_no_definition(destination) => {
+                    Act(A::DefineDestination)
+                }
+                None if matches!(source, Copy::Off(_)) && destination.sight().is_some() => {
+                    Act(A::UndefineSource)
+                }
+                None => keep_destination(source, destination, know),
+            },
+        },
+    }
+}
+
+fn keep_source(source: Copy, destination: Copy, know: &Knowledge) -> Next {
+    match source {
+        Copy::Paused(_) | Copy::PausedMigrating(_) if know.wants_running => Act(A::ResumeSource),
+        Copy::Stranger(sight) if know.wants_running && sight.state == VmState::Paused => Act(A::ResumeSource),
+        Copy::Running(_) | Copy::Paused(_) | Copy::PausedMigrating(_) | Copy::Stranger(_) => {
+            owner_is_source(source, destination, know, false)
+        }
+        Copy::Off(_) => owner_is_source(source, destination, know, know.wants_running),
+        Copy::Absent if know.persistent => Act(A::DefineSource),
+        Copy::Absent if destination == Copy::Absent => nowhere(source, destination, know),
+        Copy::Absent => Ask(Question::DestinationSilent),
+        Copy::PostCopy(part) if know.post_copy => part_that_is_left(part, know, true),
+        Copy::PostCopy(_) => Ask(Question::Unexpected),
+        Copy::Unknown | Copy::Dead => Ask(Question::SourceSilent),
+    }
+}
+
+fn keep_destination(source: Copy, destination: Copy, know: &Knowledge) -> Next {
+    match destination {
+        Copy::Paused(_) if know.wants_running => Act(A::ResumeDestination),
+        Copy::Running(_) | Copy::Paused(_) => moved(source, destination, know, false),
+        Copy::PostCopy(_) if know.post_copy => moved(source, destination, know, false),
+        Copy::Off(_) => moved(source, destination, know, know.wants_running),
+        Copy::Absent if source == Copy::Absent => nowhere(source, destination, know),
+        Copy::PausedMigrating(_) | Copy::PostCopy(_) | Copy::Absent | Copy::Stranger(_) => {
+            Ask(Question::Unexpected)
+        }
+        Copy::Unknown | Copy::Dead => Ask(Question::DestinationSilent),
+    }
+}
+
+/// It runs, and would be gone with its run.
+fn has_no_definition(copy: Copy) -> bool {
+    matches!(copy, Copy::Running(sight) | Copy::Paused(sight) | Copy::PostCopy(sight) if !sight.persistent)
+}
