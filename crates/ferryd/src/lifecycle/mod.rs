@@ -48,7 +48,6 @@ impl std::fmt::Debug for Lifecycle {
 struct Held {
     vm: Known,
     member: Arc<Member>,
-    _turn: Taken,
 }
 
 impl Lifecycle {
@@ -72,7 +71,7 @@ impl Lifecycle {
     /// # Errors
     /// Why it was not done, or that it is not known whether it was.
     pub async fn act(&self, name: &str, action: Action) -> Result<Known, Refused> {
-        let held = self.hold(self.find(name).await?).await?;
+        let (held, turn) = self.hold(self.find(name).await?).await?;
         let domain = held.vm.domain();
         if action == Action::Start
             && let Some(host) = active_elsewhere(&self.fleet, domain.0, &held.vm.host)
@@ -81,7 +80,10 @@ impl Lifecycle {
         }
         let link = held.member.link();
         let done = link
-            .long_call_within(action.as_str(), ACT_LIMIT, move |connect| act::act(connect, domain, action))
+            .long_call_within(action.as_str(), ACT_LIMIT, move |connect| {
+                let _until_it_ends = turn;
+                act::act(connect, domain, action)
+            })
             .await;
         let after = held.after().await;
         match done? {
@@ -95,11 +97,14 @@ impl Lifecycle {
     /// # Errors
     /// Why it was not changed, or not in everything.
     pub async fn change(&self, name: &str, changes: Changes) -> Result<Known, Refused> {
-        let held = self.hold(self.find(name).await?).await?;
+        let (held, turn) = self.hold(self.find(name).await?).await?;
         let (domain, only_stopped) = (held.vm.domain(), changes.only_when_stopped());
         let link = held.member.link();
         let done = link
-            .long_call_within("change", ACT_LIMIT, move |connect| act::change(connect, domain, &changes))
+            .long_call_within("change", ACT_LIMIT, move |connect| {
+                let _until_it_ends = turn;
+                act::change(connect, domain, &changes)
+            })
             .await;
         let after = held.after().await;
         match done? {
@@ -125,7 +130,7 @@ impl Lifecycle {
         if !vm.listed.persistent {
             return Err(Refused::Transient);
         }
-        let held = self.hold(vm).await?;
+        let (held, turn) = self.hold(vm).await?;
         let domain = held.vm.domain();
         if host.is_none()
             && let Some(from) = self.brought_from(&held.vm).await?
@@ -133,8 +138,12 @@ impl Lifecycle {
             return Err(Refused::Brought { host: held.vm.host.clone(), from });
         }
         let link = held.member.link();
-        let done =
-            link.long_call_within("remove", ACT_LIMIT, move |connect| act::remove(connect, domain)).await;
+        let done = link
+            .long_call_within("remove", ACT_LIMIT, move |connect| {
+                let _until_it_ends = turn;
+                act::remove(connect, domain)
+            })
+            .await;
         held.after().await;
         match done? {
             None => Ok(()),
@@ -152,8 +161,9 @@ impl Lifecycle {
         find().ok_or(Refused::Unknown)
     }
 
-    /// Takes a domain's turn, and sees that nothing moves it and that it is no leftover of a move.
-    async fn hold(&self, vm: Known) -> Result<Held, Refused> {
+    /// Takes a domain's turn, and sees that nothing moves it and that it is no leftover of a move. The turn goes with the call to
+    /// the host: one that runs out of its time may still take effect, and no migration begins before it has ended.
+    async fn hold(&self, vm: Known) -> Result<(Held, Taken), Refused> {
         let domain = vm.domain();
         let turn = tokio::time::timeout(TURN_LIMIT, self.fleet.turns().take(domain)).await;
         let turn = turn.map_err(|_| Refused::Busy)?;
@@ -165,7 +175,7 @@ impl Lifecycle {
             return Err(Refused::Leftover(vm.host));
         }
         let member = self.fleet.member(&vm.host).ok_or(Refused::Unknown)?;
-        Ok(Held { vm, member, _turn: turn })
+        Ok((Held { vm, member }, turn))
     }
 
     /// The host that Ferry's last migration of a machine brought it from, to where it is.
