@@ -70,6 +70,8 @@ codes! {
     HostBusy = "host-busy", 409, "The host takes part in a running task";
     /// The virtual machine is being moved already.
     AlreadyMigrating = "already-migrating", 409, "The virtual machine is being moved already";
+    /// Something is being done to the virtual machine this moment: it is started, stopped or changed.
+    VmBusy = "vm-busy", 409, "Something is being done to the virtual machine";
     /// The checks found a reason why the migration would fail; `findings` holds all of them.
     RefusedByChecks = "refused-by-checks", 409, "The checks found reasons against this migration";
     /// The host's ssh key is not known yet; `fingerprint` shows it, repeat the request with it to trust it.

@@ -101,7 +101,7 @@ fn of_code(code: Code) -> Exit {
         Code::BadRequest | Code::BadValue | Code::UnknownVm | Code::UnknownHost | Code::UnknownTask => {
             Exit::Usage
         }
-        Code::RefusedByChecks | Code::AlreadyMigrating => Exit::Refused,
+        Code::RefusedByChecks | Code::AlreadyMigrating | Code::VmBusy => Exit::Refused,
         _ => Exit::Failed,
     }
 }

@@ -29,10 +29,14 @@ mod doors;
 mod events;
 #[path = "http/kimchi.rs"]
 mod kimchi;
+#[path = "http/kimchi_vms.rs"]
+mod kimchi_vms;
 #[path = "http/openapi.rs"]
 mod openapi;
 #[path = "http/process.rs"]
 mod process;
+#[path = "support/recorded.rs"]
+mod recorded;
 #[path = "store/suite.rs"]
 #[allow(dead_code, reason = "the makers of tasks alone are used here")]
 mod tasks;

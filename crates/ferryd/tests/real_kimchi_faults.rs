@@ -41,6 +41,8 @@ fn fault_1_the_source_can_start_it_again(world: &World) {
     let started =
         world.host("kvm1").output(&["virsh", "-c", "qemu:///system", "start", "web1"]).expect("virsh");
     assert!(!started.status.success(), "it is gone from the source");
+    let answer = world.post("/plugins/kimchi/vms/web1/start", &serde_json::json!({}));
+    assert_eq!(answer.status, 400, "it runs where it is: {answer:?}");
 }
 
 fn fault_2_a_request_deletes_it_after_the_move(world: &World, guest: &Guest) {
@@ -74,9 +76,9 @@ fn fault_6_it_is_deleted_while_it_moves(world: &World, guest: &Guest) {
 }
 
 fn refuses_to_delete(world: &World) {
-    for path in ["/plugins/kimchi/vms/web1", "/vms/web1", "/api/v1/vms/web1"] {
+    for (path, status) in [("/plugins/kimchi/vms/web1", 409), ("/vms/web1", 409), ("/api/v1/vms/web1", 405)] {
         let answer = world.send(&support::http::request("DELETE", path, "", b""));
-        assert!(matches!(answer.status, 404 | 405), "{path}: {answer:?}");
+        assert_eq!(answer.status, status, "{path}: {answer:?}");
     }
 }
 

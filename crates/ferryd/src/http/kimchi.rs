@@ -1,69 +1,80 @@
-//! The inherited contract: Kimchi's `migrate` and `tasks`, under `/plugins/kimchi` and without it. A thin adapter: it takes a
+//! The inherited contract: Kimchi's `vms` and `tasks`, under `/plugins/kimchi` and without it. A thin adapter: it takes a
 //! request apart as Kimchi did, hands it to the same code as [`super::v1`], and tells the answer in Kimchi's words.
 //!
-//! Where Kimchi answered 500 to what was the caller's fault or the state of a machine, the answer is a 4xx of the same form.
-
-use std::collections::HashMap;
+//! * `vms`, `tasks` – a file for each resource; `parameters` – those of `migrate`.
+//! * `schema` – what bodies must be; `filter` – the arguments of lists; `reasons` – errors.
+//!
+//! A request is refused for the first of these: its method, a body that cannot be read, one that does not fit its schema, a thing
+//! that is not there, what the thing itself says. Where Kimchi answered 500 to what was the caller's fault or the state of a
+//! machine, the answer is a 4xx of the same form.
 
 use api::problem::{Code, Problem};
-use api::task::{Task, TaskQuery, TaskState};
-use axum::Router;
-use axum::extract::{Query, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{FromRequestParts, Query, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::{Router, middleware};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Value, json};
 
 use super::extract::{NamePath, read_body};
 use super::problem::Failure;
-use super::v1::tasks::LIST_LIMIT;
 use super::{AppState, to_the_end};
-use crate::model::TaskId;
+use crate::model::action::Action;
 
+mod filter;
 mod parameters;
 mod reasons;
+mod schema;
+mod tasks;
+mod vms;
 
 use parameters::Parameters;
 use reasons::Refusal;
+use tasks::KimchiTask;
 
 const PREFIX: &str = "/plugins/kimchi";
-
-/// A task as Kimchi told it: exactly these four keys.
-#[derive(Debug, Serialize)]
-struct KimchiTask {
-    id: String,
-    status: &'static str,
-    message: String,
-    target_uri: String,
-}
-
-impl From<&Task> for KimchiTask {
-    fn from(task: &Task) -> Self {
-        let (status, message) = match task.state {
-            TaskState::Queued | TaskState::Running | TaskState::Cancelling => {
-                ("running", "starting a migration".to_owned())
-            }
-            TaskState::Done => ("finished", "Migrate finished".to_owned()),
-            TaskState::Cancelled => ("killed", "Migrate cancelled".to_owned()),
-            // Kimchi knew no task that waits for a person; who polls it must stop polling and read.
-            TaskState::Failed | TaskState::NeedsAttention => ("failed", reasons::failed(task)),
-        };
-        let target_uri = format!("{PREFIX}/vms/{}/migrate", task.vm);
-        Self { id: task.id.to_string(), status, message, target_uri }
-    }
-}
 
 /// The routes, with and without the prefix.
 pub fn router() -> Router<AppState> {
     let routes = || {
-        Router::new()
+        let routes = Router::new()
+            .route("/vms", get(vms::list))
+            .route("/vms/{name}", get(vms::show).put(vms::update).delete(vms::remove))
             .route("/vms/{name}/migrate", post(migrate))
-            .route("/tasks", get(tasks))
-            .route("/tasks/{id}", get(task))
-            .method_not_allowed_fallback(async || Refusal::method_not_allowed())
+            .route("/tasks", get(tasks::list))
+            .route("/tasks/{id}", get(tasks::show).delete(tasks::cancel))
+            .route("/config/capabilities", get(capabilities));
+        let routes = Action::ALL.into_iter().fold(routes, |routes, action| {
+            let handler =
+                move |State(app): State<AppState>, name: Result<NamePath, Failure>, request: Request| {
+                    vms::act(action, app, name, request)
+                };
+            routes.route(&format!("/vms/{{name}}/{}", action.as_str()), post(handler))
+        });
+        routes.method_not_allowed_fallback(async || Refusal::method_not_allowed())
     };
-    routes().nest(PREFIX, routes().fallback(async || Refusal::no_such_address()))
+    let described = routes()
+        .route("/schemas", get(async || answer(&schema::published())))
+        .route("/openapi.json", get(async || answer(schema::openapi())))
+        .method_not_allowed_fallback(async || Refusal::method_not_allowed())
+        .fallback(async || Refusal::no_such_address());
+    let dressed = |routes: Router<AppState>| routes.layer(middleware::map_response(dress));
+    dressed(routes()).nest(PREFIX, dressed(described))
+}
+
+/// The headers that every answer had: nothing is kept, and an error is no page that loads anything.
+async fn dress(mut response: Response) -> Response {
+    let status = response.status();
+    let headers = response.headers_mut();
+    let nothing_kept = "no-store, no-cache, must-revalidate, post-check=0, pre-check=0";
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(nothing_kept));
+    headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+    if status.is_client_error() || status.is_server_error() {
+        headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'self'"));
+    }
+    response
 }
 
 async fn migrate(
@@ -72,75 +83,85 @@ async fn migrate(
     request: Request,
 ) -> Result<Response, Refusal> {
     let NamePath(vm) = name.map_err(|_| Refusal::no_such_address())?;
-    let parameters = Parameters::take(object(request).await?)?;
+    let parameters = Parameters::take(required_body(request).await?)?;
     let (host, user) = (parameters.remote_host.clone(), parameters.user_name().to_owned());
     let request = parameters.into_request(vm.clone());
     match to_the_end(async move { app.migrations.start_inherited(request).await }).await {
-        Ok(task) => Ok((StatusCode::ACCEPTED, json(&KimchiTask::from(&task))).into_response()),
+        Ok(task) => Ok((StatusCode::ACCEPTED, answer(&KimchiTask::from(&task))).into_response()),
         Err(Failure(problem)) => Err(Refusal::of_migrate(&problem, &vm, &host, &user)),
     }
 }
 
-async fn tasks(
-    State(app): State<AppState>,
-    Query(filters): Query<HashMap<String, String>>,
-) -> Result<Response, Refusal> {
-    let mut tasks = app.store.tasks(&TaskQuery::default(), LIST_LIMIT).await.map_err(internal)?;
-    tasks.reverse();
-    let told: Vec<KimchiTask> =
-        tasks.iter().map(KimchiTask::from).filter(|task| passes(task, &filters)).collect();
-    Ok(json(&told).into_response())
+/// What this server can do. Of what Kimchi built on these, Ferry offers neither consoles nor machines made from remote images.
+async fn capabilities(State(app): State<AppState>) -> impl IntoResponse {
+    answer(&json!({
+        "libvirt_stream_protocols": ["http", "https", "ftp", "ftps"],
+        "qemu_spice": false,
+        "qemu_stream": false,
+        "screenshot": null,
+        "kernel_vfio": false,
+        "nm_running": false,
+        "mem_hotplug_support": false,
+        "libvirtd_running": app.fleet.members().iter().any(|member| member.is_connected()),
+    }))
 }
 
-async fn task(State(app): State<AppState>, id: Result<NamePath, Failure>) -> Result<Response, Refusal> {
-    let NamePath(id) = id.map_err(|_| Refusal::no_such_address())?;
-    let found = match uuid::Uuid::parse_str(&id) {
-        Ok(uuid) => app.store.task(TaskId(uuid)).await.map_err(internal)?,
-        Err(_) => None,
-    };
-    match found {
-        Some(record) => Ok(json(&KimchiTask::from(&record.task)).into_response()),
-        None => Err(Refusal::no_such_task(&id)),
+impl From<crate::store::StoreError> for Refusal {
+    fn from(error: crate::store::StoreError) -> Self {
+        Self::of(&Problem::from(error))
     }
 }
 
-fn internal(error: crate::store::StoreError) -> Refusal {
-    Refusal::of(&Problem::from(error))
+/// The arguments after the `?`, in their order.
+struct Arguments(Vec<(String, String)>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Arguments {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        match Query::try_from_uri(&parts.uri) {
+            Ok(Query(arguments)) => Ok(Self(arguments)),
+            Err(_) => Err(Refusal::arguments()),
+        }
+    }
 }
 
-/// Whether a task passes filters: a value is the same, or matches from its beginning as a regular expression.
-fn passes(task: &KimchiTask, filters: &HashMap<String, String>) -> bool {
-    filters.iter().all(|(key, wanted)| {
-        let value = match key.as_str() {
-            "id" => task.id.as_str(),
-            "status" => task.status,
-            "message" => task.message.as_str(),
-            "target_uri" => task.target_uri.as_str(),
-            _ => return false,
-        };
-        value == wanted || regex::Regex::new(&format!("^(?:{wanted})")).is_ok_and(|it| it.is_match(value))
-    })
-}
-
-/// The body as a JSON object. Without a content type it is taken for JSON, as it was.
-async fn object(request: Request) -> Result<Map<String, Value>, Refusal> {
-    let headers = request.headers();
-    if !headers.contains_key(header::CONTENT_LENGTH) && !headers.contains_key(header::TRANSFER_ENCODING) {
+/// The body as JSON. Without a content type it is taken for JSON, as it was.
+async fn required_body(request: Request) -> Result<Value, Refusal> {
+    if !has_length(request.headers()) {
         return Err(Refusal::length_required());
     }
-    if !is_json(headers) {
+    if !is_json(request.headers()) {
         return Err(Refusal::not_json());
     }
-    let body = match read_body(request).await {
-        Ok(body) => body,
-        Err(problem) if problem.code == Code::TooLarge => return Err(Refusal::of(&problem)),
-        Err(_) => return Err(Refusal::cannot_parse()),
-    };
-    match serde_json::from_slice(&body) {
-        Ok(Value::Object(object)) => Ok(object),
-        Ok(_) => Err(Refusal::schema("the body is not of type 'object'")),
+    parsed(&whole_body(request).await?)
+}
+
+/// The same for what needs no body: it may be missing, or empty.
+async fn optional_body(request: Request) -> Result<Option<Value>, Refusal> {
+    let json = is_json(request.headers());
+    let body = whole_body(request).await?;
+    match (body.is_empty(), json) {
+        (true, _) => Ok(None),
+        (false, false) => Err(Refusal::not_json()),
+        (false, true) => parsed(&body).map(Some),
+    }
+}
+
+fn parsed(body: &[u8]) -> Result<Value, Refusal> {
+    serde_json::from_slice(body).map_err(|_| Refusal::cannot_parse())
+}
+
+async fn whole_body(request: Request) -> Result<axum::body::Bytes, Refusal> {
+    match read_body(request).await {
+        Ok(body) => Ok(body),
+        Err(problem) if problem.code == Code::TooLarge => Err(Refusal::of(&problem)),
         Err(_) => Err(Refusal::cannot_parse()),
     }
+}
+
+fn has_length(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::CONTENT_LENGTH) || headers.contains_key(header::TRANSFER_ENCODING)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -154,7 +175,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// An answer with the content type that Kimchi gave.
-fn json<T: Serialize>(body: &T) -> impl IntoResponse + use<T> {
+fn answer<T: Serialize>(body: &T) -> impl IntoResponse + use<T> {
     let content_type = [(header::CONTENT_TYPE, "application/json;charset=utf-8")];
     match serde_json::to_string(body) {
         Ok(text) => (StatusCode::OK, content_type, text),

@@ -13,6 +13,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
+use super::figures::Meter;
+use super::known::Known;
 use crate::hypervisor::Hypervisor;
 use crate::libvirt::error::HostError;
 use crate::libvirt::host::LibvirtHost;
@@ -64,6 +66,8 @@ pub struct Member {
     /// Ways to other hosts that were found open, and when.
     ways: Mutex<HashMap<String, (Instant, MeetingAnswer)>>,
     keeper: JoinHandle<()>,
+    /// What its guests use.
+    meter: Meter,
 }
 
 impl Drop for Member {
@@ -92,6 +96,7 @@ impl Member {
         let host = Arc::new(LibvirtHost::new(link, shell));
         let view = Arc::new(watch::Sender::new(View::default()));
         let keeper = tokio::spawn(keep_view(host.clone(), view.clone()));
+        let meter = Meter::start(host.link().clone());
         Ok(Arc::new(Self {
             record: record.clone(),
             uri,
@@ -101,6 +106,7 @@ impl Member {
             asks_qemu: tokio::sync::Semaphore::new(QEMUS_AT_ONCE),
             ways: Mutex::default(),
             keeper,
+            meter,
         }))
     }
 
@@ -162,6 +168,15 @@ impl Member {
         if self.is_connected() {
             // Running out of time leaves the view as it is.
             let _ = tokio::time::timeout(limit, refresh(self.link(), &self.view, &Changed::Nothing)).await;
+        }
+    }
+
+    /// Reads this virtual machine anew, its definition too, at most `limit`: something was done to it.
+    pub async fn look_anew(&self, domain: DomainUuid, limit: Duration) {
+        if self.is_connected() {
+            let changed = Changed::These(HashSet::from([domain.0]));
+            // Running out of time leaves the view as it is; the event of what was done comes later.
+            let _ = tokio::time::timeout(limit, refresh(self.link(), &self.view, &changed)).await;
         }
     }
 
@@ -273,6 +288,32 @@ impl Member {
         }
         let domains = self.view().domains;
         domains.iter().map(|vm| self.vm(vm)).collect()
+    }
+
+    /// Has the figures of its guests read, from now on and for a while.
+    pub fn want_figures(&self) {
+        self.meter.want();
+    }
+
+    /// Its virtual machines with all that is known of them; none while they are not known.
+    #[must_use]
+    pub fn known(&self) -> Vec<Known> {
+        if !self.is_listed() {
+            return Vec::new();
+        }
+        let (view, figures) = (self.view(), self.meter.figures());
+        let here = matches!(self.uri.transport(), Transport::Local);
+        let known = view.domains.iter().map(|listed| Known {
+            host: self.record.name.clone(),
+            here,
+            definition: view.definitions.get(&listed.uuid).cloned(),
+            figures: match listed.state {
+                VmState::Running => figures.get(&listed.uuid).copied().unwrap_or_default(),
+                _ => Default::default(),
+            },
+            listed: listed.clone(),
+        });
+        known.collect()
     }
 
     fn vm(&self, vm: &Listed) -> Vm {

@@ -3,11 +3,17 @@
 //! * [`Fleet`] – the registered hosts, by name; registering and forgetting them.
 //! * [`member`] – one of them: its link, its view kept by events.
 //! * [`register`] – how a host becomes one: key, login, connection, identity.
+//! * [`figures`] – what the guests use, while somebody wants to know.
+//! * [`known`] – virtual machines with all that is known of them, by name alone.
+//! * [`turns`] – one at a time does something to a domain.
 //! * [`facts`] – the facts of one migration, read fresh from both hosts at once.
 
 pub mod facts;
+pub mod figures;
+pub mod known;
 pub mod member;
 mod register;
+pub mod turns;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -40,6 +46,7 @@ pub struct Fleet {
     /// Held from the look whether a machine is registered already until it is: two requests at once for one machine are told
     /// apart.
     registering: tokio::sync::Mutex<()>,
+    turns: turns::Turns,
 }
 
 impl std::fmt::Debug for Fleet {
@@ -66,6 +73,7 @@ impl Fleet {
             limits,
             members: RwLock::default(),
             registering: Default::default(),
+            turns: Default::default(),
         });
         for record in fleet.store.hosts().await? {
             match Member::start(&record, &fleet.ssh, limits) {
@@ -81,6 +89,12 @@ impl Fleet {
     fn insert(&self, member: Arc<Member>) {
         let mut members = self.members.write().unwrap_or_else(PoisonError::into_inner);
         members.insert(member.name().to_owned(), member);
+    }
+
+    /// Who may do something to a domain now.
+    #[must_use]
+    pub fn turns(&self) -> &turns::Turns {
+        &self.turns
     }
 
     /// All members, by name.

@@ -94,7 +94,7 @@ impl LibvirtHost {
     }
 }
 
-fn lookup(connect: &Connect, domain: DomainUuid) -> std::result::Result<Domain, LibvirtError> {
+pub(crate) fn lookup(connect: &Connect, domain: DomainUuid) -> std::result::Result<Domain, LibvirtError> {
     Ok(connect.lookup_domain_by_uuid(domain.0)?)
 }
 

@@ -3,11 +3,13 @@
 //! * [`ffi`] – the calls that need `unsafe`.
 //! * [`link`] – the connections to one host: opened, kept alive, opened again; every call off the async threads and limited.
 //! * [`host`] – one real host behind the seam [`crate::hypervisor::Hypervisor`].
+//! * [`act`] – what is done to a domain where it is.
 //! * [`survey`] – what is read of a whole host at once.
 //! * [`translate`] – libvirt's numbers and figures in Ferry's words.
 //! * [`xml`] – what is read out of libvirt's XML.
 //! * [`error`] – errors, with libvirt's code and text.
 
+pub mod act;
 pub mod error;
 pub mod ffi;
 mod files;

@@ -72,6 +72,7 @@ pub fn event(raw: RawEvent) -> Option<(DomainUuid, DomainEvent)> {
             let figures = job(3, &params);
             Some((DomainUuid(uuid), DomainEvent::JobCompleted(figures)))
         }
+        RawEvent::Changed { uuid } => Some((DomainUuid(uuid), DomainEvent::Other)),
         RawEvent::Closed { .. } => None,
     }
 }

@@ -61,8 +61,8 @@ impl Migrations {
         }
         let destination = self.destination(&request).await?;
         self.start(MigrationRequest {
+            source: self.fleet.host_of_namesake(&request.vm),
             vm: request.vm,
-            source: None,
             destination,
             max_downtime_ms: None,
             bandwidth_mib_s: None,

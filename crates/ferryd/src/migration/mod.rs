@@ -97,6 +97,8 @@ impl Migrations {
         let (plan, findings) = self.planned(&request, true).await?;
         let name = plan.name.clone();
         let new = self.new_task(&plan, findings)?;
+        // Until the task is stored, which is the lock from then on.
+        let Some(_turn) = self.fleet.turns().try_take(plan.domain) else { return Err(in_other_hands(&name)) };
         self.engine.submit(&new).await.map_err(|error| match error {
             StoreError::DomainBusy(task) => already_moving(&name, task),
             other => other.into(),
@@ -292,6 +294,13 @@ fn refused(name: &str, destination: &str, findings: Vec<Finding>) -> Problem {
     );
     problem.findings = findings;
     problem
+}
+
+fn in_other_hands(name: &str) -> Problem {
+    let detail = format!(
+        "{name} is being started, stopped or changed this moment. Nothing was changed; try it again."
+    );
+    Problem::new(Code::VmBusy, detail)
 }
 
 fn already_moving(name: &str, task: TaskId) -> Problem {

@@ -73,6 +73,17 @@ pub struct Definition {
     pub qemu_arguments: Vec<String>,
     /// Security labels that are fixed: model and label.
     pub fixed_labels: Vec<(String, String)>,
+    /// Who may use it through the inherited interface.
+    pub access: Access,
+}
+
+/// Who may use a domain, as Kimchi kept it in the domain's metadata.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Access {
+    /// Names of users.
+    pub users: Vec<String>,
+    /// Names of groups.
+    pub groups: Vec<String>,
 }
 
 /// What a domain's memory is backed by.

@@ -1,5 +1,7 @@
 //! Plain data and identifiers. Nothing here reads or writes anything.
 
+pub mod action;
+pub mod change;
 pub mod connect;
 pub mod definition;
 pub mod domain;

@@ -3,11 +3,16 @@
 use api::finding::{Finding, Severity};
 use api::problem::{Code, Problem};
 use api::task::Task;
+use api::vm::VmState;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use super::schema::Violation;
 use crate::http::problem::shortened;
+use crate::libvirt::error::{HostError, OPERATION_INVALID};
+use crate::lifecycle::Refused;
+use crate::model::action::Action;
 
 /// An error as Kimchi told it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +44,54 @@ impl Refusal {
 
     pub(super) fn schema(what: &str) -> Self {
         Self::bad_request(&format!("WOKAPI0008E: Parameters does not match requirement in schema: {what}"))
+    }
+
+    /// A query that cannot be read.
+    pub(super) fn arguments() -> Self {
+        Self::schema("the arguments after the '?' cannot be read")
+    }
+
+    /// The tasks that have ended cannot be stopped.
+    pub(super) fn of_cancel(problem: &Problem, id: &str) -> Self {
+        match problem.code {
+            Code::UnknownTask => Self::no_such_task(id),
+            Code::TooLate => {
+                let reason = format!("WOKASYNC0004E: Unable to kill task due error: {problem}");
+                Self::new(StatusCode::CONFLICT, reason)
+            }
+            _ => Self::of(problem),
+        }
+    }
+
+    pub(super) fn no_such_vm(name: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, absent(name))
+    }
+
+    /// Why something was not done to a machine.
+    pub(super) fn of_lifecycle(refused: &Refused, name: &str, act: Act) -> Self {
+        let name = &*shortened(name);
+        let details = match refused {
+            Refused::Unknown => return Self::no_such_vm(name),
+            Refused::Transient => {
+                let what = format!("KCHVM0036E: Invalid operation for non-persistent virtual machine {name}");
+                return Self::bad_request(&what);
+            }
+            Refused::OnlyWhenStopped(changes) => {
+                let names = crate::lifecycle::names(changes);
+                return Self::bad_request(&format!(
+                    "KCHVM0074E: Unable to update the following parameters while the VM is online: {names}"
+                ));
+            }
+            Refused::State(state) => match act.wrong_state(*state, name) {
+                Some(reason) => return Self::bad_request(&reason),
+                None => refused.to_string(),
+            },
+            Refused::Host(error) if error.is_no_domain() => return Self::no_such_vm(name),
+            Refused::Host(HostError::Libvirt { source, .. }) => source.message.clone(),
+            Refused::Host(error) => format!("{error}; it may have been done, look at the virtual machine"),
+            other => other.to_string(),
+        };
+        Self::new(status_of(refused), act.failed(name, &details))
     }
 
     pub(super) fn cannot_parse() -> Self {
@@ -83,6 +136,102 @@ impl Refusal {
     }
 }
 
+impl From<Violation> for Refusal {
+    fn from(violation: Violation) -> Self {
+        match violation.id.as_deref().map(|id| (id, meaning(id))) {
+            Some((id, Some(meaning))) => Self::bad_request(&format!("{id}: {meaning}")),
+            Some((id, None)) => Self::bad_request(&format!("{id}: {}", violation.what)),
+            None => Self::schema(&violation.what),
+        }
+    }
+}
+
+/// The status that goes with what was not done to a machine.
+fn status_of(refused: &Refused) -> StatusCode {
+    match refused {
+        Refused::Unknown => StatusCode::NOT_FOUND,
+        Refused::Transient | Refused::OnlyWhenStopped(_) => StatusCode::BAD_REQUEST,
+        Refused::State(_)
+        | Refused::Moves(_)
+        | Refused::Busy
+        | Refused::Job
+        | Refused::RunsElsewhere(_)
+        | Refused::Leftover(_)
+        | Refused::Brought { .. }
+        | Refused::Halfway { .. } => StatusCode::CONFLICT,
+        Refused::Host(error) if error.libvirt_code() == Some(OPERATION_INVALID) => StatusCode::CONFLICT,
+        Refused::Host(error) if error.is_broken_connection() => StatusCode::SERVICE_UNAVAILABLE,
+        Refused::Host(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        Refused::Store(error) => {
+            tracing::error!(error = %crate::http::problem::chain(error), "the store failed");
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
+    }
+}
+
+/// What an id of a schema means, where Kimchi's own words say it.
+fn meaning(id: &str) -> Option<&'static str> {
+    Some(match id {
+        "KCHVM0011E" => "Virtual machine name must be a string without slashes (/)",
+        "KCHVM0023E" => "User name list must be an array",
+        "KCHVM0024E" => "User name must be a string",
+        "KCHVM0025E" => "Group name list must be an array",
+        "KCHVM0026E" => "Group name must be a string",
+        "KCHVM0059E" => "User name of the remote server must be a string.",
+        "KCHVM0060E" => "Destination host of the migration must be a string.",
+        "KCHVM0069E" => "Password field must be a string.",
+        "KCHVM0085E" => "Virtual machine title must be a string",
+        "KCHVM0086E" => "Virtual machine description must be a string",
+        "KCHVM0091E" => "'enable_rdma' must be of type boolean (true or false).",
+        _ => return None,
+    })
+}
+
+/// What was asked to be done to a machine where it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Act {
+    Do(Action),
+    Change,
+    Remove,
+}
+
+impl Act {
+    /// What Kimchi said to a machine in a state in which that means nothing, where it had a word for it.
+    fn wrong_state(self, state: VmState, name: &str) -> Option<String> {
+        let Self::Do(action) = self else { return None };
+        Some(match action {
+            Action::Start if state == VmState::Running => {
+                format!("KCHVM0048E: Cannot start {name}. Virtual machine is already running.")
+            }
+            Action::Start => return None,
+            Action::PowerOff => format!("KCHVM0049E: Cannot power off {name}. Virtual machine is shut off."),
+            Action::Shutdown => format!("KCHVM0050E: Cannot shutdown {name}. Virtual machine is shut off."),
+            Action::Reset => format!("KCHVM0051E: Cannot reset {name}. Virtual machine is already shut off."),
+            Action::Suspend => format!("KCHVM0037E: Cannot suspend VM '{name}' because it is not running."),
+            Action::Resume => format!("KCHVM0039E: Cannot resume VM '{name}' because it is not paused."),
+        })
+    }
+
+    /// What Kimchi said when it could not be done.
+    fn failed(self, name: &str, details: &str) -> String {
+        let (id, what) = match self {
+            Self::Do(Action::Start) => ("KCHVM0019E", format!("start virtual machine {name}")),
+            Self::Do(Action::PowerOff) => ("KCHVM0020E", format!("power off virtual machine {name}")),
+            Self::Do(Action::Shutdown) => ("KCHVM0029E", format!("shutdown virtual machine {name}")),
+            Self::Do(Action::Reset) => ("KCHVM0022E", format!("reset virtual machine {name}")),
+            Self::Do(Action::Suspend) => ("KCHVM0038E", format!("suspend VM '{name}'")),
+            Self::Do(Action::Resume) => ("KCHVM0040E", format!("resume VM '{name}'")),
+            Self::Change => ("KCHVM0008E", format!("update virtual machine {name}")),
+            Self::Remove => ("KCHVM0021E", format!("delete virtual machine {name}")),
+        };
+        format!("{id}: Unable to {what}. Details: {details}")
+    }
+}
+
+fn absent(name: &str) -> String {
+    format!("KCHVM0002E: Virtual machine {} does not exist", shortened(name))
+}
+
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         #[derive(Serialize)]
@@ -92,7 +241,7 @@ impl IntoResponse for Refusal {
         }
 
         let code = self.status.to_string();
-        (self.status, super::json(&Body { code, reason: &self.reason })).into_response()
+        (self.status, super::answer(&Body { code, reason: &self.reason })).into_response()
     }
 }
 
@@ -165,7 +314,7 @@ fn migrate_reason(problem: &Problem, vm: &str, host: &str, user: &str) -> String
     let (vm, host, user) = (&*shortened(vm), &*shortened(host), &*shortened(user));
     let what = problem.to_string();
     let obstacle = match problem.code {
-        Code::UnknownVm => return format!("KCHVM0002E: Virtual machine {vm} does not exist"),
+        Code::UnknownVm => return absent(vm),
         Code::BadRequest | Code::BadValue => return bad_value(problem),
         Code::RefusedByChecks => return findings_reason(problem, vm, host, user),
         Code::AccessDenied => Obstacle::Login,
@@ -223,6 +372,54 @@ mod tests {
             let (id, _) = reason.split_once(": ").unwrap();
             assert!(id.starts_with("KCHVM") || id.starts_with("WOKAPI"), "{reason}");
             assert_eq!(status >= 500, matches!(code, Code::Internal | Code::Libvirt), "{code:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_done_is_told_with_the_inherited_ids() {
+        let libvirt = |code| {
+            let source = crate::libvirt::error::LibvirtError::of(code, "libvirt said so");
+            Refused::Host(HostError::Libvirt { host: "kvm1".to_owned(), call: "start", source })
+        };
+        let silent = HostError::Unreachable { host: "kvm1".to_owned(), reason: "no route".to_owned() };
+        let start = Act::Do(Action::Start);
+        for (refused, act, status, reason) in [
+            (Refused::Unknown, start, 404, "KCHVM0002E: Virtual machine vm1 does not exist"),
+            (Refused::State(VmState::Running), start, 400, "KCHVM0048E: "),
+            (
+                Refused::State(VmState::Paused),
+                start,
+                409,
+                "KCHVM0019E: Unable to start virtual machine vm1. Details: it is paused",
+            ),
+            (Refused::State(VmState::Shutoff), Act::Do(Action::PowerOff), 400, "KCHVM0049E: "),
+            (Refused::State(VmState::Shutoff), Act::Do(Action::Shutdown), 400, "KCHVM0050E: "),
+            (Refused::State(VmState::Shutoff), Act::Do(Action::Reset), 400, "KCHVM0051E: "),
+            (Refused::State(VmState::Shutoff), Act::Do(Action::Suspend), 400, "KCHVM0037E: "),
+            (Refused::State(VmState::Running), Act::Do(Action::Resume), 400, "KCHVM0039E: "),
+            (Refused::Job, Act::Do(Action::Suspend), 409, "KCHVM0038E: "),
+            (Refused::Job, Act::Do(Action::Resume), 409, "KCHVM0040E: "),
+            (Refused::Busy, Act::Remove, 409, "KCHVM0021E: "),
+            (Refused::Transient, Act::Remove, 400, "KCHVM0036E: "),
+            (
+                Refused::OnlyWhenStopped(vec![crate::model::change::Change::Name]),
+                Act::Change,
+                400,
+                "KCHVM0074E: ",
+            ),
+            (
+                libvirt(1),
+                start,
+                500,
+                "KCHVM0019E: Unable to start virtual machine vm1. Details: libvirt said so",
+            ),
+            (libvirt(OPERATION_INVALID), Act::Change, 409, "KCHVM0008E: "),
+            (libvirt(crate::libvirt::error::NO_DOMAIN), start, 404, "KCHVM0002E: "),
+            (Refused::Host(silent), start, 503, "KCHVM0019E: "),
+        ] {
+            let refusal = Refusal::of_lifecycle(&refused, "vm1", act);
+            assert_eq!(refusal.status.as_u16(), status, "{refused:?}");
+            assert!(refusal.reason.starts_with(reason), "{}", refusal.reason);
         }
     }
 

@@ -14,7 +14,7 @@ use crate::http::{AppState, to_the_end};
 
 problems!(ListProblems: BadRequest);
 problems!(StartProblems: BadRequest, BadValue, UnsupportedMediaType, TooLarge, UnknownVm, AmbiguousVm, UnknownHost,
-    AlreadyMigrating, RefusedByChecks, HostKeyUnknown, HostKeyChanged, AccessDenied, HostUnreachable, Libvirt);
+    AlreadyMigrating, VmBusy, RefusedByChecks, HostKeyUnknown, HostKeyChanged, AccessDenied, HostUnreachable, Libvirt);
 
 /// Migrations by filter, newest first, at most 1000.
 #[utoipa::path(get, path = "/migrations", tag = "migrations", operation_id = "list_migrations", params(TaskQuery),

@@ -1,6 +1,6 @@
 //! What libvirt tells without being asked.
 
-use std::ffi::{c_int, c_void};
+use std::ffi::{c_char, c_int, c_ulonglong, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
@@ -36,6 +36,11 @@ pub enum RawEvent {
         uuid: Uuid,
         /// The figures.
         params: TypedParams,
+    },
+    /// Its title, description or metadata changed, or its memory (balloon).
+    Changed {
+        /// Which domain.
+        uuid: Uuid,
     },
     /// The connection was lost (`virConnectCloseReason`).
     Closed {
@@ -103,6 +108,31 @@ unsafe extern "C" fn on_job_completed(
     }
 }
 
+unsafe extern "C" fn on_metadata(
+    _connect: sys::virConnectPtr,
+    domain: sys::virDomainPtr,
+    _kind: c_int,
+    _namespace: *const c_char,
+    opaque: *mut c_void,
+) {
+    // SAFETY: libvirt passes a valid domain.
+    if let Ok((uuid, _)) = unsafe { identity(domain) } {
+        tell(opaque, RawEvent::Changed { uuid });
+    }
+}
+
+unsafe extern "C" fn on_balloon(
+    _connect: sys::virConnectPtr,
+    domain: sys::virDomainPtr,
+    _actual: c_ulonglong,
+    opaque: *mut c_void,
+) {
+    // SAFETY: libvirt passes a valid domain.
+    if let Ok((uuid, _)) = unsafe { identity(domain) } {
+        tell(opaque, RawEvent::Changed { uuid });
+    }
+}
+
 unsafe extern "C" fn on_close(_connect: sys::virConnectPtr, reason: c_int, opaque: *mut c_void) {
     tell(opaque, RawEvent::Closed { reason });
 }
@@ -115,7 +145,8 @@ pub struct EventedConnect {
 }
 
 impl EventedConnect {
-    /// Takes an open connection and registers `listener` for its life-cycle, iteration, job and close events.
+    /// Takes an open connection and registers `listener` for its life-cycle, iteration, job, metadata, balloon and close
+    /// events.
     ///
     /// # Errors
     /// What libvirt says; the connection is closed then.
@@ -125,7 +156,7 @@ impl EventedConnect {
         type Generic = sys::virConnectDomainEventGenericCallback;
         // SAFETY: libvirt defines the generic callback type as a stand-in for the one that belongs to the event id; each
         // function here has exactly the signature of its id.
-        let (lifecycle, iteration, completed) = unsafe {
+        let (lifecycle, iteration, completed, metadata, balloon) = unsafe {
             (
                 std::mem::transmute::<sys::virConnectDomainEventCallback, Generic>(Some(on_lifecycle)),
                 std::mem::transmute::<sys::virConnectDomainEventMigrationIterationCallback, Generic>(Some(
@@ -134,11 +165,19 @@ impl EventedConnect {
                 std::mem::transmute::<sys::virConnectDomainEventJobCompletedCallback, Generic>(Some(
                     on_job_completed,
                 )),
+                std::mem::transmute::<sys::virConnectDomainEventMetadataChangeCallback, Generic>(Some(
+                    on_metadata,
+                )),
+                std::mem::transmute::<sys::virConnectDomainEventBalloonChangeCallback, Generic>(Some(
+                    on_balloon,
+                )),
             )
         };
         evented.register(sys::VIR_DOMAIN_EVENT_ID_LIFECYCLE, lifecycle, &listener)?;
         evented.register(sys::VIR_DOMAIN_EVENT_ID_MIGRATION_ITERATION, iteration, &listener)?;
         evented.register(sys::VIR_DOMAIN_EVENT_ID_JOB_COMPLETED, completed, &listener)?;
+        evented.register(sys::VIR_DOMAIN_EVENT_ID_METADATA_CHANGE, metadata, &listener)?;
+        evented.register(sys::VIR_DOMAIN_EVENT_ID_BALLOON_CHANGE, balloon, &listener)?;
         let opaque = Box::into_raw(Box::new(Opaque(listener))).cast::<c_void>();
         // SAFETY: the connection is alive, the opaque is freed by libvirt with `free_listener`.
         let result = unsafe {

@@ -1,11 +1,13 @@
 //! What libvirt is asked for inventory and checks: few bulk calls, however many domains a host has.
 //!
 //! * [`place_marks`], [`seek_marks`], [`remove_marks`] – whether two hosts see the same directory;
-//! * [`domain_facts`], [`qemu_facts`] – the domain on its source; [`reception`] – what the destination has for it.
+//! * [`domain_facts`], [`qemu_facts`] – the domain on its source; [`reception`] – what the destination has for it;
+//! * [`usage()`] – how much the guests use.
 
 mod destination;
 mod domain;
 mod marks;
+mod usage;
 
 use std::collections::HashSet;
 
@@ -17,6 +19,7 @@ use virt_sys as sys;
 pub use destination::{Asked, reception};
 pub use domain::{QemuFacts, chains, domain_facts, qemu_facts};
 pub use marks::{Sought, place_marks, remove_marks, seek_marks};
+pub use usage::{Usage, usage};
 
 use super::error::{LibvirtError, XML_ERROR};
 use super::ffi::{self, DomainStats, TypedValue};

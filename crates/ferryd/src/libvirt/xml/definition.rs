@@ -3,7 +3,7 @@
 use roxmltree::Node;
 use uuid::Uuid;
 
-use super::{Result, XmlError, attribute, child, children, devices, number, parse, path, text};
+use super::{Result, XmlError, attribute, child, children, devices, metadata, number, parse, path, text};
 use crate::model::definition::{
     CharacterDevice, Cpu, Definition, Filesystem, Firmware, Graphics, HostDevice, MemoryBacking, Placement,
     SharedMemory, Tpm,
@@ -63,6 +63,7 @@ pub fn definition(xml: &str) -> Result<Definition> {
         memory_devices: of("memory").map(memory_device).collect(),
         qemu_arguments: qemu_arguments(root),
         fixed_labels: children(root, "seclabel").filter_map(fixed_label).collect(),
+        access: metadata::access_of(root),
     })
 }
 

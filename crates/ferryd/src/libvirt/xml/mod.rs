@@ -1,11 +1,12 @@
 //! What is read out of libvirt's XML. Nothing here fails on XML that holds more than it looks for.
 //!
-//! * [`definition()`] – a domain; [`capabilities()`] – a host; [`machine_support`] – what a host's QEMU offers a domain;
+//! * [`definition()`] – a domain; [`access_element`] – its metadata; [`capabilities()`] – a host; [`machine_support`] – what a host's QEMU offers a domain;
 //!   [`network()`], [`pool()`] – networks and storage pools.
 
 mod capabilities;
 mod definition;
 mod devices;
+mod metadata;
 mod resources;
 
 use std::str::FromStr;
@@ -14,6 +15,7 @@ use roxmltree::{Document, Node};
 
 pub use capabilities::{Capabilities, capabilities, machine_support};
 pub use definition::definition;
+pub use metadata::{ACCESS_NAMESPACE, ACCESS_PREFIX, access_element};
 pub use resources::{backing, file, network, new_file, pool};
 
 /// Why libvirt's XML could not be used.

@@ -1,0 +1,260 @@
+//! What the bodies of requests must be: the JSON Schemas that are published are those that requests are checked against.
+//!
+//! They stand in `schemas.json`, and from there in the description of the whole inherited interface, `openapi.json`. The keywords
+//! in use there are few, and are all that is understood here; a test sees that no other one slips in. `error`, an annotation
+//! that Kimchi's schemas had too, is the id of what is told when a value does not fit.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+use serde_json::{Map, Value, json};
+
+/// The schemas of request bodies, by name.
+static SCHEMAS: LazyLock<Map<String, Value>> =
+    LazyLock::new(|| serde_json::from_str(include_str!("schemas.json")).unwrap_or_default());
+
+/// The description of the inherited interface.
+static OPENAPI: LazyLock<Value> = LazyLock::new(|| {
+    let mut document: Value = serde_json::from_str(include_str!("openapi.json")).unwrap_or_default();
+    if let Some(Value::Object(schemas)) = document.pointer_mut("/components/schemas") {
+        schemas.extend(SCHEMAS.clone());
+    }
+    document
+});
+
+/// What does not fit.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Violation {
+    /// The id that the schema gives it.
+    pub(super) id: Option<String>,
+    /// What does not fit, in words.
+    pub(super) what: String,
+}
+
+/// The description of the inherited interface, with all schemas in it.
+pub(super) fn openapi() -> &'static Value {
+    &OPENAPI
+}
+
+/// The schemas of request bodies, as they are published.
+pub(super) fn published() -> Value {
+    let schemas = SCHEMAS.iter().map(|(name, schema)| {
+        let mut schema = schema.clone();
+        schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
+        (name.clone(), schema)
+    });
+    Value::Object(schemas.collect())
+}
+
+/// Checks a body against the schema of this name.
+pub(super) fn check(name: &str, body: &Value) -> Result<(), Violation> {
+    match SCHEMAS.get(name) {
+        Some(schema) => fits(schema, body),
+        None => Err(Violation { id: None, what: format!("there is no schema {name}") }),
+    }
+}
+
+fn fits(schema: &Value, value: &Value) -> Result<(), Violation> {
+    let wrong = |what: String| Violation { id: schema["error"].as_str().map(str::to_owned), what };
+    type_fits(schema, value).map_err(wrong)?;
+    match value {
+        Value::String(text) => text_fits(schema, text).map_err(wrong)?,
+        Value::Number(number) => number_fits(schema, number).map_err(wrong)?,
+        Value::Array(items) => {
+            items.iter().try_for_each(|item| fits(&schema["items"], item))?;
+            let twice = items.iter().enumerate().any(|(at, item)| items[..at].contains(item));
+            if twice && schema["uniqueItems"] == true {
+                return Err(wrong(format!("{} has non-unique elements", told(value))));
+            }
+        }
+        Value::Object(object) => object_fits(schema, object)?,
+        Value::Null | Value::Bool(_) => {}
+    }
+    combined_fits(schema, value)
+}
+
+fn type_fits(schema: &Value, value: &Value) -> Result<(), String> {
+    let Some(wanted) = schema["type"].as_str() else { return Ok(()) };
+    let is = match wanted {
+        "string" => value.is_string(),
+        "boolean" => value.is_boolean(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        _ => false,
+    };
+    if is { Ok(()) } else { Err(format!("{} is not of type '{wanted}'", told(value))) }
+}
+
+fn number_fits(schema: &Value, number: &serde_json::Number) -> Result<(), String> {
+    if let (Some(least), Some(is)) = (schema["minimum"].as_i64(), number.as_i64())
+        && is < least
+    {
+        return Err(format!("{is} is less than the minimum of {least}"));
+    }
+    if let (Some(most), Some(is)) = (schema["maximum"].as_u64(), number.as_u64())
+        && is > most
+    {
+        return Err(format!("{is} is greater than the maximum of {most}"));
+    }
+    Ok(())
+}
+
+fn text_fits(schema: &Value, text: &str) -> Result<(), String> {
+    let length = u64::try_from(text.chars().count()).unwrap_or(u64::MAX);
+    if schema["minLength"].as_u64().is_some_and(|least| length < least) {
+        return Err(format!("'{text}' is too short"));
+    }
+    if schema["maxLength"].as_u64().is_some_and(|most| length > most) {
+        return Err(format!("'{text}' is too long"));
+    }
+    let pattern = schema["pattern"].as_str();
+    if pattern.is_some_and(|pattern| Regex::new(pattern).is_ok_and(|pattern| !pattern.is_match(text))) {
+        return Err(format!("'{text}' does not match '{}'", pattern.unwrap_or_default()));
+    }
+    Ok(())
+}
+
+fn object_fits(schema: &Value, object: &Map<String, Value>) -> Result<(), Violation> {
+    let wrong = |what: String| Violation { id: schema["error"].as_str().map(str::to_owned), what };
+    let known = schema["properties"].as_object();
+    for (name, value) in object {
+        match known.and_then(|known| known.get(name)) {
+            Some(property) => fits(property, value)?,
+            None if schema["additionalProperties"] == false => {
+                let what = format!("Additional properties are not allowed ('{name}' was unexpected)");
+                return Err(wrong(what));
+            }
+            None => {}
+        }
+    }
+    let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let missing = required.into_iter().find(|name| !object.contains_key(*name));
+    missing.map_or(Ok(()), |name| Err(wrong(format!("'{name}' is a required property"))))
+}
+
+/// `oneOf` and `not`.
+fn combined_fits(schema: &Value, value: &Value) -> Result<(), Violation> {
+    let wrong = |what: String| Violation { id: schema["error"].as_str().map(str::to_owned), what };
+    if let Some(choices) = schema["oneOf"].as_array() {
+        let results = choices.iter().map(|choice| fits(choice, value)).collect::<Vec<_>>();
+        match results.iter().filter(|result| result.is_ok()).count() {
+            1 => {}
+            // The first choice is the one that is meant to be taken.
+            0 => return results.into_iter().next().unwrap_or(Ok(())),
+            _ => return Err(wrong(format!("more than one of {} is given", told(&schema["oneOf"])))),
+        }
+    }
+    match schema.get("not") {
+        Some(unwanted) if fits(unwanted, value).is_ok() => {
+            Err(wrong(format!("{} must not be given together", told(&unwanted["required"]))))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A value as it stands in an answer.
+fn told(value: &Value) -> String {
+    crate::http::problem::shortened(&value.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every keyword that is understood here, and the annotations.
+    const KEYWORDS: [&str; 16] = [
+        "type",
+        "properties",
+        "required",
+        "additionalProperties",
+        "minLength",
+        "maxLength",
+        "pattern",
+        "minimum",
+        "maximum",
+        "items",
+        "uniqueItems",
+        "oneOf",
+        "not",
+        "title",
+        "description",
+        "error",
+    ];
+
+    fn walk(schema: &Value) {
+        let object = schema.as_object().unwrap();
+        for (key, value) in object {
+            assert!(KEYWORDS.contains(&key.as_str()), "{key} would not be checked");
+            match key.as_str() {
+                "properties" => value.as_object().unwrap().values().for_each(walk),
+                "items" | "not" => walk(value),
+                "oneOf" => value.as_array().unwrap().iter().for_each(walk),
+                "pattern" => drop(Regex::new(value.as_str().unwrap()).unwrap()),
+                "type" => {
+                    let kinds = ["string", "boolean", "integer", "array", "object"];
+                    assert!(kinds.contains(&value.as_str().unwrap()));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn the_schemas_say_nothing_that_is_not_checked() {
+        assert_eq!(SCHEMAS.len(), 3);
+        SCHEMAS.values().for_each(walk);
+    }
+
+    fn refused(name: &str, body: Value) -> (Option<String>, String) {
+        let violation = check(name, &body).unwrap_err();
+        (violation.id, violation.what)
+    }
+
+    #[test]
+    fn a_wrong_change_is_told_with_its_id() {
+        for (body, id, what) in [
+            (json!([]), None, "[] is not of type 'object'"),
+            (json!({"name": "a/b"}), Some("KCHVM0011E"), "'a/b' does not match"),
+            (json!({"name": ""}), Some("KCHVM0011E"), "too short"),
+            (json!({"name": "a".repeat(300)}), Some("KCHVM0011E"), "too long"),
+            (json!({"title": "a\nb"}), Some("KCHVM0085E"), "does not match"),
+            (json!({"description": 1}), Some("KCHVM0086E"), "1 is not of type 'string'"),
+            (json!({"users": "joe"}), Some("KCHVM0023E"), "not of type 'array'"),
+            (json!({"users": ["joe", 5]}), Some("KCHVM0024E"), "5 is not of type 'string'"),
+            (json!({"groups": ["a", "a"]}), Some("KCHVM0025E"), "non-unique"),
+            (json!({"groups": [[]]}), Some("KCHVM0026E"), "[] is not of type 'string'"),
+            (json!({"autostart": 1}), None, "1 is not of type 'boolean'"),
+            (json!({"memory": 512}), Some("KCHTMPL0030E"), "512 is not of type 'object'"),
+            (json!({"memory": {"current": 0}}), Some("KCHTMPL0013E"), "0 is less than the minimum of 1"),
+            (json!({"memory": {"current": 1.5}}), Some("KCHTMPL0013E"), "1.5 is not of type 'integer'"),
+            (json!({"memory": {"x": 1}}), Some("KCHTMPL0030E"), "('x' was unexpected)"),
+            (json!({"cpu_info": {"vcpus": -1}}), Some("KCHTMPL0012E"), "less than"),
+            (json!({"cpu_info": {"maxvcpus": 1_000_000}}), Some("KCHTMPL0012E"), "greater than"),
+            (json!({"nonsense": 1}), None, "('nonsense' was unexpected)"),
+        ] {
+            let (said_id, said) = refused("vm_update", body.clone());
+            assert_eq!(said_id.as_deref(), id, "{body}: {said}");
+            assert!(said.contains(what), "{body}: {said}");
+        }
+        let all = json!({
+            "name": "web2", "title": "", "description": "a\nb", "users": ["joe"], "groups": [], "autostart": true,
+            "memory": {"current": 256, "maxmemory": 512}, "cpu_info": {"vcpus": 1, "maxvcpus": 2},
+        });
+        assert_eq!(check("vm_update", &all), Ok(()));
+        assert_eq!(check("vm_update", &json!({})), Ok(()));
+    }
+
+    #[test]
+    fn one_spelling_of_the_destination_is_needed_and_no_more() {
+        assert_eq!(check("vm_migrate", &json!({"remote_host": "a"})), Ok(()));
+        assert_eq!(check("vm_migrate", &json!({"remoteHost": "a", "password": "b"})), Ok(()));
+        let (id, what) = refused("vm_migrate", json!({"user": "root"}));
+        assert_eq!((id, what.as_str()), (None, "'remote_host' is a required property"));
+        assert!(
+            refused("vm_migrate", json!({"remote_host": "a", "remoteHost": "a"})).1.contains("more than one")
+        );
+        let twice = json!({"remote_host": "a", "password": "p", "passwd": "p"});
+        assert!(refused("vm_migrate", twice).1.contains("must not be given together"));
+    }
+}

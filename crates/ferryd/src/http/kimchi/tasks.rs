@@ -1,0 +1,88 @@
+//! `tasks`: units of work that go on after the answer. They are kept with Ferry's own, and outlive a restart.
+
+use api::task::{Task, TaskQuery, TaskState};
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use super::filter::Filter;
+use super::reasons::{self, Refusal};
+use super::{Arguments, PREFIX, answer};
+use crate::http::extract::NamePath;
+use crate::http::problem::Failure;
+use crate::http::v1::tasks::LIST_LIMIT;
+use crate::http::{AppState, to_the_end};
+use crate::model::TaskId;
+
+/// A task as Kimchi told it: exactly these four keys.
+#[derive(Debug, Serialize)]
+pub(super) struct KimchiTask {
+    id: String,
+    status: &'static str,
+    message: String,
+    target_uri: String,
+}
+
+impl From<&Task> for KimchiTask {
+    fn from(task: &Task) -> Self {
+        let (status, message) = match task.state {
+            TaskState::Queued | TaskState::Running | TaskState::Cancelling => {
+                ("running", "starting a migration".to_owned())
+            }
+            TaskState::Done => ("finished", "Migrate finished".to_owned()),
+            TaskState::Cancelled => ("killed", "Migrate cancelled".to_owned()),
+            // Kimchi knew no task that waits for a person; who polls it must stop polling and read.
+            TaskState::Failed | TaskState::NeedsAttention => ("failed", reasons::failed(task)),
+        };
+        let target_uri = format!("{PREFIX}/vms/{}/migrate", task.vm);
+        Self { id: task.id.to_string(), status, message, target_uri }
+    }
+}
+
+/// The tasks that pass the filters, the oldest first.
+pub(super) async fn list(
+    State(app): State<AppState>,
+    Arguments(arguments): Arguments,
+) -> Result<Response, Refusal> {
+    let filter = Filter::new(arguments);
+    let mut tasks = app.store.tasks(&TaskQuery::default(), LIST_LIMIT).await?;
+    tasks.reverse();
+    let told: Vec<KimchiTask> =
+        tasks.iter().map(KimchiTask::from).filter(|task| filter.passes(task)).collect();
+    Ok(answer(&told).into_response())
+}
+
+/// One task.
+pub(super) async fn show(
+    State(app): State<AppState>,
+    id: Result<NamePath, Failure>,
+) -> Result<Response, Refusal> {
+    let (id, task) = taken(id)?;
+    let found = app.store.task(task).await?;
+    match found {
+        Some(record) => Ok(answer(&KimchiTask::from(&record.task)).into_response()),
+        None => Err(Refusal::no_such_task(&id)),
+    }
+}
+
+/// Asks a task to stop. How it ends is told by the task.
+pub(super) async fn cancel(
+    State(app): State<AppState>,
+    id: Result<NamePath, Failure>,
+) -> Result<Response, Refusal> {
+    let (id, task) = taken(id)?;
+    match to_the_end(async move { app.engine.cancel(task).await }).await {
+        Ok(_) => Ok(StatusCode::NO_CONTENT.into_response()),
+        Err(Failure(problem)) => Err(Refusal::of_cancel(&problem, &id)),
+    }
+}
+
+/// The id in the path, as it stands there and as it is.
+fn taken(id: Result<NamePath, Failure>) -> Result<(String, TaskId), Refusal> {
+    let NamePath(id) = id.map_err(|_| Refusal::no_such_address())?;
+    match uuid::Uuid::parse_str(&id) {
+        Ok(uuid) => Ok((id, TaskId(uuid))),
+        Err(_) => Err(Refusal::no_such_task(&id)),
+    }
+}

@@ -1,0 +1,213 @@
+//! The inherited `vms`, without hosts: what is refused, in which order, and what is published.
+
+use api::task::TaskState;
+use axum::body::Body;
+use axum::http::Request;
+use ferryd::model::TaskId;
+use serde_json::{Value, json};
+
+use crate::recorded::{self, DIFFERENCES, Exchange, Given};
+use crate::tasks::{new_task, with_state};
+use crate::{Answer, Served};
+
+const DOCUMENTATION: &str = include_str!("../../../../docs/kimchi.md");
+
+async fn ask(served: &Served, method: &str, path: &str, body: Option<&str>) -> Answer {
+    let mut request = Request::builder().method(method).uri(path);
+    if let Some(body) = body {
+        request = request.header("content-length", body.len()).header("content-type", "application/json");
+    }
+    served.ask(request.body(Body::from(body.unwrap_or_default().to_owned())).unwrap()).await
+}
+
+async fn replay(served: &Served, exchange: &Exchange) {
+    let mut request = Request::builder().method(exchange.method.as_str()).uri(&exchange.path);
+    if let Some(body) = &exchange.body {
+        let content_type = exchange.content_type.as_deref().unwrap_or("application/json");
+        request = request.header("content-length", body.len()).header("content-type", content_type);
+    }
+    let body = Body::from(exchange.body.clone().unwrap_or_default());
+    let answer = served.ask(request.body(body).unwrap()).await;
+    let header = |name: &str| answer.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+    exchange.assert_kept(&Given { status: answer.status.as_u16(), header: &header, body: &answer.body });
+}
+
+#[tokio::test]
+async fn what_was_recorded_and_needs_no_host_is_answered_as_it_was() {
+    let served = Served::new().await;
+    let all = recorded::all();
+    for name in [
+        "27a-bad-json",
+        "27b-missing-remote-host",
+        "27c-empty-object",
+        "27d-no-body",
+        "27f-remote-host-number",
+        "27h-json-array",
+        "27i-text-plain",
+        "27j-form",
+        "27k-rdma-string",
+        "28a-get-migrate",
+        "28c-delete-migrate",
+        "28d-post-vm",
+        "28g-vm-absent",
+        "28h-unknown-uri",
+        "32d-filter",
+        "33-config-capabilities",
+        "52a-task-after-restart",
+        "52b-tasks-after-restart",
+    ] {
+        replay(&served, &all[name]).await;
+    }
+    let capabilities = served.get("/plugins/kimchi/config/capabilities").await.json();
+    let mut expected = all["33-config-capabilities"].answer.clone().unwrap();
+    // Recorded with a host that answered; there is none here.
+    expected["libvirtd_running"] = json!(false);
+    assert_eq!(capabilities, expected);
+}
+
+#[tokio::test]
+async fn tasks_are_told_as_they_were_and_stop_when_asked() {
+    let served = Served::new().await;
+    let store = &served.app.store;
+    let running = new_task("vm1");
+    store.create_task(&running).await.unwrap();
+    let ended = new_task("vm1");
+    store.create_task(&ended).await.unwrap();
+    let lease = store.lease(TaskId(ended.task.id), "test", 0, 1).await.unwrap().unwrap();
+    store.update(&lease, &with_state(&ended.task, TaskState::Done)).await.unwrap();
+
+    let all = recorded::all();
+    let recorded = [(running.task.id, &all["12-task-running"]), (ended.task.id, &all["13-task-finished"])];
+    for (id, exchange) in recorded {
+        let told = served.get(&format!("/plugins/kimchi/tasks/{id}")).await.json();
+        let mut expected = exchange.answer.clone().unwrap();
+        expected["id"] = json!(id.to_string());
+        assert_eq!(told, expected);
+    }
+    for exchange in ["28f-task-list", "50c-tasks-after"] {
+        replay(&served, &all[exchange]).await;
+    }
+
+    let path = |id: uuid::Uuid| format!("/plugins/kimchi/tasks/{id}");
+    let cancelled = ask(&served, "DELETE", &path(running.task.id), None).await;
+    assert_eq!((cancelled.status.as_u16(), cancelled.body.len()), (204, 0));
+    assert!(store.task(TaskId(running.task.id)).await.unwrap().unwrap().cancel_requested);
+    let too_late = ask(&served, "DELETE", &path(ended.task.id), None).await;
+    refused(&too_late, "409 Conflict", "WOKASYNC0004E: Unable to kill task due error: ");
+    let unknown = ask(&served, "DELETE", &path(uuid::Uuid::nil()), None).await;
+    refused(&unknown, "404 Not Found", "WOKASYNC0001E: Unable to find task id: ");
+}
+
+#[track_caller]
+fn refused(answer: &Answer, code: &str, reason: &str) {
+    let body = answer.json();
+    assert_eq!(body["code"], code, "{}: {body}", answer.asked);
+    assert!(body["reason"].as_str().unwrap().starts_with(reason), "{}: {body}", answer.asked);
+    assert_eq!(answer.header("content-type"), "application/json;charset=utf-8");
+}
+
+/// Method, body that cannot be read, body that does not fit, thing that is not there: whichever comes first is told.
+#[tokio::test]
+async fn of_several_faults_the_first_is_told() {
+    let served = Served::new().await;
+    for prefix in ["", "/plugins/kimchi"] {
+        let vm = format!("{prefix}/vms/ghost");
+        for action in ["start", "poweroff", "shutdown", "reset", "suspend", "resume"] {
+            let path = format!("{vm}/{action}");
+            for method in ["GET", "PUT", "DELETE"] {
+                refused(
+                    &ask(&served, method, &path, None).await,
+                    "405 Method Not Allowed",
+                    "Specified method",
+                );
+            }
+            refused(&ask(&served, "POST", &path, Some("{")).await, "400 Bad Request", "WOKAPI0006E: ");
+            refused(&ask(&served, "POST", &path, Some("[]")).await, "400 Bad Request", "WOKAPI0008E: ");
+            for body in [None, Some(""), Some("{}")] {
+                refused(&ask(&served, "POST", &path, body).await, "404 Not Found", "KCHVM0002E: ");
+            }
+        }
+        for (body, code, reason) in [
+            (None, "411 Length Required", "Client must"),
+            (Some("{"), "400 Bad Request", "WOKAPI0006E: "),
+            (Some("{\"nonsense\":1}"), "400 Bad Request", "WOKAPI0008E: "),
+            (Some("{\"name\":\"a/b\"}"), "400 Bad Request", "KCHVM0011E: "),
+            (Some("{\"users\":[5]}"), "400 Bad Request", "KCHVM0024E: User name must be a string"),
+            (Some("{\"title\":\"x\"}"), "404 Not Found", "KCHVM0002E: Virtual machine ghost does not exist"),
+        ] {
+            refused(&ask(&served, "PUT", &vm, body).await, code, reason);
+        }
+        for path in [vm.clone(), format!("{vm}?host=nowhere")] {
+            refused(&ask(&served, "DELETE", &path, None).await, "404 Not Found", "KCHVM0002E: ");
+        }
+        refused(
+            &ask(&served, "POST", &format!("{prefix}/vms"), Some("{}")).await,
+            "405 Method Not Allowed",
+            "",
+        );
+    }
+}
+
+#[tokio::test]
+async fn schemas_and_description_are_published_and_true() {
+    let served = Served::new().await;
+    let document = served.get("/plugins/kimchi/openapi.json").await.json();
+    let schemas = served.get("/plugins/kimchi/schemas").await.json();
+    for (name, schema) in schemas.as_object().unwrap() {
+        let mut published = schema.clone();
+        published.as_object_mut().unwrap().remove("$schema").unwrap();
+        assert_eq!(document["components"]["schemas"][name], published);
+    }
+    let mut operations = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let methods = item.as_object().unwrap().keys().filter(|key| *key != "parameters");
+        for method in methods {
+            let filled = path.replace("{name}", "ghost").replace("{id}", "ghost");
+            let filled = format!("/plugins/kimchi{filled}");
+            let answer = ask(&served, &method.to_uppercase(), &filled, Some("{}")).await;
+            let told = String::from_utf8_lossy(&answer.body).into_owned();
+            assert!(
+                !told.contains("Nothing matches") && !told.contains("Specified method"),
+                "{method} {path}: {told}"
+            );
+            let status = answer.status.as_u16().to_string();
+            assert!(
+                item[method]["responses"][&status].is_object(),
+                "{method} {path}: {status} is not described"
+            );
+            let body = &item[method]["requestBody"]["content"]["application/json"]["schema"]["$ref"];
+            if let Some(body) = body.as_str() {
+                let name = body.rsplit('/').next().unwrap();
+                assert!(schemas[name].is_object(), "{method} {path}: {name} is not published");
+            }
+            operations += 1;
+        }
+    }
+    assert_eq!(operations, 17);
+    every_reference_leads_somewhere(&document, &document);
+}
+
+fn every_reference_leads_somewhere(document: &Value, value: &Value) {
+    match value {
+        Value::Object(object) => {
+            if let Some(reference) = object.get("$ref").and_then(Value::as_str) {
+                assert!(document.pointer(reference.trim_start_matches('#')).is_some(), "{reference}");
+            }
+            object.values().for_each(|value| every_reference_leads_somewhere(document, value));
+        }
+        Value::Array(array) => {
+            array.iter().for_each(|value| every_reference_leads_somewhere(document, value))
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn every_difference_is_documented() {
+    let all = recorded::all();
+    for (name, ..) in DIFFERENCES {
+        assert!(all.contains_key(*name), "{name} was not recorded");
+        let number = name.split('-').next().unwrap();
+        assert!(DOCUMENTATION.contains(&format!("| {number} |")), "{name} is not in docs/kimchi.md");
+    }
+}

@@ -1,0 +1,273 @@
+//! The inherited `vms` on a real host, `ferryd` on that host itself as the original was; `virsh` is the judge.
+
+mod support;
+
+use std::time::Duration;
+
+use lab::{DiskSpec, Release};
+use serde_json::{Value, json};
+use support::guest::{Guest, TOO_SLOW, busy, quiet};
+use support::http::{Answer, json_request, request};
+use support::recorded::{self, Exchange, Given};
+use support::tasks::{MOVES_WITHIN, is_midway};
+use support::{SOON, World, until, until_seen};
+
+const BOOTS_WITHIN: Duration = Duration::from_secs(120);
+const VM1: &str = "/plugins/kimchi/vms/vm1";
+
+fn world(test: &'static str) -> World {
+    let plan = World::of(test).host("kvm1", Release::Bookworm).host("kvm2", Release::Bookworm);
+    let world = plan.ferryd_on("kvm1").up();
+    until(SOON, "its own machine is not registered by itself", || {
+        world.ferry(&["host", "list"]).stdout.contains("kvm1").then_some(())
+    });
+    world
+}
+
+fn virsh(world: &World, arguments: &[&str]) -> String {
+    world.host("kvm1").virsh(arguments).expect("virsh").trim().to_owned()
+}
+
+fn act(world: &World, action: &str) -> Answer {
+    world.post(&format!("{VM1}/{action}"), &json!({}))
+}
+
+/// It was done, and the answer and `virsh` say this state.
+#[track_caller]
+fn done(world: &World, action: &str, told: &str, state: &str) {
+    let answer = act(world, action);
+    assert_eq!(answer.status, 200, "{action}: {answer:#?}");
+    let vm: Value = answer.json();
+    assert_eq!(vm["state"], told, "{action}: {vm:#}");
+    assert_eq!(virsh(world, &["domstate", "vm1"]), state, "{action}");
+}
+
+#[track_caller]
+fn refused(answer: &Answer, status: u16, reason: &str) {
+    let body: Value = answer.json();
+    let said = body["reason"].as_str().unwrap_or_default();
+    assert!(answer.status == status && said.starts_with(reason), "{status} {reason}: {answer:#?}");
+}
+
+/// Sends what was recorded; the answer is as it was recorded, or as the listed difference says.
+#[track_caller]
+fn replay(world: &World, exchange: &Exchange) -> Answer {
+    let answer = match &exchange.body {
+        Some(body) if exchange.name == "32f-no-content-type" => {
+            world.send(&request("POST", &exchange.path, "", body.as_bytes()))
+        }
+        Some(body) => world.send(&json_request(&exchange.method, &exchange.path, body)),
+        None => world.send(&request(&exchange.method, &exchange.path, "", b"")),
+    };
+    let header = |name: &str| {
+        let line = answer.head.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")));
+        line.map(str::to_owned)
+    };
+    exchange.assert_kept(&Given { status: answer.status, header: &header, body: answer.body.as_bytes() });
+    answer
+}
+
+/// Everything but what was another machine's is what was recorded.
+#[track_caller]
+fn assert_values(exchange: &Exchange, told: &Value) {
+    let own = |vm: &Value| {
+        let mut vm = vm.clone();
+        for key in ["stats", "uuid"] {
+            vm[key] = json!(null);
+        }
+        vm
+    };
+    let recorded = exchange.answer.as_ref().expect("an answer");
+    assert_eq!(own(told), own(recorded), "{}", exchange.name);
+}
+
+fn guest(world: &World) -> Guest {
+    let mut spec = quiet("vm1");
+    let disk = DiskSpec::in_pool("vm1", 16);
+    spec.disk = Some(disk);
+    world.boot(spec, "kvm1")
+}
+
+#[test]
+fn a_machine_is_told_changed_and_obeys() {
+    let world = world("kvms");
+    let all = recorded::all();
+    let guest = guest(&world);
+    let listed = replay(&world, &all["01-vms-list"]).json::<Value>();
+    assert_eq!(listed.as_array().map(Vec::len), Some(1));
+    assert_values_of_list(&all["01-vms-list"], &listed);
+    assert_values(&all["30i-cookie-get"], &replay(&world, &all["30i-cookie-get"]).json());
+    replay(&world, &all["28g-vm-absent"]);
+    replay(&world, &all["32d-filter"]);
+    replay(&world, &all["33-config-capabilities"]);
+    replay(&world, &all["32f-no-content-type"]);
+    assert_eq!(listed[0]["uuid"], virsh(&world, &["domuuid", "vm1"]));
+    figures_come(&world);
+    changes_made_by_others_show(&world);
+    changes(&world, &all);
+    obeys(&world, &guest, &all);
+    stopped(&world, &guest);
+}
+
+#[track_caller]
+fn assert_values_of_list(exchange: &Exchange, told: &Value) {
+    let first = Exchange {
+        answer: exchange.answer.as_ref().map(|list| list[0].clone()),
+        name: exchange.name.clone(),
+        method: String::new(),
+        path: String::new(),
+        body: None,
+        content_type: None,
+        status: exchange.status,
+        headers: Default::default(),
+    };
+    assert_values(&first, &told[0]);
+}
+
+/// A guest that works uses its processor and memory.
+fn figures_come(world: &World) {
+    until_seen(SOON, "no figures", || {
+        let stats = world.get(VM1).json::<Value>()["stats"].clone();
+        let above = |key: &str| stats[key].as_f64().is_some_and(|value| value > 0.0);
+        if above("cpu_utilization") && above("mem_utilization") { Ok(()) } else { Err(stats) }
+    });
+}
+
+fn changes_made_by_others_show(world: &World) {
+    virsh(world, &["desc", "vm1", "--title", "--live", "--config", "Shop front"]);
+    until(SOON, "a title that virsh gave", || {
+        (world.get(VM1).json::<Value>()["title"] == "Shop front").then_some(())
+    });
+    let cleared = world.send(&json_request("PUT", VM1, r#"{"title":""}"#));
+    assert_eq!(cleared.json::<Value>()["title"], "", "{cleared:#?}");
+    assert!(!virsh(world, &["dumpxml", "vm1"]).contains("Shop front"));
+}
+
+fn changes(world: &World, all: &std::collections::BTreeMap<String, Exchange>) {
+    let granted = replay(world, &all["60a-grant-joe"]).json::<Value>();
+    assert_values(&all["60a-grant-joe"], &granted);
+    let metadata = ["metadata", "vm1", "https://github.com/kimchi-project/kimchi", "--config"];
+    assert!(virsh(world, &metadata).contains("<user>joe</user>"), "libvirt has it");
+    let change = |body: Value| world.send(&json_request("PUT", VM1, &body.to_string()));
+    let changed = change(json!({
+        "title": "Shop <1>", "description": "two\nlines", "users": [], "autostart": true, "memory": { "current": 200 },
+    }));
+    assert_eq!(changed.status, 200, "{changed:#?}");
+    let vm: Value = changed.json();
+    assert_eq!((&vm["title"], &vm["description"]), (&json!("Shop <1>"), &json!("two\nlines")));
+    assert_eq!((&vm["users"], &vm["autostart"]), (&json!([]), &json!(1)));
+    assert_eq!(virsh(world, &["desc", "vm1", "--title", "--config"]), "Shop <1>");
+    assert_eq!(virsh(world, &["desc", "vm1", "--title", "--live"]), "Shop <1>");
+    assert!(virsh(world, &["dominfo", "vm1"]).contains("Autostart:      enable"));
+    assert!(virsh(world, &["dumpxml", "--inactive", "vm1"]).contains("<currentMemory unit='KiB'>204800<"));
+    let renamed = change(json!({ "name": "vm2", "title": "not this one either" }));
+    refused(&renamed, 400, "KCHVM0074E: ");
+    assert!(renamed.body.contains("name"), "{renamed:#?}");
+    assert_eq!(virsh(world, &["desc", "vm1", "--title", "--config"]), "Shop <1>", "nothing was changed");
+    change(json!({ "title": "", "description": "", "autostart": false }));
+}
+
+fn obeys(world: &World, guest: &Guest, all: &std::collections::BTreeMap<String, Exchange>) {
+    replay(world, &all["15-start-source-copy-while-running-on-dest"]);
+    refused(&act(world, "start"), 400, "KCHVM0048E: Cannot start vm1. Virtual machine is already running.");
+    refused(&act(world, "resume"), 400, "KCHVM0039E: ");
+    done(world, "suspend", "paused", "paused");
+    refused(&act(world, "suspend"), 400, "KCHVM0037E: ");
+    refused(&act(world, "start"), 409, "KCHVM0019E: ");
+    done(world, "resume", "running", "running");
+    guest.log.wait_next_tick("kvm1", SOON).expect("it goes on");
+    assert_eq!(guest.log.boots().len(), 1, "and was not booted again");
+    done(world, "reset", "running", "running");
+    until(BOOTS_WITHIN, "it does not boot again", || (guest.log.boots().len() == 2).then_some(()));
+    guest.log.wait_next_tick("kvm1", BOOTS_WITHIN).expect("it ticks");
+}
+
+fn stopped(world: &World, guest: &Guest) {
+    // A guest hears its power button only once it has come far enough in its boot.
+    until(BOOTS_WITHIN, "it does not shut down", || {
+        let answer = act(world, "shutdown");
+        let off = virsh(world, &["domstate", "vm1"]) == "shut off";
+        assert!(matches!(answer.status, 200 | 400 | 409), "{answer:#?}");
+        off.then_some(())
+    });
+    assert!(guest.log.lines().iter().any(|line| line.text.contains("S poweroff")), "the guest itself did it");
+    refused(&act(world, "shutdown"), 400, "KCHVM0050E: ");
+    refused(&act(world, "reset"), 400, "KCHVM0051E: ");
+    refused(&act(world, "poweroff"), 400, "KCHVM0049E: ");
+    let change = |body: Value| world.send(&json_request("PUT", VM1, &body.to_string()));
+    let changed = change(json!({
+        "memory": { "current": 256, "maxmemory": 320 }, "cpu_info": { "vcpus": 1, "maxvcpus": 2 },
+    }));
+    let vm: Value = changed.json();
+    assert_eq!(vm["memory"], json!({ "current": 256, "maxmemory": 320 }), "{vm:#}");
+    assert_eq!(vm["cpu_info"], json!({ "vcpus": 1, "maxvcpus": 2, "topology": {} }), "{vm:#}");
+    let renamed = change(json!({ "name": "web 1" }));
+    assert_eq!(renamed.status, 303, "{renamed:#?}");
+    assert!(renamed.head.contains("location: /plugins/kimchi/vms/web%201"), "{renamed:#?}");
+    let renamed: Value = world.get("/plugins/kimchi/vms/web%201").json();
+    assert_eq!(renamed["uuid"], virsh(world, &["domuuid", "web 1"]));
+    refused(&world.get(VM1), 404, "KCHVM0002E: ");
+    assert_eq!(world.post("/vms/web%201/start", &json!({})).status, 200);
+    assert_eq!(virsh(world, &["domstate", "web 1"]), "running");
+    let removed = world.send(&request("DELETE", "/plugins/kimchi/vms/web%201", "", b""));
+    assert_eq!((removed.status, removed.body.as_str()), (204, ""), "{removed:#?}");
+    assert_eq!(virsh(world, &["list", "--all", "--name"]), "", "it was ended and is gone");
+    assert_eq!(world.get("/plugins/kimchi/vms").json::<Value>(), json!([]));
+    let disk = guest.spec.disk.as_ref().map(|disk| disk.path.clone()).expect("a disk");
+    assert!(world.host("kvm1").disk_path(&disk).exists(), "its disk stays");
+}
+
+#[test]
+fn what_moves_is_left_alone_and_what_was_moved_is_not_removed_by_the_way() {
+    let world = world("kmoves");
+    world.register("kvm2");
+    let all = recorded::all();
+    let guest = world.boot(busy("vm1"), "kvm1");
+    let migrating = world.begin_migrate(&["vm1", "--to", "kvm2", "--bandwidth", TOO_SLOW]);
+    world.wait_task(migrating.task, "a later pass", is_midway);
+
+    replay(&world, &all["51c-vm-list-during"]);
+    replay(&world, &all["51d-poweroff-during"]);
+    replay(&world, &all["51e-delete-vm-during"]);
+    for (action, id) in [("poweroff", "KCHVM0020E"), ("shutdown", "KCHVM0029E"), ("reset", "KCHVM0022E")] {
+        refused(&act(&world, action), 409, id);
+    }
+    refused(&world.send(&json_request("PUT", VM1, r#"{"title":"x"}"#)), 409, "KCHVM0008E: ");
+    guest.log.wait_next_tick("kvm1", SOON).expect("it runs on");
+
+    let task = format!("/plugins/kimchi/tasks/{}", migrating.task);
+    let stop = world.send(&request("DELETE", &task, "", b""));
+    assert_eq!((stop.status, stop.body.as_str()), (204, ""), "{stop:#?}");
+    let killed: Value = until(MOVES_WITHIN, "it does not stop", || {
+        let now: Value = world.get(&task).json();
+        (now["status"] != "running").then_some(now)
+    });
+    assert_eq!((&killed["status"], &killed["message"]), (&json!("killed"), &json!("Migrate cancelled")));
+    assert_ne!(migrating.end().code, Some(0));
+
+    world.ferry(&["migrate", "vm1", "--to", "kvm2"]).succeeded();
+    moved(&world, &guest, &all);
+}
+
+/// It is on kvm2 now.
+fn moved(world: &World, guest: &Guest, all: &std::collections::BTreeMap<String, Exchange>) {
+    // What the original told of the source's copy is told of the machine itself.
+    let vm: Value = until(SOON, "it does not show", || {
+        let vm: Value = world.get(VM1).json();
+        (vm["state"] == "running").then_some(vm)
+    });
+    assert_eq!(vm["uuid"], guest.spec.uuid.as_str());
+    replay(world, &all["15-start-source-copy-while-running-on-dest"]);
+    for query in ["", "?host=kvm1"] {
+        let removed = world.send(&request("DELETE", &format!("{VM1}{query}"), "", b""));
+        assert!(matches!(removed.status, 404 | 409), "{removed:#?}");
+    }
+    let by_the_way = world.send(&request("DELETE", VM1, "", b""));
+    refused(&by_the_way, 409, "KCHVM0021E: ");
+    assert!(by_the_way.body.contains("?host=kvm2"), "{by_the_way:#?}");
+    guest.log.wait_next_tick("kvm2", SOON).expect("it runs on");
+    let removed = world.send(&request("DELETE", &format!("{VM1}?host=kvm2"), "", b""));
+    assert_eq!(removed.status, 204, "{removed:#?}");
+    let left = world.host("kvm2").virsh(&["list", "--all", "--name"]).expect("virsh");
+    assert_eq!(left.trim(), "", "by its host's name it is removed");
+}
