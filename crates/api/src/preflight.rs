@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::finding::Finding;
+use crate::task::StorageMapping;
 
 /// Body of `POST /api/v1/preflight`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -30,6 +31,12 @@ pub struct PreflightRequest {
     /// As it is asked for in a migration: upper limit of the bandwidth (1 to 1,000,000 MiB/s).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bandwidth_mib_s: Option<u64>,
+    /// As it is asked for in a migration: disks whose images are made in a storage pool of the destination.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub storage: Vec<StorageMapping>,
+    /// As it is asked for in a migration: disks that are copied arrive as one image each.
+    #[serde(default)]
+    pub flatten: bool,
 }
 
 /// What the checks say as a whole.

@@ -29,6 +29,26 @@ pub struct MigrationRequest {
     /// Codes of warnings and notes of the checks to leave out; a blocker cannot be ignored.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ignore: Vec<String>,
+    /// Disks whose images are made in a storage pool of the destination instead of under the path they have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub storage: Vec<StorageMapping>,
+    /// Disks that are copied arrive as one image each, with nothing below it.
+    #[serde(default)]
+    pub flatten: bool,
+}
+
+/// Where a disk's image is made on the destination.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StorageMapping {
+    /// The disk, by its name in the virtual machine (`vda`); `*` stands for every disk that is not named itself, is a file or block
+    /// device, and is the virtual machine's alone.
+    pub disk: String,
+    /// The storage pool of the destination: one over a directory or a mounted file system.
+    pub pool: String,
+    /// The image's name in the pool; without it, the name of its file now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume: Option<String>,
 }
 
 /// What kind of work a task is.

@@ -1,6 +1,7 @@
 //! Values of the command line: names, addresses, amounts with units. Everything is refused here that would be refused later,
 //! before anything is sent.
 
+use api::task::StorageMapping;
 use uuid::Uuid;
 
 /// Longest pause that libvirt can be asked for.
@@ -73,6 +74,26 @@ pub(crate) fn code(text: &str) -> Result<String, String> {
         return Err("the code of a finding, as it stands in [brackets] behind it".to_owned());
     }
     Ok(text.to_owned())
+}
+
+/// Reads where a disk's image is made: `vda=POOL`, `vda=POOL/NAME`, `*=POOL`.
+pub(crate) fn storage(text: &str) -> Result<StorageMapping, String> {
+    const EXAMPLE: &str = "a disk and a storage pool are needed, like vda=fast, vda=fast/web1.qcow2 or '*=fast'";
+    let (disk, place) = text.split_once('=').ok_or(EXAMPLE)?;
+    let (pool, volume) =
+        place.split_once('/').map_or((place, None), |(pool, volume)| (pool, Some(volume)));
+    for part in [Some(disk), Some(pool), volume].into_iter().flatten() {
+        if part.is_empty() || part.chars().any(char::is_control) {
+            return Err(EXAMPLE.to_owned());
+        }
+    }
+    if volume.is_some_and(|volume| volume.contains('/') || matches!(volume, "." | "..")) {
+        return Err("the name of an image in a pool is a plain file name".to_owned());
+    }
+    if disk == "*" && volume.is_some() {
+        return Err("several disks cannot have one name: leave it out after '*=POOL'".to_owned());
+    }
+    Ok(StorageMapping { disk: disk.to_owned(), pool: pool.to_owned(), volume: volume.map(str::to_owned) })
 }
 
 /// Reads a libvirt connection URI.
@@ -228,6 +249,16 @@ mod tests {
             ("1000GiB/s", "a bandwidth of 1MiB/s to 1000000MiB/s can be asked for"),
         ] {
             assert_eq!(bandwidth_mib_s(text), Err(reason.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn places_of_disks_are_plain() {
+        let read = storage("vda=fast/a b.img").unwrap();
+        assert_eq!((read.disk.as_str(), read.pool.as_str(), read.volume.as_deref()), ("vda", "fast", Some("a b.img")));
+        assert_eq!(storage("*=fast").unwrap().volume, None);
+        for bad in ["", "vda", "=fast", "vda=", "vda=/x", "vda=fast/", "vda=fast/a/b", "vda=fast/..", "*=fast/x", "vda=f\u{7}"] {
+            assert!(storage(bad).is_err(), "{bad:?}");
         }
     }
 

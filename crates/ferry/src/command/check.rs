@@ -17,6 +17,8 @@ pub(super) async fn run(context: &Context, args: CheckArgs) -> Result<Exit, Fail
         ignore: args.ignore,
         secure: args.secure,
         bandwidth_mib_s: args.bandwidth,
+        storage: args.storage,
+        flatten: args.flatten,
     };
     let reports = context.client.check(&request).await?;
     if context.json {

@@ -21,6 +21,8 @@ pub(super) async fn run(context: &Context, args: MigrateArgs) -> Result<Exit, Fa
         bandwidth_mib_s: args.bandwidth,
         secure: args.secure,
         ignore: args.ignore,
+        storage: args.storage,
+        flatten: args.flatten,
     };
     if args.plan {
         let plan = context.client.plan(&request).await?;

@@ -68,6 +68,8 @@ impl Migrations {
             bandwidth_mib_s: None,
             secure: request.secure,
             ignore: Vec::new(),
+            storage: Vec::new(),
+            flatten: false,
         })
         .await
     }

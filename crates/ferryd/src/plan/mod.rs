@@ -10,9 +10,14 @@ use crate::model::facts::{DomainFacts, Facts};
 use crate::preflight;
 
 mod files;
+mod places;
 mod report;
 
-pub use files::{Carried, CopiedDisk, Files, Role, files, stays};
+pub use files::{Carried, CopiedDisk, Files, FlattenedDisk, Role, files, stays};
+pub use places::{
+    EVERY, NoPlace, Place, flattens, is_copied_by_qemu, not_flattened, path_of, place, unknown_disks,
+    wants_flat,
+};
 
 /// Everything that a migration will do. It is stored with the task, so that whoever takes the task over does the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,6 +97,7 @@ impl Plan {
             sharing_proven: self.sharing_proven,
             bandwidth_mib_s: self.bandwidth_mib_s,
             copied_disks: self.files.copied.iter().map(|disk| disk.target.clone()).collect(),
+            whole_disks: self.files.whole,
         }
     }
 }

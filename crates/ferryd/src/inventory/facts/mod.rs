@@ -36,7 +36,7 @@ use marks::Marks;
 use questions::Stopwatch;
 
 /// What is to be found out.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Inquiry<'a> {
     /// The host the domain is on.
     pub source: &'a Member,
@@ -82,7 +82,15 @@ pub async fn gather_way_home(there: &Inquiry<'_>, facts: &Facts) -> Option<(Fact
     let (source, destination) = (facts.source.known()?, facts.destination.known()?);
     let domain = after_reboot(facts)?;
     let watch = Stopwatch::within(there.limit);
-    let home = Inquiry { source: there.destination, destination: there.source, arriving_bytes: 0, ..*there };
+    // Where its disks shall go there says nothing of the way back.
+    let wanted = Wanted { storage: Vec::new(), flatten: false, ..there.wanted.clone() };
+    let home = Inquiry {
+        source: there.destination,
+        destination: there.source,
+        arriving_bytes: 0,
+        wanted,
+        ..there.clone()
+    };
     let (from, to) = (
         HostKnowledge::Known(Box::new(HostFacts { shell: None, ..destination.clone() })),
         HostKnowledge::Known(Box::new(HostFacts { shell: None, ..source.clone() })),
@@ -191,7 +199,7 @@ impl Inquiry<'_> {
                 Err(silent) => domain.not_responding = Some(silent),
             }
         }
-        Facts { source, destination, domain, reception, meeting, destination_peer_uri, wanted: self.wanted }
+        Facts { source, destination, domain, reception, meeting, destination_peer_uri, wanted: self.wanted.clone() }
     }
 
     /// What only QEMU itself can tell; or that it does not. Asked on a connection that no other question waits for: a QEMU that
@@ -320,6 +328,7 @@ impl Inquiry<'_> {
             uuid: domain.uuid,
             definition: domain.definition.clone(),
             migratable_xml: domain.migratable_xml.clone(),
+            pools: self.wanted.storage.iter().map(|mapping| mapping.pool.clone()).collect(),
         };
         let to = self.destination;
         let question =

@@ -135,7 +135,8 @@ pub fn chains(connect: &Connect, images: &[String]) -> BTreeMap<String, Chain> {
             };
             match xml::backing(&xml) {
                 Ok(Some((path, format))) if below.len() < DEEPEST => {
-                    below.push(Backing::file(&path, format.as_deref()));
+                    // libvirt tells where it is, and not how it is named.
+                    below.push(Backing { by_place: true, ..Backing::file(&path, format.as_deref()) });
                     at = path;
                 }
                 Ok(_) => return Chain::Read(below),

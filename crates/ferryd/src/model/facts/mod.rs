@@ -17,6 +17,8 @@ pub use host::{
 pub use meeting::{Login, Meeting, PortProbe, Resolved, ServerProbe, Sharing, SshPlace};
 pub use reception::{CpuVerdict, MachineSupport, Namesake, NetworkFacts, Occupied, PoolFacts, Reception};
 
+use api::task::StorageMapping;
+
 use super::DomainUuid;
 
 /// All facts of one migration.
@@ -39,12 +41,16 @@ pub struct Facts {
 }
 
 /// What of a request the checks look at.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
     /// Through libvirt's own connection.
     pub tunnelled: bool,
     /// With this limit of the bandwidth.
     pub bandwidth_mib_s: Option<u64>,
+    /// With the images of these disks in storage pools of the destination.
+    pub storage: Vec<StorageMapping>,
+    /// With the disks that are copied as one image each.
+    pub flatten: bool,
 }
 
 impl Facts {

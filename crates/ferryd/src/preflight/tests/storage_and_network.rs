@@ -16,7 +16,7 @@ const BASE: &str = "/images/base.raw";
 
 fn base(facts: &mut Facts, sharing: Sharing) {
     let source = Source::File(BASE.to_owned());
-    disk(facts).backing = vec![Backing { source, format: None }];
+    disk(facts).backing = vec![Backing { source, ..Backing::default() }];
     meeting(facts).sharing.push((BASE.to_owned(), sharing));
 }
 
@@ -122,7 +122,7 @@ fn of_its_drives() {
         // What lies below it cannot be named by the new image.
         ("disk-not-shared", Blocker, |facts| {
             only_here(facts);
-            disk(facts).backing = vec![Backing { source: Source::Other("nbd://x".to_owned()), format: None }];
+            disk(facts).backing = vec![Backing { source: Source::Other("nbd://x".to_owned()), ..Backing::default() }];
         }),
         ("disk-missing", Blocker, |facts| {
             disk(facts).readonly = true;
