@@ -11,8 +11,10 @@ use crate::preflight;
 
 mod files;
 mod report;
+mod rewrite;
 
 pub use files::{Carried, CopiedDisk, Files, Role, files, stays};
+pub use rewrite::{Patch, PatchError, Rewrite, RewriteError, rewrite, rewrite_snapshot};
 
 /// Everything that a migration will do. It is stored with the task, so that whoever takes the task over does the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
