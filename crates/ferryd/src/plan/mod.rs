@@ -12,12 +12,14 @@ use crate::preflight;
 mod files;
 mod places;
 mod report;
+mod rewrite;
 
 pub use files::{Carried, CopiedDisk, Files, FlattenedDisk, Role, files, stays};
 pub use places::{
     EVERY, NoPlace, Place, flattens, is_copied_by_qemu, not_flattened, path_of, place, unknown_disks,
     wants_flat,
 };
+pub use rewrite::{Patch, PatchError, Rewrite, RewriteError, rewrite, rewrite_snapshot};
 
 /// Everything that a migration will do. It is stored with the task, so that whoever takes the task over does the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
