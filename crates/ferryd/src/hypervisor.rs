@@ -40,6 +40,8 @@ pub struct MigrateCall {
     /// Disks, by their name in the domain, that are copied with it (`VIR_MIGRATE_NON_SHARED_INC` and
     /// `VIR_MIGRATE_PARAM_MIGRATE_DISKS`): what lies in the topmost image, into one that was made for it.
     pub copied_disks: Vec<String>,
+    /// What lies below those disks is copied into the same image (`VIR_MIGRATE_NON_SHARED_DISK` instead).
+    pub whole_disks: bool,
 }
 
 /// A flag of libvirt's for a migration (`virDomainMigrateFlags`).
@@ -61,6 +63,8 @@ pub enum MigrateFlag {
     Unsafe,
     /// `VIR_MIGRATE_NON_SHARED_INC`
     NonSharedIncremental,
+    /// `VIR_MIGRATE_NON_SHARED_DISK`
+    NonSharedDisk,
 }
 
 impl MigrateFlag {
@@ -76,6 +80,7 @@ impl MigrateFlag {
             Self::Tunnelled => "VIR_MIGRATE_TUNNELLED",
             Self::Unsafe => "VIR_MIGRATE_UNSAFE",
             Self::NonSharedIncremental => "VIR_MIGRATE_NON_SHARED_INC",
+            Self::NonSharedDisk => "VIR_MIGRATE_NON_SHARED_DISK",
         }
     }
 }
@@ -92,7 +97,8 @@ impl MigrateCall {
             (MigrateFlag::UndefineSource, self.persistent),
             (MigrateFlag::Tunnelled, self.tunnelled),
             (MigrateFlag::Unsafe, self.sharing_proven),
-            (MigrateFlag::NonSharedIncremental, !self.copied_disks.is_empty()),
+            (MigrateFlag::NonSharedIncremental, !self.copied_disks.is_empty() && !self.whole_disks),
+            (MigrateFlag::NonSharedDisk, !self.copied_disks.is_empty() && self.whole_disks),
         ];
         wanted.into_iter().filter_map(|(flag, wanted)| wanted.then_some(flag)).collect()
     }
@@ -241,6 +247,9 @@ pub trait Hypervisor: Send + Sync + 'static {
     ) -> Result<()>;
     /// What a part of a file comes to, read on the host itself where it offers a shell.
     async fn digest(&self, task: TaskId, path: &str, span: Span) -> Result<Digest>;
+    /// Writes what a guest sees of an image, with all that lies below it, into an image that was made and is empty, of the same
+    /// format, and compares the two. The host offers a shell.
+    async fn flatten_file(&self, task: TaskId, from: &str, into: &NewFile) -> Result<()>;
     /// Takes away the storage pools that were made for this task's while.
     async fn release_pools(&self, task: TaskId) -> Result<()>;
 

@@ -414,11 +414,14 @@ fn image(cold: bool) -> Files {
     let (target, allocated_bytes) = ("vda".to_owned(), files::LENGTH as u64);
     if cold {
         Files {
-            carried: vec![Carried { role: Role::Disk(target), new, allocated_bytes }],
-            copied: Vec::new(),
+            carried: vec![Carried { role: Role::Disk(target), new, allocated_bytes, from: None }],
+            ..Files::default()
         }
     } else {
-        Files { carried: Vec::new(), copied: vec![CopiedDisk { target, new, allocated_bytes }] }
+        Files {
+            copied: vec![CopiedDisk { target, new, allocated_bytes, from: None }],
+            ..Files::default()
+        }
     }
 }
 

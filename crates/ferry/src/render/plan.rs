@@ -41,10 +41,15 @@ fn section(lines: &mut Vec<String>, title: &str, entries: impl Iterator<Item = S
 }
 
 fn file(file: &PlannedFile) -> String {
-    let how = if file.carried { "carried" } else { "copied by QEMU" };
+    let how = match (file.carried, file.temporary) {
+        (true, true) => "carried, and removed again",
+        (true, false) => "carried",
+        (false, _) => "filled there",
+    };
+    let from = file.from.as_ref().map_or_else(String::new, |from| format!(", from {from}"));
     let base = file.base.as_ref().map_or_else(String::new, |base| format!(", over {base}"));
     format!(
-        "{} ({}, {}, {} of {} to copy, {how}{base})",
+        "{} ({}, {}, {} of {} to copy, {how}{from}{base})",
         file.path,
         file.role,
         file.format,
@@ -79,6 +84,8 @@ mod tests {
                 copy_bytes: 5 << 30,
                 base: Some("/images/base.raw".to_owned()),
                 carried: false,
+                from: Some("/dev/vg/web1".to_owned()),
+                temporary: false,
             }],
             removes: vec!["the definition of web1 on kvm1".to_owned()],
             leaves: vec!["/images/web1.qcow2".to_owned()],
@@ -87,8 +94,8 @@ mod tests {
         assert_eq!(
             told,
             "web1 goes from kvm1 to kvm2, while it runs:\n  1. on kvm2: let web1 run\n\
-             Made on kvm2:\n  /images/web1.qcow2 (the image of vda, qcow2, 5 GiB of 20 GiB to copy, copied by QEMU, over \
-             /images/base.raw)\nGoes from kvm1:\n  the definition of web1 on kvm1\nStays on kvm1:\n  /images/web1.qcow2\n\
+             Made on kvm2:\n  /images/web1.qcow2 (the image of vda, qcow2, 5 GiB of 20 GiB to copy, filled there, from \
+             /dev/vg/web1, over /images/base.raw)\nGoes from kvm1:\n  the definition of web1 on kvm1\nStays on kvm1:\n  /images/web1.qcow2\n\
              libvirt's flags:\n  VIR_MIGRATE_LIVE\nlibvirt's parameters:\n  migrate_disks = vda\nNothing was done."
         );
     }

@@ -89,7 +89,7 @@ impl LibvirtHost {
         (process, Some(Boot { id: sighting.boot_id.to_string(), age_ms: sighting.boot_age_ms }))
     }
 
-    fn shell_error(&self, what: &str, error: impl std::fmt::Display) -> HostError {
+    pub(super) fn shell_error(&self, what: &str, error: impl std::fmt::Display) -> HostError {
         HostError::Shell { host: self.link.host().to_owned(), what: format!("{what}: {error}") }
     }
 }
@@ -143,6 +143,7 @@ fn migrate_flags(call: &MigrateCall) -> u32 {
         MigrateFlag::Tunnelled => sys::VIR_MIGRATE_TUNNELLED,
         MigrateFlag::Unsafe => sys::VIR_MIGRATE_UNSAFE,
         MigrateFlag::NonSharedIncremental => sys::VIR_MIGRATE_NON_SHARED_INC,
+        MigrateFlag::NonSharedDisk => sys::VIR_MIGRATE_NON_SHARED_DISK,
     };
     call.flags().into_iter().map(number).fold(0, |all, flag| all | flag)
 }
@@ -406,6 +407,10 @@ impl Hypervisor for LibvirtHost {
 
     async fn digest(&self, task: TaskId, path: &str, span: Span) -> Result<Digest> {
         self.sum_of(task, path, span).await
+    }
+
+    async fn flatten_file(&self, _task: TaskId, from: &str, into: &NewFile) -> Result<()> {
+        self.flatten(from, into).await
     }
 
     async fn release_pools(&self, task: TaskId) -> Result<()> {

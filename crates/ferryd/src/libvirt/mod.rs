@@ -11,6 +11,7 @@
 pub mod error;
 pub mod ffi;
 mod files;
+mod flatten;
 pub mod host;
 pub mod link;
 pub mod survey;

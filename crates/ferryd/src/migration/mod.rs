@@ -2,7 +2,8 @@
 //!
 //! * [`Migrations`] – accepts requests: checks (`check`), plan, task.
 //! * [`steps`] – the table of steps and the runner that walks it.
-//! * `carry` – files that go along; `manifest` – what the log says of them.
+//! * `carry` – files that go along; `flatten` – those that become one image there; `files_seen` – whether they are what they were;
+//!   `manifest` – what the log says of them.
 //! * `perform` – libvirt's migration under watch, and the hand-over; `monitor` – what is seen of it.
 //! * `contact` – how long the source was out of sight.
 //! * `settle` – ask both hosts, decide, act, until it has ended; [`copy`] – what a host's answers come to, `knowledge` – what the log
@@ -18,6 +19,8 @@ mod cold_tests;
 mod contact;
 pub mod copy;
 pub mod debts;
+mod files_seen;
+mod flatten;
 mod inherited;
 mod knowledge;
 mod manifest;
@@ -138,7 +141,12 @@ impl Migrations {
     async fn facts(&self, request: &MigrationRequest, vm: &Vm, clear: bool) -> Result<Facts, Problem> {
         let (source, destination) = (self.member(&vm.host)?, self.member(&request.destination)?);
         self.nothing_owed(vm, &request.destination, clear).await?;
-        let wanted = Wanted { tunnelled: request.secure, bandwidth_mib_s: request.bandwidth_mib_s };
+        let wanted = Wanted {
+            tunnelled: request.secure,
+            bandwidth_mib_s: request.bandwidth_mib_s,
+            storage: request.storage.clone(),
+            flatten: request.flatten,
+        };
         let inquiry = self.inquiry(vm, &source, &destination, wanted, false).await?;
         Ok(facts::gather(&inquiry).await.0)
     }
@@ -234,6 +242,7 @@ fn valid(request: &MigrationRequest) -> Result<(), Problem> {
     if request.max_downtime_ms.is_some_and(|ms| ms == 0 || ms > MAX_DOWNTIME_MS) {
         return Err(bad_value("max_downtime_ms", format!("max_downtime_ms must be 1 to {MAX_DOWNTIME_MS}.")));
     }
+    check::storage_fits(&request.storage)?;
     bandwidth_fits(request.bandwidth_mib_s)
 }
 

@@ -151,6 +151,7 @@ impl Runner for Mover {
             downtime_set: false,
             linger_until: None,
             made: manifest::made(&log),
+            spent: manifest::spent(&log),
             passed: Passed::default(),
             cleared: None,
             files_are_those: false,
@@ -190,6 +191,8 @@ pub(super) struct Work {
     pub(super) downtime_set: bool,
     /// Files that this task has made on the destination.
     pub(super) made: Vec<Made>,
+    /// Files that it made there, used up, and removed again.
+    pub(super) spent: Vec<Made>,
     /// The source's files were seen to be those that were carried, right before its definition goes.
     pub(super) files_are_those: bool,
     /// What came of removing them, for the end that it was done for.

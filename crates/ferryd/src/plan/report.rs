@@ -3,7 +3,8 @@
 use api::finding::Finding;
 use api::plan::{Manner, PlanReport, PlannedFile, PlannedStep};
 
-use super::{Plan, Role};
+use super::{Carried, CopiedDisk, Plan, Role};
+use crate::hypervisor::NewFile;
 
 impl Plan {
     /// Everything that it will do.
@@ -40,25 +41,29 @@ impl Plan {
     }
 
     fn creates(&self) -> Vec<PlannedFile> {
-        let carried = self
-            .files
-            .carried
-            .iter()
-            .map(|file| (file.role.describe(), &file.new, file.allocated_bytes, true));
-        let copied =
-            self.files.copied.iter().map(|disk| {
-                (Role::Disk(disk.target.clone()).describe(), &disk.new, disk.allocated_bytes, false)
-            });
-        let planned = carried.chain(copied).map(|(role, new, copy_bytes, carried)| PlannedFile {
-            role,
+        let files = &self.files;
+        let planned = |role: Role, new: &NewFile, copy_bytes, carried, from: Option<&String>| PlannedFile {
+            role: role.describe(),
             path: new.path.clone(),
             format: new.format.clone(),
             capacity_bytes: new.capacity_bytes,
             copy_bytes,
             base: new.base.as_ref().map(|(path, _)| path.clone()),
             carried,
+            from: from.cloned(),
+            temporary: files.temporary.contains(&new.path),
+        };
+        let carried = files.carried.iter().map(|file| {
+            planned(file.role.clone(), &file.new, file.allocated_bytes, true, file.from.as_ref())
         });
-        planned.collect()
+        let copied = files.copied.iter().map(|disk| {
+            let role = Role::Disk(disk.target.clone());
+            planned(role, &disk.new, disk.allocated_bytes, false, disk.from.as_ref())
+        });
+        let flattened = files.flattened.iter().map(|disk| {
+            planned(Role::Disk(disk.target.clone()), &disk.new, disk.allocated_bytes, false, Some(&disk.from))
+        });
+        carried.chain(copied).chain(flattened).collect()
     }
 
     fn removes(&self) -> Vec<String> {
@@ -76,8 +81,8 @@ impl Plan {
 
     fn leaves(&self) -> Vec<String> {
         let stays =
-            self.files.carried.iter().filter(|file| file.role != Role::Nvram).map(|file| &file.new.path);
-        stays.chain(self.files.copied.iter().map(|disk| &disk.new.path)).cloned().collect()
+            self.files.carried.iter().filter(|file| file.role != Role::Nvram).map(Carried::source_path);
+        stays.chain(self.files.copied.iter().map(CopiedDisk::source_path)).map(str::to_owned).collect()
     }
 
     fn steps(&self) -> Vec<PlannedStep> {
@@ -102,6 +107,13 @@ impl Plan {
                 destination,
                 format!("make an empty {} image {} for {}", disk.new.format, disk.new.path, disk.target),
             );
+        }
+        for disk in &self.files.flattened {
+            let (from, to) = (&disk.from, &disk.new.path);
+            step(destination, format!("make {to}, one image of {from} and what lies below it, and compare them"));
+        }
+        if !self.files.temporary.is_empty() {
+            step(destination, format!("remove {} again", self.files.temporary.join(", ")));
         }
         if self.cold {
             step(destination, format!("define {name}, with what libvirt knows of its snapshots"));

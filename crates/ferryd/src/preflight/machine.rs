@@ -237,6 +237,7 @@ pub(super) fn definition_taken(facts: &Facts, findings: &mut Vec<Finding>) {
         "pool-missing",
         "pool-inactive",
         "secret-missing",
+        "secret-empty",
         "network-missing",
         "network-inactive",
         "filter-missing",
