@@ -3,6 +3,7 @@
 //! * [`World`] – a lab of one test alone, a `ferryd` on one of its machines, and the `ferry` command beside it;
 //! * [`process`] – `ferryd` as a child process: started, killed, its log shown when a test fails;
 //! * [`guest`] – test guests and the oracle's verdict on them;
+//! * [`images`] – their images;
 //! * [`http`] – requests as bytes, for what no well-behaved client sends;
 //! * [`tasks`] – waiting for what tasks tell.
 //!
@@ -13,6 +14,7 @@
 
 pub(crate) mod guest;
 pub(crate) mod http;
+pub(crate) mod images;
 pub(crate) mod process;
 pub(crate) mod tasks;
 
