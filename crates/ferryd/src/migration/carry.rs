@@ -50,6 +50,13 @@ struct Sent {
     there: JoinHandle<Result<Digest, HostError>>,
 }
 
+/// A span on its way out of the source.
+struct Reading {
+    span: Span,
+    coming: mpsc::Receiver<Piece>,
+    read: JoinHandle<Result<(), HostError>>,
+}
+
 /// How much of all files has passed, for the figures.
 #[derive(Debug, Default)]
 pub(super) struct Passed {
@@ -209,11 +216,11 @@ impl Work {
         }
         let mut at = self.made(path).map_or(0, |made| made.until);
         self.passed.done += at;
-        let (mut pending, mut again) = (None::<Sent>, 0);
+        let (mut pending, mut again, mut ahead) = (None::<Sent>, 0, None);
         loop {
             let span = self.next_span(at, file.new.capacity_bytes);
             let sum = match span {
-                Some(span) => Some(self.send(file, span).await?),
+                Some(span) => Some(self.send(file, span, &mut ahead).await?),
                 None => None,
             };
             if let Some(sent) = pending.take() {
@@ -242,6 +249,21 @@ impl Work {
         let most = self.timing.span_bytes.min(limit);
         let span = Span { offset: at, length: most.min(length.saturating_sub(at)) };
         (span.length > 0).then_some(span)
+    }
+
+    /// Begins to read a span on the source. Who drops it ends that.
+    fn read(&self, file: &Carried, span: Span) -> Reading {
+        let (sink, coming) = mpsc::channel(4);
+        let (source, from, id) = (self.source.clone(), file.source_path().to_owned(), self.handle.id());
+        let read = tokio::spawn(async move { source.read_file(id, &from, span, sink).await });
+        Reading { span, coming, read }
+    }
+
+    /// Begins to read the span after this one, while this one is still on its way: neither end waits for the other.
+    fn read_ahead(&self, file: &Carried, span: Span) -> Option<Reading> {
+        let next = self.next_span(span.offset + span.length, file.new.capacity_bytes)?;
+        // Where the bandwidth is limited, there is nothing to be gained.
+        self.plan.bandwidth_mib_s.is_none().then(|| self.read(file, next))
     }
 
     fn read_again(&self, path: &str, span: Span) -> JoinHandle<Result<Digest, HostError>> {
@@ -286,13 +308,21 @@ impl Work {
         Ok(())
     }
 
-    /// Sends a span, as often as connections break on the way; what was sent, summed.
-    async fn send(&mut self, file: &Carried, span: Span) -> Result<Digest, Halt> {
+    /// Sends a span, as often as connections break on the way; what was sent, summed. `ahead`: what is read of it already, and of the
+    /// next one afterwards.
+    async fn send(
+        &mut self,
+        file: &Carried,
+        span: Span,
+        ahead: &mut Option<Reading>,
+    ) -> Result<Digest, Halt> {
         let since = Instant::now();
         loop {
             self.go_on_only_if_stopped().await?;
             let done = self.passed.done;
-            match self.pass(file, span).await? {
+            let begun = ahead.take().filter(|begun| begun.span == span);
+            let reading = begun.unwrap_or_else(|| self.read(file, span));
+            match self.pass(file, reading, ahead).await? {
                 Ok(sum) => return Ok(sum),
                 Err(error) => {
                     self.passed.done = done;
@@ -303,12 +333,15 @@ impl Work {
     }
 
     /// One try: out of the source, through here, into the destination.
-    async fn pass(&mut self, file: &Carried, span: Span) -> Result<Result<Digest, HostError>, Halt> {
-        let (sink, mut coming) = mpsc::channel(4);
+    async fn pass(
+        &mut self,
+        file: &Carried,
+        reading: Reading,
+        ahead: &mut Option<Reading>,
+    ) -> Result<Result<Digest, HostError>, Halt> {
+        let Reading { span, mut coming, read } = reading;
         let (going, pieces) = mpsc::channel::<Piece>(4);
-        let (source, destination, id) = (self.source.clone(), self.destination.clone(), self.handle.id());
-        let (from, into) = (file.source_path().to_owned(), file.new.path.clone());
-        let reading = tokio::spawn(async move { source.read_file(id, &from, span, sink).await });
+        let (destination, id, into) = (self.destination.clone(), self.handle.id(), file.new.path.clone());
         let writing = tokio::spawn(async move { destination.write_file(id, &into, span, pieces).await });
         let mut sum = Sha256::new();
         let began = Instant::now();
@@ -332,6 +365,7 @@ impl Work {
         if self.is_called_off() {
             return Err(Halt::CalledOff);
         }
+        *ahead = self.read_ahead(file, span);
         let ended = |host: &str, joined| match joined {
             Ok(Ok(result)) => result,
             Ok(Err(error)) => {
@@ -339,7 +373,7 @@ impl Work {
             }
             Err(_) => Err(HostError::timed_out(host, "carry a file", still)),
         };
-        let (read, written) = tokio::join!(timeout(still, reading), timeout(still, writing));
+        let (read, written) = tokio::join!(timeout(still, read), timeout(still, writing));
         let (read, written) = (ended(&self.plan.source, read), ended(&self.plan.destination, written));
         // Where one breaks, the other does as well, and says less.
         Ok(match (read, written) {

@@ -55,7 +55,7 @@ pub(super) fn shared(facts: &Facts, findings: &mut Vec<Finding>) {
         }
         // The disk itself says it already, where it does not go along.
         let apart = |path: &str| matches!(of(path), Some(Sharing::Missing | Sharing::Different(_)));
-        if apart(path) && !plan.has_disk(&disk.target)
+        if (apart(path) && !plan.has_disk(&disk.target))
             || places::needs_nothing_below(facts, domain, &plan, disk)
         {
             continue;
