@@ -340,7 +340,9 @@ mod tests {
 
     #[test]
     fn places_of_disks_are_read() {
-        let cli = parse("ferry migrate web1 --to kvm2 --storage vda=fast/web1.img --storage *=slow --flatten").unwrap();
+        let cli =
+            parse("ferry migrate web1 --to kvm2 --storage vda=fast/web1.img --storage *=slow --flatten")
+                .unwrap();
         let Command::Migrate(args) = cli.command else { panic!("not migrate") };
         let read: Vec<_> = args
             .storage

@@ -78,10 +78,10 @@ pub(crate) fn code(text: &str) -> Result<String, String> {
 
 /// Reads where a disk's image is made: `vda=POOL`, `vda=POOL/NAME`, `*=POOL`.
 pub(crate) fn storage(text: &str) -> Result<StorageMapping, String> {
-    const EXAMPLE: &str = "a disk and a storage pool are needed, like vda=fast, vda=fast/web1.qcow2 or '*=fast'";
+    const EXAMPLE: &str =
+        "a disk and a storage pool are needed, like vda=fast, vda=fast/web1.qcow2 or '*=fast'";
     let (disk, place) = text.split_once('=').ok_or(EXAMPLE)?;
-    let (pool, volume) =
-        place.split_once('/').map_or((place, None), |(pool, volume)| (pool, Some(volume)));
+    let (pool, volume) = place.split_once('/').map_or((place, None), |(pool, volume)| (pool, Some(volume)));
     for part in [Some(disk), Some(pool), volume].into_iter().flatten() {
         if part.is_empty() || part.chars().any(char::is_control) {
             return Err(EXAMPLE.to_owned());
@@ -255,9 +255,23 @@ mod tests {
     #[test]
     fn places_of_disks_are_plain() {
         let read = storage("vda=fast/a b.img").unwrap();
-        assert_eq!((read.disk.as_str(), read.pool.as_str(), read.volume.as_deref()), ("vda", "fast", Some("a b.img")));
+        assert_eq!(
+            (read.disk.as_str(), read.pool.as_str(), read.volume.as_deref()),
+            ("vda", "fast", Some("a b.img"))
+        );
         assert_eq!(storage("*=fast").unwrap().volume, None);
-        for bad in ["", "vda", "=fast", "vda=", "vda=/x", "vda=fast/", "vda=fast/a/b", "vda=fast/..", "*=fast/x", "vda=f\u{7}"] {
+        for bad in [
+            "",
+            "vda",
+            "=fast",
+            "vda=",
+            "vda=/x",
+            "vda=fast/",
+            "vda=fast/a/b",
+            "vda=fast/..",
+            "*=fast/x",
+            "vda=f\u{7}",
+        ] {
             assert!(storage(bad).is_err(), "{bad:?}");
         }
     }

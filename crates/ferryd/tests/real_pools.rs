@@ -72,13 +72,14 @@ fn disks_of_a_stopped_one_are_made_where_they_are_asked() {
     let made: Vec<&str> = plan.creates.iter().map(|file| file.path.as_str()).collect();
     assert_eq!(made, [base.as_str(), "/srv/fast/new.qcow2", "/srv/fast/data.raw"], "{plan:#?}");
     assert_eq!(plan.creates[1].from.as_deref(), Some(top.as_str()));
-    for (wrong, code) in [
-        ("vda=slow", "storage-pool-missing"),
-        ("vdz=fast", "storage-disk-unknown"),
-        ("vda=fast/..", ""),
-    ] {
+    for (wrong, code) in
+        [("vda=slow", "storage-pool-missing"), ("vdz=fast", "storage-disk-unknown"), ("vda=fast/..", "")]
+    {
         let said = world.ferry(&["migrate", "box", "--to", "kvm2", "--storage", wrong]);
-        assert!(said.code == Some(if code.is_empty() { 2 } else { 3 }) && said.stderr.contains(code), "{said:#?}");
+        assert!(
+            said.code == Some(if code.is_empty() { 2 } else { 3 }) && said.stderr.contains(code),
+            "{said:#?}"
+        );
     }
 
     // Called off, it leaves nothing.
@@ -144,7 +145,9 @@ fn a_chain_becomes_one_image() {
     let mut spec = GuestSpec::new("box").expect("a spec");
     spec.extra_devices = disk(&top, "qcow2", "vda");
     // Whole, and with a ferryd that dies before, in the middle of and after making one of both.
-    for moment in [None, Some("carry-file:AfterResult"), Some("make-file:AfterResult"), Some("remove-file:AfterIntent")] {
+    for moment in
+        [None, Some("carry-file:AfterResult"), Some("make-file:AfterResult"), Some("remove-file:AfterIntent")]
+    {
         world.define_stopped("kvm1", &spec.to_xml(), "box");
         let asked = ["migrate", "box", "--to", "kvm2", "--flatten"];
         let task = match moment {
@@ -256,10 +259,16 @@ fn an_encrypted_image_goes_over_when_its_secret_is_there() {
         "<secret ephemeral='no' private='no'><uuid>{uuid}</uuid><usage type='volume'><volume>{path}</volume></usage></secret>"
     );
     let define = |host: &Host| {
-        host.run_with_input(&["virsh", "-q", "secret-define", "/dev/stdin"], secret.as_bytes()).expect("a secret");
+        host.run_with_input(&["virsh", "-q", "secret-define", "/dev/stdin"], secret.as_bytes())
+            .expect("a secret");
     };
     define(&kvm1);
-    sh(&kvm1, &format!("printf passphrase | base64 | tr -d '\\n' | virsh secret-set-value {uuid} --file /dev/stdin"));
+    sh(
+        &kvm1,
+        &format!(
+            "printf passphrase | base64 | tr -d '\\n' | virsh secret-set-value {uuid} --file /dev/stdin"
+        ),
+    );
     let disks = format!(
         "<disk type='file' device='disk'><driver name='qemu' type='qcow2' cache='none'/><source file='{path}'>\
          <encryption format='luks'><secret type='passphrase' uuid='{uuid}'/></encryption></source>\

@@ -293,7 +293,8 @@ fn what_does_not_arrive_as_it_was_sent_is_noticed() {
         !byte
     );
     let mut garbling = spawn(&kvm2, &["sh", "-c", &garble]);
-    let task: Task = world.ferry_json(&["migrate", "box", "--to", "kvm2", "--bandwidth", "16MiB/s", "--detach"]);
+    let task: Task =
+        world.ferry_json(&["migrate", "box", "--to", "kvm2", "--bandwidth", "16MiB/s", "--detach"]);
     let task = world.wait_settled(task.id);
     garbling.kill().expect("it is ended");
     garbling.wait().expect("it ended");

@@ -418,10 +418,7 @@ fn image(cold: bool) -> Files {
             ..Files::default()
         }
     } else {
-        Files {
-            copied: vec![CopiedDisk { target, new, allocated_bytes, from: None }],
-            ..Files::default()
-        }
+        Files { copied: vec![CopiedDisk { target, new, allocated_bytes, from: None }], ..Files::default() }
     }
 }
 

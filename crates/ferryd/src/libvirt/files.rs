@@ -252,10 +252,7 @@ impl LibvirtHost {
 
     /// The shell broke off, as a connection does.
     pub(super) fn lost_shell(&self, error: &dyn std::fmt::Display) -> HostError {
-        HostError::Unreachable {
-            host: self.link().host().to_owned(),
-            reason: format!("its shell: {error}"),
-        }
+        HostError::Unreachable { host: self.link().host().to_owned(), reason: format!("its shell: {error}") }
     }
 
     /// Where there is no shell: what is there comes back to be looked at.

@@ -23,7 +23,13 @@ impl LibvirtHost {
         let mut lines = session.follow(&script, BEGINS_WITHIN).await.map_err(|error| lost(&error))?;
         let mut said = String::new();
         loop {
-            match lines.next(SILENT).await.map_err(|error| lost(&error))?.as_deref().map(scripts::parse_flattening) {
+            match lines
+                .next(SILENT)
+                .await
+                .map_err(|error| lost(&error))?
+                .as_deref()
+                .map(scripts::parse_flattening)
+            {
                 Some(Flattening::Working) => {}
                 Some(Flattening::Says(what)) => said = what,
                 Some(Flattening::Done) => break,

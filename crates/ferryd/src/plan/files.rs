@@ -186,7 +186,8 @@ impl Files {
             return;
         }
         let below = disk.backing.iter().filter_map(|base| base.source.path());
-        let below = below.filter_map(|base| facts.source.shell()?.path(base)).map(|seen| seen.allocated_bytes);
+        let below =
+            below.filter_map(|base| facts.source.shell()?.path(base)).map(|seen| seen.allocated_bytes);
         self.flattened.push(FlattenedDisk {
             target: disk.target.clone(),
             from: chain.clone(),
@@ -196,7 +197,9 @@ impl Files {
                 capacity_bytes: image.capacity_bytes,
                 base: None,
             },
-            allocated_bytes: below.fold(image.allocation_bytes, u64::saturating_add).min(image.capacity_bytes),
+            allocated_bytes: below
+                .fold(image.allocation_bytes, u64::saturating_add)
+                .min(image.capacity_bytes),
         });
         self.temporary.push(chain);
     }
@@ -287,7 +290,9 @@ pub fn stays(facts: &Facts, domain: &DomainFacts, disk: &Disk) -> Option<&'stati
         // One that was carried names what lies below it as it did at its old place.
         let by_place = |base: &Backing| base.by_place || domain.is_active();
         if !running && !flat && disk.backing.first().is_some_and(by_place) {
-            return Some("it may name the image below it by its place beside its own, and would not find it from another directory; --flatten makes one image of both");
+            return Some(
+                "it may name the image below it by its place beside its own, and would not find it from another directory; --flatten makes one image of both",
+            );
         }
     } else if let Some(why) = stays_by_its_place(facts, domain, disk, path) {
         return Some(why);

@@ -110,7 +110,10 @@ impl Plan {
         }
         for disk in &self.files.flattened {
             let (from, to) = (&disk.from, &disk.new.path);
-            step(destination, format!("make {to}, one image of {from} and what lies below it, and compare them"));
+            step(
+                destination,
+                format!("make {to}, one image of {from} and what lies below it, and compare them"),
+            );
         }
         if !self.files.temporary.is_empty() {
             step(destination, format!("remove {} again", self.files.temporary.join(", ")));

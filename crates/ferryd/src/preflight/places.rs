@@ -81,7 +81,9 @@ fn no_place(
             target,
             format!("There is something by the name that {target} of {} would have on {there}.", domain.name),
             path.clone(),
-            advice("Give it another name: --storage DISK=POOL/NAME; or move what is there out of the way, if nothing needs it."),
+            advice(
+                "Give it another name: --storage DISK=POOL/NAME; or move what is there out of the way, if nothing needs it.",
+            ),
         ),
     }
 }
@@ -95,7 +97,10 @@ fn stays(facts: &Facts, domain: &DomainFacts, disk: &Disk, place: &Place) -> Opt
     Some(blocker(
         "storage-disk-stays",
         &disk.target,
-        format!("{} of {} cannot be copied into the storage pool {}: {why}.", disk.target, domain.name, place.pool),
+        format!(
+            "{} of {} cannot be copied into the storage pool {}: {why}.",
+            disk.target, domain.name, place.pool
+        ),
         format!("{} to {}", disk.source.describe(), place.path),
         advice("Leave it out of --storage, or move the virtual machine stopped."),
     ))
@@ -144,7 +149,10 @@ pub(super) fn flat(facts: &Facts, findings: &mut Vec<Finding>) {
         findings.push(blocker(
             "flatten-impossible",
             &disk.target,
-            format!("{} of {} cannot become one image with what lies below it: {why}.", disk.target, domain.name),
+            format!(
+                "{} of {} cannot become one image with what lies below it: {why}.",
+                disk.target, domain.name
+            ),
             names(disk.backing.iter().map(|base| base.source.path().unwrap_or("what is no file"))),
             advice("Leave --flatten out: then the chain stays as it is."),
         ));
@@ -153,7 +161,10 @@ pub(super) fn flat(facts: &Facts, findings: &mut Vec<Finding>) {
         findings.push(note(
             "flatten-nothing",
             &domain.name,
-            format!("Nothing lies below a disk of {} that is copied: --flatten changes nothing.", domain.name),
+            format!(
+                "Nothing lies below a disk of {} that is copied: --flatten changes nothing.",
+                domain.name
+            ),
             "no chain of images is copied".to_owned(),
         ));
     }

@@ -2,8 +2,8 @@
 
 use api::finding::{Finding, Remedy};
 
-use super::{copies, places};
 use super::say::{advice, blocker, command, note, shell_word, size, warning};
+use super::{copies, places};
 use crate::model::definition::{Disk, Drive, Source};
 use crate::model::facts::{DomainFacts, Facts, HostFacts, PathFacts, Sharing, ShellFacts};
 use crate::plan::{self, Files, path_of};

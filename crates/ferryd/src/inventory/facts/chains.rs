@@ -12,7 +12,12 @@ pub(super) async fn read(host: &Member, domain: &mut DomainFacts, watch: &Stopwa
     let raw = |format: Option<&str>| format == Some("raw");
     if !domain.is_active() {
         // How an image names what the definition says to lie below it, is not asked.
-        domain.definition.disks.iter_mut().flat_map(|disk| &mut disk.backing).for_each(|base| base.by_place = true);
+        domain
+            .definition
+            .disks
+            .iter_mut()
+            .flat_map(|disk| &mut disk.backing)
+            .for_each(|base| base.by_place = true);
     }
     let images: Vec<(usize, String)> = (domain.definition.disks.iter().enumerate())
         .filter(|(_, disk)| {

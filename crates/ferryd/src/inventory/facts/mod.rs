@@ -199,7 +199,15 @@ impl Inquiry<'_> {
                 Err(silent) => domain.not_responding = Some(silent),
             }
         }
-        Facts { source, destination, domain, reception, meeting, destination_peer_uri, wanted: self.wanted.clone() }
+        Facts {
+            source,
+            destination,
+            domain,
+            reception,
+            meeting,
+            destination_peer_uri,
+            wanted: self.wanted.clone(),
+        }
     }
 
     /// What only QEMU itself can tell; or that it does not. Asked on a connection that no other question waits for: a QEMU that

@@ -197,7 +197,9 @@ fn secrets(
         let lacking = match there {
             None => &mut missing,
             // One that is private tells nobody its value, and not whether it has one.
-            Some(secret) if secret.value(0).is_err_and(|error| LibvirtError::from(error).code == NO_SECRET) => {
+            Some(secret)
+                if secret.value(0).is_err_and(|error| LibvirtError::from(error).code == NO_SECRET) =>
+            {
                 &mut empty
             }
             Some(_) => continue,

@@ -59,7 +59,9 @@ pub enum PatchError {
         selector: String,
     },
     /// It would change the name.
-    #[error("`{selector}` of the patch would change the name of the virtual machine: that is done by --rename")]
+    #[error(
+        "`{selector}` of the patch would change the name of the virtual machine: that is done by --rename"
+    )]
     Name {
         /// The selector.
         selector: String,
@@ -152,9 +154,10 @@ fn change(text: &str, node: Node<'_, '_>) -> Result<Change, PatchError> {
     if let Some(unknown) = node.attributes().find(|attribute| !known.contains(&attribute.name())) {
         return Err(PatchError::Form(format!("<{kind}> takes no `{}`", unknown.name())));
     }
-    let written = node.attribute("sel").ok_or_else(|| PatchError::Form(format!("a <{kind}> has no `sel`")))?;
-    let selector = Selector::read(written)
-        .map_err(|why| PatchError::Selector { selector: written.to_owned(), why })?;
+    let written =
+        node.attribute("sel").ok_or_else(|| PatchError::Form(format!("a <{kind}> has no `sel`")))?;
+    let selector =
+        Selector::read(written).map_err(|why| PatchError::Selector { selector: written.to_owned(), why })?;
     let what = match kind {
         "add" => addition(text, node, &selector)?,
         "replace" => What::Replace(match selector.last {

@@ -267,10 +267,7 @@ fn a_patch_that_fits_not_one_node_is_refused() {
         ("<replace sel='/domain/os/@x'>x</replace>", 0),
     ] {
         let error = patched(changes).unwrap_err();
-        assert!(
-            matches!(&error, PatchError::Matches { found, .. } if *found == count),
-            "{changes}: {error}"
-        );
+        assert!(matches!(&error, PatchError::Matches { found, .. } if *found == count), "{changes}: {error}");
     }
 }
 

@@ -115,7 +115,10 @@ fn a_pool_must_have_room() {
     asked(&mut facts);
     pool(&mut facts).available_bytes = 10 * GIB;
     let found = check(&facts);
-    assert_eq!((codes(&facts).as_slice(), found[0].severity), (&["space-tight".to_owned(), "disk-copied".to_owned()][..], Warning));
+    assert_eq!(
+        (codes(&facts).as_slice(), found[0].severity),
+        (&["space-tight".to_owned(), "disk-copied".to_owned()][..], Warning)
+    );
     pool(&mut facts).available_bytes = GIB;
     assert_eq!(codes(&facts), ["space-short", "disk-copied"]);
 }
@@ -132,7 +135,11 @@ fn every_disk_means_those_that_can_be_made_elsewhere() {
     assert_eq!(plan.copied[0].new.path, "/fast/web1.qcow2");
     assert_eq!(plan.copied[0].source_path(), IMAGE);
     // Two of one name cannot both be there.
-    let second = Disk { target: "vdb".to_owned(), source: Source::File("/other/web1.qcow2".to_owned()), ..disk(&mut facts).clone() };
+    let second = Disk {
+        target: "vdb".to_owned(),
+        source: Source::File("/other/web1.qcow2".to_owned()),
+        ..disk(&mut facts).clone()
+    };
     defined(&mut facts).disks.push(second);
     assert_eq!(codes(&facts), ["storage-name-taken", "disk-copied"]);
 }
@@ -162,7 +169,10 @@ fn of_chains_that_become_one_image() {
     facts.wanted.flatten = true;
     let plan = crate::plan::files(&facts);
     assert_eq!(plan.carried[0].new.path, "/fast/web1.qcow2.chain");
-    assert_eq!((plan.flattened[0].new.path.as_str(), plan.flattened[0].new.base.as_ref()), ("/fast/web1.qcow2", None));
+    assert_eq!(
+        (plan.flattened[0].new.path.as_str(), plan.flattened[0].new.base.as_ref()),
+        ("/fast/web1.qcow2", None)
+    );
     assert_eq!(plan.temporary, ["/fast/web1.qcow2.chain"]);
     domain(&mut facts).snapshots = vec!["first".to_owned()];
     assert_eq!(codes(&facts), ["flatten-impossible", "disk-copied"]);

@@ -122,7 +122,8 @@ fn of_its_drives() {
         // What lies below it cannot be named by the new image.
         ("disk-not-shared", Blocker, |facts| {
             only_here(facts);
-            disk(facts).backing = vec![Backing { source: Source::Other("nbd://x".to_owned()), ..Backing::default() }];
+            disk(facts).backing =
+                vec![Backing { source: Source::Other("nbd://x".to_owned()), ..Backing::default() }];
         }),
         ("disk-missing", Blocker, |facts| {
             disk(facts).readonly = true;
