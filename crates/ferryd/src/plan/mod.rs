@@ -10,10 +10,13 @@ use crate::model::facts::{DomainFacts, Facts};
 use crate::preflight;
 
 mod files;
+mod host_files;
 mod report;
 mod rewrite;
+mod there;
 
 pub use files::{Carried, CopiedDisk, Files, Role, files, stays};
+pub use host_files::{host_files, same_firmware};
 pub use rewrite::{Patch, PatchError, Rewrite, RewriteError, rewrite, rewrite_snapshot};
 
 /// Everything that a migration will do. It is stored with the task, so that whoever takes the task over does the same.
@@ -57,6 +60,15 @@ pub struct Plan {
     /// What goes along besides definition and memory, because only the source has it.
     #[serde(default)]
     pub files: Files,
+    /// What of its definition is another on the destination.
+    #[serde(default)]
+    pub rewrite: Rewrite,
+    /// The definition (without secrets) that the destination has then, where it is another one.
+    #[serde(default)]
+    pub definition_there: Option<String>,
+    /// What that has otherwise, as a unified diff.
+    #[serde(default)]
+    pub definition_diff: Option<String>,
 }
 
 impl Plan {
@@ -80,6 +92,9 @@ impl Plan {
             migration_ports: facts.destination.shell().and_then(|shell| shell.migration_ports),
             sharing_proven: preflight::sharing_proven(facts),
             files: files(facts),
+            rewrite: Rewrite::default(),
+            definition_there: None,
+            definition_diff: None,
         }
     }
 
@@ -94,6 +109,7 @@ impl Plan {
             sharing_proven: self.sharing_proven,
             bandwidth_mib_s: self.bandwidth_mib_s,
             copied_disks: self.files.copied.iter().map(|disk| disk.target.clone()).collect(),
+            rewrite: self.rewrite.clone(),
         }
     }
 }

@@ -10,7 +10,10 @@ use super::edit::{Edits, escaped};
 use super::select::{Last, Selector};
 
 /// Largest text of a patch.
-pub(super) const PATCH_LIMIT_BYTES: usize = 64 * 1024;
+pub(super) const PATCH_LIMIT_BYTES: usize = 32 * 1024;
+
+/// Most changes of a patch: after each the definition is read anew.
+const CHANGES_LIMIT: usize = 100;
 
 /// A patch: its text, which was read once and understood.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,7 +62,9 @@ pub enum PatchError {
         selector: String,
     },
     /// It would change the name.
-    #[error("`{selector}` of the patch would change the name of the virtual machine: that is done by --rename")]
+    #[error(
+        "`{selector}` of the patch would change the name of the virtual machine: that is done by --rename"
+    )]
     Name {
         /// The selector.
         selector: String,
@@ -137,7 +142,11 @@ fn changes(text: &str) -> Result<Vec<Change>, PatchError> {
     }
     let changes = root.children().filter(Node::is_element).map(|node| change(text, node));
     let changes = changes.collect::<Result<Vec<_>, _>>()?;
-    if changes.is_empty() { Err(PatchError::Form("it changes nothing".to_owned())) } else { Ok(changes) }
+    match changes.len() {
+        0 => Err(PatchError::Form("it changes nothing".to_owned())),
+        1..=CHANGES_LIMIT => Ok(changes),
+        more => Err(PatchError::Form(format!("it has {more} changes, and at most {CHANGES_LIMIT} are made"))),
+    }
 }
 
 fn change(text: &str, node: Node<'_, '_>) -> Result<Change, PatchError> {
@@ -152,9 +161,10 @@ fn change(text: &str, node: Node<'_, '_>) -> Result<Change, PatchError> {
     if let Some(unknown) = node.attributes().find(|attribute| !known.contains(&attribute.name())) {
         return Err(PatchError::Form(format!("<{kind}> takes no `{}`", unknown.name())));
     }
-    let written = node.attribute("sel").ok_or_else(|| PatchError::Form(format!("a <{kind}> has no `sel`")))?;
-    let selector = Selector::read(written)
-        .map_err(|why| PatchError::Selector { selector: written.to_owned(), why })?;
+    let written =
+        node.attribute("sel").ok_or_else(|| PatchError::Form(format!("a <{kind}> has no `sel`")))?;
+    let selector =
+        Selector::read(written).map_err(|why| PatchError::Selector { selector: written.to_owned(), why })?;
     let what = match kind {
         "add" => addition(text, node, &selector)?,
         "replace" => What::Replace(match selector.last {

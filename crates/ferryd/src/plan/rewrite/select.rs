@@ -76,7 +76,8 @@ impl Selector {
         let Some((first, rest)) = self.steps.split_first() else { return Vec::new() };
         let mut found = first.among(xml, vec![root]);
         for step in rest {
-            let below = |node: Node<'a, 'i>| step.among(xml, node.children().filter(Node::is_element).collect());
+            let below =
+                |node: Node<'a, 'i>| step.among(xml, node.children().filter(Node::is_element).collect());
             found = found.into_iter().flat_map(below).collect();
         }
         found
@@ -92,7 +93,9 @@ impl Step {
                 Condition::Place(place) => {
                     found = found.get(place.wrapping_sub(1)).copied().into_iter().collect();
                 }
-                Condition::Has(inner, value) => found.retain(|node| inner.is_in(xml, *node, value.as_deref())),
+                Condition::Has(inner, value) => {
+                    found.retain(|node| inner.is_in(xml, *node, value.as_deref()))
+                }
             }
         }
         found
@@ -141,7 +144,7 @@ impl Reader<'_> {
 
     fn name(&mut self) -> Result<String, String> {
         let belongs = |found: char| found.is_alphanumeric() || matches!(found, '_' | '-' | '.' | ':');
-        let end = self.rest.find(|found| !belongs(found)).unwrap_or(self.rest.len());
+        let end = self.rest.find(|found: char| !belongs(found)).unwrap_or(self.rest.len());
         let (name, rest) = self.rest.split_at(end);
         if name.is_empty() {
             return Err(self.unexpected());

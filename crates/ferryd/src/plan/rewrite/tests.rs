@@ -267,10 +267,7 @@ fn a_patch_that_fits_not_one_node_is_refused() {
         ("<replace sel='/domain/os/@x'>x</replace>", 0),
     ] {
         let error = patched(changes).unwrap_err();
-        assert!(
-            matches!(&error, PatchError::Matches { found, .. } if *found == count),
-            "{changes}: {error}"
-        );
+        assert!(matches!(&error, PatchError::Matches { found, .. } if *found == count), "{changes}: {error}");
     }
 }
 
@@ -315,6 +312,8 @@ fn what_is_no_patch_is_refused() {
     ] {
         assert!(Patch::read(wrong).is_err(), "{wrong}");
     }
+    let many = format!("<diff>{}</diff>", "<remove sel='/domain/os'/>".repeat(101));
+    assert!(matches!(Patch::read(&many), Err(PatchError::Form(_))));
     let long = format!("<diff><add sel='/domain/os'>{}</add></diff>", "x".repeat(patch::PATCH_LIMIT_BYTES));
     assert!(matches!(Patch::read(&long), Err(PatchError::TooLong)));
 }
