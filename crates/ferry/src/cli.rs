@@ -10,6 +10,10 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::value::{self, TaskRef};
 
+mod mapping;
+
+pub(crate) use mapping::MappingArgs;
+
 const EXIT_CODES: &str = "\
 Exit codes:
   0    done: for a migration, the virtual machine has moved
@@ -202,6 +206,9 @@ pub(crate) struct MigrateArgs {
     /// Say everything that it would do, and do nothing
     #[arg(long, conflicts_with = "detach")]
     pub(crate) plan: bool,
+    /// What is to be another on the destination. (The last: its heading is for what follows, too.)
+    #[command(flatten)]
+    pub(crate) mapping: MappingArgs,
 }
 
 /// `ferry check`
@@ -228,6 +235,9 @@ pub(crate) struct CheckArgs {
     /// As for a migration with this limit of the bandwidth
     #[arg(long, value_name = "RATE", value_parser = value::bandwidth_mib_s)]
     pub(crate) bandwidth: Option<u64>,
+    /// The same as for a migration.
+    #[command(flatten)]
+    pub(crate) mapping: MappingArgs,
 }
 
 /// `ferry task …`
