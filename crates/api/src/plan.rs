@@ -78,6 +78,9 @@ pub struct PlanReport {
     pub removes: Vec<String>,
     /// What stays behind on the source although the virtual machine leaves.
     pub leaves: Vec<String>,
+    /// What the destination's definition has otherwise than the source's, as a unified diff; none where it is the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definition_diff: Option<String>,
     /// What the checks found.
     pub findings: Vec<Finding>,
 }

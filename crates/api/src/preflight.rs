@@ -1,5 +1,7 @@
 //! Checks before a migration: every reason against it, found before anything moves.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -37,6 +39,21 @@ pub struct PreflightRequest {
     /// As it is asked for in a migration: disks that are copied arrive as one image each.
     #[serde(default)]
     pub flatten: bool,
+    /// As in a migration: networks of libvirt's, the destination's by the source's.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub network: BTreeMap<String, String>,
+    /// As in a migration: bridges, the destination's by the source's.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub bridge: BTreeMap<String, String>,
+    /// As in a migration: addresses that its screens listen on, the destination's by the source's.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub graphics_listen: BTreeMap<String, String>,
+    /// As in a migration: its name on the destination.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rename: Option<String>,
+    /// As in a migration: a patch of the destination's definition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub xml_patch: Option<String>,
 }
 
 /// What the checks say as a whole.

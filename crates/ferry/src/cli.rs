@@ -10,6 +10,10 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::value::{self, TaskRef};
 
+mod mapping;
+
+pub(crate) use mapping::MappingArgs;
+
 const EXIT_CODES: &str = "\
 Exit codes:
   0    done: for a migration, the virtual machine has moved
@@ -208,6 +212,9 @@ pub(crate) struct MigrateArgs {
     /// Say everything that it would do, and do nothing
     #[arg(long, conflicts_with = "detach")]
     pub(crate) plan: bool,
+    /// What is to be another on the destination. (The last: its heading is for what follows, too.)
+    #[command(flatten)]
+    pub(crate) mapping: MappingArgs,
 }
 
 /// `ferry check`
@@ -240,6 +247,9 @@ pub(crate) struct CheckArgs {
     /// As for a migration with --flatten
     #[arg(long)]
     pub(crate) flatten: bool,
+    /// The same as for a migration.
+    #[command(flatten)]
+    pub(crate) mapping: MappingArgs,
 }
 
 /// `ferry task …`

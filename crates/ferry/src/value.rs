@@ -67,6 +67,25 @@ pub(crate) fn vm_name(text: &str) -> Result<String, String> {
     }
 }
 
+/// Reads what is to become of something on the destination: OLD=NEW.
+pub(crate) fn mapping(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((old, new)) if !old.is_empty() && !new.is_empty() && !text.chars().any(char::is_control) => {
+            Ok((old.to_owned(), new.to_owned()))
+        }
+        _ => Err("a mapping looks like OLD=NEW".to_owned()),
+    }
+}
+
+/// Reads the name that a virtual machine is to have.
+pub(crate) fn new_name(text: &str) -> Result<String, String> {
+    plain(text, "a virtual machine's name")?;
+    if text.starts_with('.') || text.contains('/') {
+        return Err("a virtual machine's name does not begin with '.' and holds no '/'".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
 /// Reads the code of a finding.
 pub(crate) fn code(text: &str) -> Result<String, String> {
     let fine = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';

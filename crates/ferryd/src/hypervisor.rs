@@ -16,6 +16,7 @@ use tokio::sync::{broadcast, mpsc};
 use crate::libvirt::error::HostError;
 use crate::model::domain::{Answer, DomainEvent, HostSight, JobFigures};
 use crate::model::{DomainUuid, TaskId};
+use crate::plan::Rewrite;
 
 /// Result of a call to a host.
 pub type Result<T> = std::result::Result<T, HostError>;
@@ -42,6 +43,9 @@ pub struct MigrateCall {
     pub copied_disks: Vec<String>,
     /// What lies below those disks is copied into the same image (`VIR_MIGRATE_NON_SHARED_DISK` instead).
     pub whole_disks: bool,
+    /// What of its definitions is another on the destination (`VIR_MIGRATE_PARAM_DEST_NAME`, `VIR_MIGRATE_PARAM_DEST_XML`,
+    /// `VIR_MIGRATE_PARAM_PERSIST_XML`).
+    pub rewrite: Rewrite,
 }
 
 /// A flag of libvirt's for a migration (`virDomainMigrateFlags`).

@@ -7,7 +7,7 @@ use ferryd::hypervisor::{Hypervisor, NewFile};
 use ferryd::migration::debts::Sweeper;
 use ferryd::migration::steps::{Hosts, Mover, Timing};
 use ferryd::model::TaskId;
-use ferryd::plan::{Carried, CopiedDisk, Files, Plan, Role};
+use ferryd::plan::{Carried, CopiedDisk, Files, Plan, Rewrite, Role};
 use ferryd::store::{NewTask, Store};
 use ferryd::task::{Clock, Engine};
 use tokio::task::JoinHandle;
@@ -186,6 +186,9 @@ impl History {
                 migration_ports: None,
                 sharing_proven: false,
                 files: if scenario.files { image(scenario.cold) } else { Files::default() },
+                rewrite: Rewrite::default(),
+                definition_there: None,
+                definition_diff: None,
             };
             (EPOCH_MS + world.now, plan)
         });

@@ -15,6 +15,7 @@ use super::error::{HostError, LibvirtError, OPERATION_INVALID, OPERATION_UNSUPPO
 use super::ffi::{self, TypedValue, param};
 use super::files;
 use super::link::Link;
+use super::redefine;
 use super::translate;
 use crate::hypervisor::{
     DeathWatch, Digest, FileSight, Hypervisor, MigrateCall, MigrateFlag, NewFile, Piece, Result, Snapshot,
@@ -283,6 +284,7 @@ impl Hypervisor for LibvirtHost {
                 for disk in &call.copied_disks {
                     params.push((param::DISKS, TypedValue::Text(disk.clone())));
                 }
+                params.extend(redefine::params(&domain, &call)?);
                 ffi::migrate_to_uri(&domain, Some(&call.peer_uri), &params, migrate_flags(&call))
             })
             .await

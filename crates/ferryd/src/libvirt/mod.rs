@@ -4,6 +4,7 @@
 //! * [`link`] – the connections to one host: opened, kept alive, opened again; every call off the async threads and limited.
 //! * [`host`] – one real host behind the seam [`crate::hypervisor::Hypervisor`].
 //! * [`survey`] – what is read of a whole host at once.
+//! * `redefine` – what a migration is handed so that the domain arrives with another definition.
 //! * [`translate`] – libvirt's numbers and figures in Ferry's words.
 //! * [`xml`] – what is read out of libvirt's XML.
 //! * [`error`] – errors, with libvirt's code and text.
@@ -14,6 +15,7 @@ mod files;
 mod flatten;
 pub mod host;
 pub mod link;
+mod redefine;
 pub mod survey;
 pub mod translate;
 pub mod xml;

@@ -9,13 +9,14 @@ use api::task::{StorageMapping, TaskQuery};
 use api::vm::Vm;
 use futures_util::stream::{self, StreamExt};
 
-use super::{Migrations, bad_value, bandwidth_fits, name_fits};
+use super::{Migrations, bad_value, bandwidth_fits, mapping, name_fits};
 use crate::inventory::facts::{self, Asked, Inquiry};
 use crate::inventory::member::Member;
 use crate::inventory::unknown_host;
 use crate::model::DomainUuid;
 use crate::model::facts::{Facts, Wanted};
-use crate::{plan, preflight};
+use crate::plan::{self, Rewrite};
+use crate::preflight;
 
 /// Destinations that are asked at the same time when all registered hosts are: each asks the source as well, which has one shell.
 const AT_ONCE: usize = 4;
@@ -33,6 +34,7 @@ impl Migrations {
         request.destination.as_ref().map(|name| name_fits("destination", name)).transpose()?;
         bandwidth_fits(request.bandwidth_mib_s)?;
         storage_fits(&request.storage)?;
+        let rewrite = &mapping::of_check(request)?;
         let vm = self.find(&request.vm, request.source.as_deref()).await?;
         let source = self.member(&vm.host)?;
         let destinations = match &request.destination {
@@ -40,7 +42,7 @@ impl Migrations {
             None => self.fleet.members().into_iter().filter(|member| member.name() != vm.host).collect(),
         };
         let reports = stream::iter(destinations)
-            .map(|destination| self.report(request, &vm, source.clone(), destination))
+            .map(|destination| self.report(request, rewrite, &vm, source.clone(), destination))
             .buffer_unordered(AT_ONCE);
         let mut reports = reports.collect::<Vec<_>>().await.into_iter().collect::<Result<Vec<_>, _>>()?;
         reports.sort_by_cached_key(rank);
@@ -50,6 +52,7 @@ impl Migrations {
     async fn report(
         &self,
         request: &PreflightRequest,
+        rewrite: &Rewrite,
         vm: &Vm,
         source: Arc<Member>,
         destination: Arc<Member>,
@@ -60,9 +63,10 @@ impl Migrations {
             storage: request.storage.clone(),
             flatten: request.flatten,
         };
-        let inquiry = self.inquiry(vm, &source, &destination, wanted, true).await?;
+        let inquiry = self.inquiry(vm, &source, &destination, wanted, rewrite, true).await?;
         let began = std::time::Instant::now();
         let (facts, asked) = facts::gather(&inquiry).await;
+        facts.domain.as_ref().map(|domain| mapping::fits(rewrite, domain)).transpose()?;
         let mut report = described(vm, &facts, asked, began);
         ignore(&mut report, &request.ignore)?;
         if request.come_back && facts.domain.is_some() {
@@ -83,13 +87,14 @@ impl Migrations {
         source: &'a Member,
         destination: &'a Member,
         wanted: Wanted,
+        rewrite: &'a Rewrite,
         fresh: bool,
     ) -> Result<Inquiry<'a>, Problem> {
         let arriving_bytes = self.arriving_bytes(destination.name(), DomainUuid(vm.uuid)).await?;
         // So that the report is there within the limit, and not only its last answer.
         let limit = self.limit.saturating_sub(REPORT_TAKES).max(self.limit / 2);
         let domain = DomainUuid(vm.uuid);
-        Ok(Inquiry { source, destination, domain, wanted, arriving_bytes, limit, fresh })
+        Ok(Inquiry { source, destination, domain, wanted, rewrite, arriving_bytes, limit, fresh })
     }
 
     /// Memory of other virtual machines on their way to a host.

@@ -62,14 +62,9 @@ impl Migrations {
         let destination = self.destination(&request).await?;
         self.start(MigrationRequest {
             vm: request.vm,
-            source: None,
             destination,
-            max_downtime_ms: None,
-            bandwidth_mib_s: None,
             secure: request.secure,
-            ignore: Vec::new(),
-            storage: Vec::new(),
-            flatten: false,
+            ..MigrationRequest::default()
         })
         .await
     }

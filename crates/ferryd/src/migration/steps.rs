@@ -345,11 +345,9 @@ impl Work {
             (Ok(_), Ok(_)) if looked.elapsed() > self.timing.stale => {
                 return self.handle.came_to(PERFORM, seq, &Came::NotSent).await;
             }
-            (Ok(definition), Ok(snapshots)) => match self.destination.define(&definition).await {
-                Ok(()) if !snapshots.is_empty() => {
-                    self.destination.redefine_snapshots(self.plan.domain, &snapshots).await
-                }
-                defined => defined,
+            (Ok(definition), Ok(snapshots)) => match self.rewritten(definition, snapshots) {
+                Some((definition, snapshots)) => self.define_there(&definition, &snapshots).await,
+                None => return self.handle.came_to(PERFORM, seq, &Came::NotSent).await,
             },
             (Err(error), _) | (_, Err(error)) => Err(error),
         };
@@ -416,7 +414,7 @@ impl Work {
                 Some(xml) => source.define(xml).await,
                 None => Ok(()),
             },
-            Action::DefineDestination => match &self.plan.definition {
+            Action::DefineDestination => match self.plan.definition_on_destination() {
                 Some(xml) => destination.define(xml).await,
                 None => Ok(()),
             },

@@ -10,11 +10,14 @@ use crate::model::facts::{DomainFacts, Facts};
 use crate::preflight;
 
 mod files;
+mod host_files;
 mod places;
 mod report;
 mod rewrite;
+mod there;
 
 pub use files::{Carried, CopiedDisk, Files, FlattenedDisk, Role, files, stays};
+pub use host_files::{host_files, same_firmware};
 pub use places::{
     EVERY, NoPlace, Place, flattens, is_copied_by_qemu, not_flattened, path_of, place, unknown_disks,
     wants_flat,
@@ -62,6 +65,15 @@ pub struct Plan {
     /// What goes along besides definition and memory, because only the source has it.
     #[serde(default)]
     pub files: Files,
+    /// What of its definition is another on the destination.
+    #[serde(default)]
+    pub rewrite: Rewrite,
+    /// The definition (without secrets) that the destination has then, where it is another one.
+    #[serde(default)]
+    pub definition_there: Option<String>,
+    /// What that has otherwise, as a unified diff.
+    #[serde(default)]
+    pub definition_diff: Option<String>,
 }
 
 impl Plan {
@@ -85,6 +97,9 @@ impl Plan {
             migration_ports: facts.destination.shell().and_then(|shell| shell.migration_ports),
             sharing_proven: preflight::sharing_proven(facts),
             files: files(facts),
+            rewrite: Rewrite::default(),
+            definition_there: None,
+            definition_diff: None,
         }
     }
 
@@ -100,6 +115,7 @@ impl Plan {
             bandwidth_mib_s: self.bandwidth_mib_s,
             copied_disks: self.files.copied.iter().map(|disk| disk.target.clone()).collect(),
             whole_disks: self.files.whole,
+            rewrite: self.rewrite.clone(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use api::finding::Finding;
 use api::plan::{Manner, PlanReport, PlannedFile, PlannedStep};
 
-use super::{Carried, CopiedDisk, Plan, Role};
+use super::{Carried, CopiedDisk, Plan, Rewrite, Role};
 use crate::hypervisor::NewFile;
 
 impl Plan {
@@ -23,6 +23,7 @@ impl Plan {
                 .extend(call.bandwidth_mib_s.map(|mib_s| ("bandwidth".to_owned(), format!("{mib_s} MiB/s"))));
             let disks = call.copied_disks.iter();
             parameters.extend(disks.map(|disk| ("migrate_disks".to_owned(), disk.clone())));
+            parameters.extend(self.rewritten_parameters());
         }
         PlanReport {
             vm: self.name.clone(),
@@ -36,8 +37,25 @@ impl Plan {
             creates: self.creates(),
             removes: self.removes(),
             leaves: self.leaves(),
+            definition_diff: self.definition_diff.clone(),
             findings,
         }
+    }
+
+    /// Those that give the destination another definition; the documents themselves the diff tells.
+    fn rewritten_parameters(&self) -> Vec<(String, String)> {
+        let unnamed = Rewrite { name: None, ..self.rewrite.clone() };
+        let mut parameters = Vec::new();
+        parameters
+            .extend(self.rewrite.name.as_ref().map(|name| ("destination_name".to_owned(), name.clone())));
+        let mut document = |name: &str, what: &str| parameters.push((name.to_owned(), what.to_owned()));
+        if !unnamed.is_empty() {
+            document("destination_xml", "as it runs, rewritten");
+        }
+        if !self.rewrite.is_empty() && self.persistent {
+            document("persistent_xml", "its definition, rewritten");
+        }
+        parameters
     }
 
     fn creates(&self) -> Vec<PlannedFile> {
@@ -87,6 +105,7 @@ impl Plan {
 
     fn steps(&self) -> Vec<PlannedStep> {
         let (source, destination, name) = (&self.source, &self.destination, &self.name);
+        let there = self.name_there();
         let mut steps = Vec::new();
         let mut step = |host: &String, what: String| steps.push(PlannedStep { host: host.clone(), what });
         if self.autostart {
@@ -119,12 +138,13 @@ impl Plan {
             step(destination, format!("remove {} again", self.files.temporary.join(", ")));
         }
         if self.cold {
-            step(destination, format!("define {name}, with what libvirt knows of its snapshots"));
+            step(destination, format!("define {there}, with what libvirt knows of its snapshots"));
         } else {
-            step(source, format!("have libvirt send {name} to {destination}, where it arrives paused"));
+            let to = self.place_there();
+            step(source, format!("have libvirt send {name} to {to}, where it arrives paused"));
             step(source, "prove that its QEMU has ended".to_owned());
             if self.wants_running {
-                step(destination, format!("let {name} run"));
+                step(destination, format!("let {there} run"));
             }
         }
         if self.persistent {

@@ -56,7 +56,7 @@ pub enum RewriteError {
     #[error("the definition is not that of a virtual machine")]
     NotADomain,
     /// What came out is not XML: a new word holds what no XML can.
-    #[error("what came out is not XML")]
+    #[error("a new name or address holds what no XML can")]
     Broken(#[source] roxmltree::Error),
     /// The patch does not fit.
     #[error(transparent)]

@@ -10,7 +10,10 @@ use super::edit::{Edits, escaped};
 use super::select::{Last, Selector};
 
 /// Largest text of a patch.
-pub(super) const PATCH_LIMIT_BYTES: usize = 64 * 1024;
+pub(super) const PATCH_LIMIT_BYTES: usize = 32 * 1024;
+
+/// Most changes of a patch: after each the definition is read anew.
+const CHANGES_LIMIT: usize = 100;
 
 /// A patch: its text, which was read once and understood.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,7 +142,11 @@ fn changes(text: &str) -> Result<Vec<Change>, PatchError> {
     }
     let changes = root.children().filter(Node::is_element).map(|node| change(text, node));
     let changes = changes.collect::<Result<Vec<_>, _>>()?;
-    if changes.is_empty() { Err(PatchError::Form("it changes nothing".to_owned())) } else { Ok(changes) }
+    match changes.len() {
+        0 => Err(PatchError::Form("it changes nothing".to_owned())),
+        1..=CHANGES_LIMIT => Ok(changes),
+        more => Err(PatchError::Form(format!("it has {more} changes, and at most {CHANGES_LIMIT} are made"))),
+    }
 }
 
 fn change(text: &str, node: Node<'_, '_>) -> Result<Change, PatchError> {

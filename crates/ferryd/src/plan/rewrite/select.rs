@@ -144,7 +144,7 @@ impl Reader<'_> {
 
     fn name(&mut self) -> Result<String, String> {
         let belongs = |found: char| found.is_alphanumeric() || matches!(found, '_' | '-' | '.' | ':');
-        let end = self.rest.find(|found| !belongs(found)).unwrap_or(self.rest.len());
+        let end = self.rest.find(|found: char| !belongs(found)).unwrap_or(self.rest.len());
         let (name, rest) = self.rest.split_at(end);
         if name.is_empty() {
             return Err(self.unexpected());

@@ -312,6 +312,8 @@ fn what_is_no_patch_is_refused() {
     ] {
         assert!(Patch::read(wrong).is_err(), "{wrong}");
     }
+    let many = format!("<diff>{}</diff>", "<remove sel='/domain/os'/>".repeat(101));
+    assert!(matches!(Patch::read(&many), Err(PatchError::Form(_))));
     let long = format!("<diff><add sel='/domain/os'>{}</add></diff>", "x".repeat(patch::PATCH_LIMIT_BYTES));
     assert!(matches!(Patch::read(&long), Err(PatchError::TooLong)));
 }

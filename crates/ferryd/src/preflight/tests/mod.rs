@@ -163,6 +163,13 @@ fn defined(facts: &mut Facts) -> &mut Definition {
     &mut domain(facts).definition
 }
 
+/// What it is to be on the destination.
+fn arriving(facts: &mut Facts) -> &mut Definition {
+    let domain = domain(facts);
+    let as_it_is = domain.definition.clone();
+    domain.arriving.get_or_insert(as_it_is)
+}
+
 fn disk(facts: &mut Facts) -> &mut Disk {
     &mut defined(facts).disks[0]
 }
