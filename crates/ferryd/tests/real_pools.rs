@@ -237,7 +237,7 @@ fn a_block_device_becomes_a_file_in_a_pool() {
     assert_eq!(listed(&kvm2, FAST), ["box-vda.raw"]);
     assert_eq!(sum(&kvm2, "/srv/fast/box-vda.raw"), before);
     let sent = task.outcome.and_then(|outcome| outcome.transferred_bytes).expect("counted");
-    assert!(sent < 8 << 20, "zeros were not sent: {sent}");
+    assert!(sent < 8 << 20, "zeros take up no room: {sent}");
     let xml = kvm2.virsh(&["dumpxml", "box"]).expect("its definition");
     assert!(xml.contains("type='file'") && !xml.contains(&device.path), "{xml}");
 }

@@ -142,6 +142,8 @@ pub(super) fn read(
     let mut left = span.length;
     loop {
         let piece = match streams::receive(&stream, &mut buffer)? {
+            // A device has no holes, and may be empty all the same.
+            Received::Data(count) if is_zero(&buffer[..count]) => Piece::Hole(count as u64),
             Received::Data(count) => Piece::Data(buffer[..count].to_vec()),
             // Holes are told to the end of the file, whatever was asked for.
             Received::Hole(length) => Piece::Hole(length.min(left)),
@@ -155,6 +157,12 @@ pub(super) fn read(
     }
     stream.finish()?;
     Ok(())
+}
+
+/// Whether there is nothing but zeros.
+fn is_zero(bytes: &[u8]) -> bool {
+    static ZEROS: [u8; 1 << 12] = [0; 1 << 12];
+    bytes.chunks(ZEROS.len()).all(|part| part == &ZEROS[..part.len()])
 }
 
 pub(super) fn write(
