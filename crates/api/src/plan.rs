@@ -34,8 +34,14 @@ pub struct PlannedFile {
     /// The image it lies over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<String>,
-    /// Carried through ferryd as it is; otherwise QEMU copies into it while the guest runs.
+    /// Carried through ferryd as it is; otherwise it is made there and filled: by QEMU while the guest runs, or with what was carried.
     pub carried: bool,
+    /// Where it lies on the source, where that is another path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// It is removed again before the end: another file is made of it.
+    #[serde(default)]
+    pub temporary: bool,
 }
 
 /// One step, in order.
@@ -72,6 +78,9 @@ pub struct PlanReport {
     pub removes: Vec<String>,
     /// What stays behind on the source although the virtual machine leaves.
     pub leaves: Vec<String>,
+    /// What the destination's definition has otherwise than the source's, as a unified diff; none where it is the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definition_diff: Option<String>,
     /// What the checks found.
     pub findings: Vec<Finding>,
 }

@@ -1,11 +1,13 @@
 //! Checks before a migration: every reason against it, found before anything moves.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::finding::Finding;
-use crate::task::PostCopy;
+use crate::task::{PostCopy, StorageMapping};
 
 /// Body of `POST /api/v1/preflight`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -34,6 +36,27 @@ pub struct PreflightRequest {
     /// As it is asked for in a migration: upper limit of the bandwidth (1 to 1,000,000 MiB/s).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bandwidth_mib_s: Option<u64>,
+    /// As it is asked for in a migration: disks whose images are made in a storage pool of the destination.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub storage: Vec<StorageMapping>,
+    /// As it is asked for in a migration: disks that are copied arrive as one image each.
+    #[serde(default)]
+    pub flatten: bool,
+    /// As in a migration: networks of libvirt's, the destination's by the source's.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub network: BTreeMap<String, String>,
+    /// As in a migration: bridges, the destination's by the source's.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub bridge: BTreeMap<String, String>,
+    /// As in a migration: addresses that its screens listen on, the destination's by the source's.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub graphics_listen: BTreeMap<String, String>,
+    /// As in a migration: its name on the destination.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rename: Option<String>,
+    /// As in a migration: a patch of the destination's definition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub xml_patch: Option<String>,
 }
 
 /// What the checks say as a whole.

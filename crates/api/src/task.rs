@@ -1,5 +1,7 @@
 //! Tasks: Ferry's durable units of work. A migration is one.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -7,7 +9,7 @@ use uuid::Uuid;
 use crate::finding::Finding;
 
 /// Body of `POST /api/v1/migrations`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MigrationRequest {
     /// The virtual machine: its name or its UUID.
@@ -32,6 +34,43 @@ pub struct MigrationRequest {
     /// Codes of warnings and notes of the checks to leave out; a blocker cannot be ignored.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ignore: Vec<String>,
+    /// Disks whose images are made in a storage pool of the destination instead of under the path they have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub storage: Vec<StorageMapping>,
+    /// Disks that are copied arrive as one image each, with nothing below it.
+    #[serde(default)]
+    pub flatten: bool,
+    /// Networks of libvirt's that its interfaces and screens are connected to: the destination's by the source's
+    /// (`{"default": "lan"}`).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub network: BTreeMap<String, String>,
+    /// Bridges that its interfaces are connected to: the destination's by the source's.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub bridge: BTreeMap<String, String>,
+    /// Addresses that its screens listen on: the destination's by the source's.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub graphics_listen: BTreeMap<String, String>,
+    /// Its name on the destination.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rename: Option<String>,
+    /// A patch of the destination's definition (a `<diff>` in the form of RFC 5261, at most 32 KiB), made after all the others.
+    /// It is stored with the task: no passwords in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub xml_patch: Option<String>,
+}
+
+/// Where a disk's image is made on the destination.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StorageMapping {
+    /// The disk, by its name in the virtual machine (`vda`); `*` stands for every disk that is not named itself, is a file or block
+    /// device, and is the virtual machine's alone.
+    pub disk: String,
+    /// The storage pool of the destination: one over a directory or a mounted file system.
+    pub pool: String,
+    /// The image's name in the pool; without it, the name of its file now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume: Option<String>,
 }
 
 /// When a migration is switched to post-copy: the guest goes on at the destination at once, and its memory follows. That ends also

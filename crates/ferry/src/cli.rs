@@ -3,12 +3,16 @@
 use std::path::PathBuf;
 
 use api::client::Address;
-use api::task::{PostCopy, Side};
+use api::task::{PostCopy, Side, StorageMapping};
 use api::vm::VmState;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 
 use crate::value::{self, TaskRef};
+
+mod mapping;
+
+pub(crate) use mapping::MappingArgs;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -200,12 +204,21 @@ pub(crate) struct MigrateArgs {
     /// Leave out the warning or note of the checks with this code; may be given several times
     #[arg(long, value_name = "CODE", value_parser = value::code)]
     pub(crate) ignore: Vec<String>,
+    /// Make the image of DISK (`*`: of every disk) in this storage pool of the destination; may be given several times
+    #[arg(long, value_name = "DISK=POOL[/NAME]", value_parser = value::storage)]
+    pub(crate) storage: Vec<StorageMapping>,
+    /// Have each disk that is copied arrive as one image, with nothing below it
+    #[arg(long)]
+    pub(crate) flatten: bool,
     /// Only start the migration; do not wait for its end
     #[arg(long)]
     pub(crate) detach: bool,
     /// Say everything that it would do, and do nothing
     #[arg(long, conflicts_with = "detach")]
     pub(crate) plan: bool,
+    /// What is to be another on the destination. (The last: its heading is for what follows, too.)
+    #[command(flatten)]
+    pub(crate) mapping: MappingArgs,
 }
 
 /// `ferry check`
@@ -235,6 +248,15 @@ pub(crate) struct CheckArgs {
     /// As for a migration with this limit of the bandwidth
     #[arg(long, value_name = "RATE", value_parser = value::bandwidth_mib_s)]
     pub(crate) bandwidth: Option<u64>,
+    /// As for a migration with the image of DISK in this storage pool; may be given several times
+    #[arg(long, value_name = "DISK=POOL[/NAME]", value_parser = value::storage)]
+    pub(crate) storage: Vec<StorageMapping>,
+    /// As for a migration with --flatten
+    #[arg(long)]
+    pub(crate) flatten: bool,
+    /// The same as for a migration.
+    #[command(flatten)]
+    pub(crate) mapping: MappingArgs,
 }
 
 /// `ferry task …`
@@ -335,6 +357,21 @@ mod tests {
             (Some(300), Some(1024), true, false)
         );
         assert!(cli.global.json);
+    }
+
+    #[test]
+    fn places_of_disks_are_read() {
+        let cli =
+            parse("ferry migrate web1 --to kvm2 --storage vda=fast/web1.img --storage *=slow --flatten")
+                .unwrap();
+        let Command::Migrate(args) = cli.command else { panic!("not migrate") };
+        let read: Vec<_> = args
+            .storage
+            .iter()
+            .map(|it| (it.disk.as_str(), it.pool.as_str(), it.volume.as_deref()))
+            .collect();
+        assert_eq!(read, [("vda", "fast", Some("web1.img")), ("*", "slow", None)]);
+        assert!(args.flatten);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Values of the command line: names, addresses, amounts with units. Everything is refused here that would be refused later,
 //! before anything is sent.
 
+use api::task::StorageMapping;
 use uuid::Uuid;
 
 /// Longest pause that libvirt can be asked for.
@@ -66,6 +67,25 @@ pub(crate) fn vm_name(text: &str) -> Result<String, String> {
     }
 }
 
+/// Reads what is to become of something on the destination: OLD=NEW.
+pub(crate) fn mapping(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((old, new)) if !old.is_empty() && !new.is_empty() && !text.chars().any(char::is_control) => {
+            Ok((old.to_owned(), new.to_owned()))
+        }
+        _ => Err("a mapping looks like OLD=NEW".to_owned()),
+    }
+}
+
+/// Reads the name that a virtual machine is to have.
+pub(crate) fn new_name(text: &str) -> Result<String, String> {
+    plain(text, "a virtual machine's name")?;
+    if text.starts_with('.') || text.contains('/') {
+        return Err("a virtual machine's name does not begin with '.' and holds no '/'".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
 /// Reads the code of a finding.
 pub(crate) fn code(text: &str) -> Result<String, String> {
     let fine = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
@@ -73,6 +93,26 @@ pub(crate) fn code(text: &str) -> Result<String, String> {
         return Err("the code of a finding, as it stands in [brackets] behind it".to_owned());
     }
     Ok(text.to_owned())
+}
+
+/// Reads where a disk's image is made: `vda=POOL`, `vda=POOL/NAME`, `*=POOL`.
+pub(crate) fn storage(text: &str) -> Result<StorageMapping, String> {
+    const EXAMPLE: &str =
+        "a disk and a storage pool are needed, like vda=fast, vda=fast/web1.qcow2 or '*=fast'";
+    let (disk, place) = text.split_once('=').ok_or(EXAMPLE)?;
+    let (pool, volume) = place.split_once('/').map_or((place, None), |(pool, volume)| (pool, Some(volume)));
+    for part in [Some(disk), Some(pool), volume].into_iter().flatten() {
+        if part.is_empty() || part.chars().any(char::is_control) {
+            return Err(EXAMPLE.to_owned());
+        }
+    }
+    if volume.is_some_and(|volume| volume.contains('/') || matches!(volume, "." | "..")) {
+        return Err("the name of an image in a pool is a plain file name".to_owned());
+    }
+    if disk == "*" && volume.is_some() {
+        return Err("several disks cannot have one name: leave it out after '*=POOL'".to_owned());
+    }
+    Ok(StorageMapping { disk: disk.to_owned(), pool: pool.to_owned(), volume: volume.map(str::to_owned) })
 }
 
 /// Reads a libvirt connection URI.
@@ -228,6 +268,30 @@ mod tests {
             ("1000GiB/s", "a bandwidth of 1MiB/s to 1000000MiB/s can be asked for"),
         ] {
             assert_eq!(bandwidth_mib_s(text), Err(reason.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn places_of_disks_are_plain() {
+        let read = storage("vda=fast/a b.img").unwrap();
+        assert_eq!(
+            (read.disk.as_str(), read.pool.as_str(), read.volume.as_deref()),
+            ("vda", "fast", Some("a b.img"))
+        );
+        assert_eq!(storage("*=fast").unwrap().volume, None);
+        for bad in [
+            "",
+            "vda",
+            "=fast",
+            "vda=",
+            "vda=/x",
+            "vda=fast/",
+            "vda=fast/a/b",
+            "vda=fast/..",
+            "*=fast/x",
+            "vda=f\u{7}",
+        ] {
+            assert!(storage(bad).is_err(), "{bad:?}");
         }
     }
 

@@ -16,6 +16,7 @@ use tokio::sync::{broadcast, mpsc};
 use crate::libvirt::error::HostError;
 use crate::model::domain::{Answer, DomainEvent, HostSight, JobFigures};
 use crate::model::{DomainUuid, TaskId};
+use crate::plan::Rewrite;
 
 /// Result of a call to a host.
 pub type Result<T> = std::result::Result<T, HostError>;
@@ -44,6 +45,11 @@ pub struct MigrateCall {
     pub post_copy: bool,
     /// Join a post-copy that broke again (`VIR_MIGRATE_POSTCOPY_RESUME`, since libvirt 8.5).
     pub recover: bool,
+    /// What lies below those disks is copied into the same image (`VIR_MIGRATE_NON_SHARED_DISK` instead).
+    pub whole_disks: bool,
+    /// What of its definitions is another on the destination (`VIR_MIGRATE_PARAM_DEST_NAME`, `VIR_MIGRATE_PARAM_DEST_XML`,
+    /// `VIR_MIGRATE_PARAM_PERSIST_XML`).
+    pub rewrite: Rewrite,
 }
 
 /// A flag of libvirt's for a migration (`virDomainMigrateFlags`).
@@ -69,6 +75,8 @@ pub enum MigrateFlag {
     PostCopy,
     /// `VIR_MIGRATE_POSTCOPY_RESUME`
     PostCopyResume,
+    /// `VIR_MIGRATE_NON_SHARED_DISK`
+    NonSharedDisk,
 }
 
 impl MigrateFlag {
@@ -86,6 +94,7 @@ impl MigrateFlag {
             Self::NonSharedIncremental => "VIR_MIGRATE_NON_SHARED_INC",
             Self::PostCopy => "VIR_MIGRATE_POSTCOPY",
             Self::PostCopyResume => "VIR_MIGRATE_POSTCOPY_RESUME",
+            Self::NonSharedDisk => "VIR_MIGRATE_NON_SHARED_DISK",
         }
     }
 }
@@ -102,9 +111,10 @@ impl MigrateCall {
             (MigrateFlag::UndefineSource, self.persistent),
             (MigrateFlag::Tunnelled, self.tunnelled),
             (MigrateFlag::Unsafe, self.sharing_proven),
-            (MigrateFlag::NonSharedIncremental, !self.copied_disks.is_empty()),
             (MigrateFlag::PostCopy, self.post_copy),
             (MigrateFlag::PostCopyResume, self.recover),
+            (MigrateFlag::NonSharedIncremental, !self.copied_disks.is_empty() && !self.whole_disks),
+            (MigrateFlag::NonSharedDisk, !self.copied_disks.is_empty() && self.whole_disks),
         ];
         wanted.into_iter().filter_map(|(flag, wanted)| wanted.then_some(flag)).collect()
     }
@@ -255,6 +265,9 @@ pub trait Hypervisor: Send + Sync + 'static {
     ) -> Result<()>;
     /// What a part of a file comes to, read on the host itself where it offers a shell.
     async fn digest(&self, task: TaskId, path: &str, span: Span) -> Result<Digest>;
+    /// Writes what a guest sees of an image, with all that lies below it, into an image that was made and is empty, of the same
+    /// format, and compares the two. The host offers a shell.
+    async fn flatten_file(&self, task: TaskId, from: &str, into: &NewFile) -> Result<()>;
     /// Takes away the storage pools that were made for this task's while.
     async fn release_pools(&self, task: TaskId) -> Result<()>;
 

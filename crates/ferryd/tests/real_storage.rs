@@ -8,33 +8,14 @@ use api::plan::{Manner, PlanReport};
 use api::task::{Location, Task, TaskState};
 use lab::{DiskSpec, Expect, GuestSpec, Host, Release};
 use support::guest::{Guest, TOO_SLOW, busy, quiet};
+use support::images::{IMAGES, disk, image, listed, sh, sum};
+use support::process::spawn;
 use support::tasks::is_midway;
-use support::{SOON, World};
+use support::{SOON, World, until};
 
-const IMAGES: &str = "/var/lib/libvirt/images";
 const NVRAM: &str = "/var/lib/libvirt/qemu/nvram/whole_VARS.fd";
 /// Slow enough that something can happen meanwhile.
 const SLOWLY: &str = "4MiB/s";
-
-fn image(name: &str) -> String {
-    format!("{IMAGES}/{name}")
-}
-
-fn sh(host: &Host, script: &str) -> String {
-    host.run(&["sh", "-ec", script]).expect(script)
-}
-
-/// What a file comes to.
-fn sum(host: &Host, path: &str) -> String {
-    sh(host, &format!("sha256sum <{path}"))
-}
-
-fn disk(path: &str, format: &str, target: &str) -> String {
-    format!(
-        "<disk type='file' device='disk'><driver name='qemu' type='{format}' cache='none'/><source file='{path}'/>\
-         <target dev='{target}' bus='virtio'/></disk>"
-    )
-}
 
 /// A stopped machine with one raw disk of so many MiB, all of it written.
 fn with_raw_disk(world: &World, name: &str, mib: u32) -> String {
@@ -248,6 +229,79 @@ fn what_cannot_arrive_whole_is_told_and_leaves_nothing() {
     sh(&kvm2, &format!("mount -t tmpfs -o size=16M none {IMAGES}"));
     let said = world.ferry(&["migrate", "box", "--to", "kvm2"]).ended(3);
     assert!(said.stderr.contains("space-short"), "{said:#?}");
+}
+
+/// A task that carries a stopped machine, some of which has arrived.
+fn begun(world: &World, name: &str) -> Task {
+    let task: Task = world.ferry_json(&["migrate", name, "--to", "kvm2", "--bandwidth", SLOWLY, "--detach"]);
+    world.wait_task(task.id, "some of it", is_carrying)
+}
+
+/// It has failed, the machine is where it was, its image is as it was.
+#[track_caller]
+fn assert_failed(world: &World, task: &Task, path: &str, before: &str) {
+    let location = task.outcome.as_ref().map(|outcome| outcome.location);
+    assert_eq!((task.state, location), (TaskState::Failed, Some(Location::Source)), "{task:#?}");
+    let kvm1 = world.host("kvm1");
+    assert!(kvm1.disk_path("/etc/libvirt/qemu/box.xml").exists(), "it is defined where it was");
+    assert_eq!(sum(&kvm1, path), before, "its image is as it was");
+}
+
+#[test]
+fn a_disk_that_fills_up_meanwhile_is_told_and_leaves_nothing() {
+    let world = World::pair("fills");
+    let path = with_raw_disk(&world, "box", 40);
+    let (kvm2, before) = (world.host("kvm2"), sum(&world.host("kvm1"), &path));
+    sh(&kvm2, &format!("mount -t tmpfs -o size=64M none {IMAGES}"));
+    let task = begun(&world, "box");
+    sh(&kvm2, &format!("head -c 64M /dev/zero >{IMAGES}/others 2>/dev/null || true"));
+    let task = world.wait_settled(task.id);
+    assert_failed(&world, &task, &path, &before);
+    let told = format!("{} {:?}", task.message, task.cause);
+    assert!(told.contains("No space left"), "it says why: {task:#?}");
+    assert_eq!(listed(&kvm2, IMAGES), ["others"], "what was carried is gone, and nothing else");
+    assert_no_pools(&world);
+}
+
+#[test]
+fn a_pool_that_vanishes_meanwhile_costs_nothing() {
+    let world = World::pair("vanishes");
+    let path = with_raw_disk(&world, "box", 40);
+    let (kvm2, before) = (world.host("kvm2"), sum(&world.host("kvm1"), &path));
+    let task = begun(&world, "box");
+    kvm2.virsh(&["pool-destroy", "default"]).expect("somebody stops the pool");
+    let task = world.wait_settled(task.id);
+    assert_failed(&world, &task, &path, &before);
+    assert!(task.cause.as_ref().is_some_and(|cause| cause.contains("pool")), "it says why: {task:#?}");
+    // What cannot be removed without the pool goes when it is back.
+    kvm2.virsh(&["pool-start", "default"]).expect("it is started again");
+    until(SOON, "the rest is removed", || listed(&kvm2, IMAGES).is_empty().then_some(()));
+    assert_no_pools(&world);
+}
+
+#[test]
+fn what_does_not_arrive_as_it_was_sent_is_noticed() {
+    let world = World::pair("garbled");
+    let path = with_raw_disk(&world, "box", 40);
+    let (kvm1, kvm2) = (world.host("kvm1"), world.host("kvm2"));
+    let before = sum(&kvm1, &path);
+    // A byte in the middle of the file is made another one again and again, as a bad disk might.
+    let at = 20 << 20;
+    let byte = sh(&kvm1, &format!("od -An -tu1 -j {at} -N 1 {path}")).trim().parse::<u8>().expect("a byte");
+    let garble = format!(
+        "while :; do if [ -s {path} ]; then printf '\\{:03o}' | dd of={path} bs=1 seek={at} conv=notrunc,nocreat status=none; fi; sleep 0.01; done",
+        !byte
+    );
+    let mut garbling = spawn(&kvm2, &["sh", "-c", &garble]);
+    let task: Task =
+        world.ferry_json(&["migrate", "box", "--to", "kvm2", "--bandwidth", "16MiB/s", "--detach"]);
+    let task = world.wait_settled(task.id);
+    garbling.kill().expect("it is ended");
+    garbling.wait().expect("it ended");
+    assert_failed(&world, &task, &path, &before);
+    let told = format!("{} {:?}", task.message, task.cause);
+    assert!(told.contains("is not what was sent"), "it says why: {task:#?}");
+    assert_nothing_left(&world, "box");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use ferryd::migration::debts::Sweeper;
 use ferryd::migration::steps::{Hosts, Mover};
 use ferryd::migration::timing::Timing;
 use ferryd::model::TaskId;
-use ferryd::plan::{Carried, CopiedDisk, Files, Plan, Role};
+use ferryd::plan::{Carried, CopiedDisk, Files, Plan, Rewrite, Role};
 use ferryd::store::{NewTask, Store};
 use ferryd::task::{Clock, Engine};
 use tokio::task::JoinHandle;
@@ -188,6 +188,9 @@ impl History {
                 sharing_proven: false,
                 post_copy: None,
                 files: if scenario.files { image(scenario.cold) } else { Files::default() },
+                rewrite: Rewrite::default(),
+                definition_there: None,
+                definition_diff: None,
             };
             (EPOCH_MS + world.now, plan)
         });
@@ -416,11 +419,11 @@ fn image(cold: bool) -> Files {
     let (target, allocated_bytes) = ("vda".to_owned(), files::LENGTH as u64);
     if cold {
         Files {
-            carried: vec![Carried { role: Role::Disk(target), new, allocated_bytes }],
-            copied: Vec::new(),
+            carried: vec![Carried { role: Role::Disk(target), new, allocated_bytes, from: None }],
+            ..Files::default()
         }
     } else {
-        Files { carried: Vec::new(), copied: vec![CopiedDisk { target, new, allocated_bytes }] }
+        Files { copied: vec![CopiedDisk { target, new, allocated_bytes, from: None }], ..Files::default() }
     }
 }
 

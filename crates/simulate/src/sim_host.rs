@@ -355,6 +355,15 @@ impl Hypervisor for SimHost {
         Ok(sha2::Digest::finalize(sum).into())
     }
 
+    async fn flatten_file(&self, _task: TaskId, from: &str, into: &NewFile) -> Result<()> {
+        let (from, into) = (from.to_owned(), into.path.clone());
+        self.call("make one image", Some(LONG_LIMIT), move |world, host, reply| {
+            let told = world.flatten_file(host, &from, &into);
+            reply.send(world, told);
+        })
+        .await
+    }
+
     async fn release_pools(&self, _task: TaskId) -> Result<()> {
         Ok(())
     }

@@ -9,6 +9,7 @@ use crate::{render, say};
 
 pub(super) async fn run(context: &Context, args: CheckArgs) -> Result<Exit, Failure> {
     let one = args.to.is_some();
+    let mapping = args.mapping.read()?;
     let request = PreflightRequest {
         vm: args.vm,
         source: args.from,
@@ -18,6 +19,13 @@ pub(super) async fn run(context: &Context, args: CheckArgs) -> Result<Exit, Fail
         secure: args.secure,
         post_copy: args.post_copy,
         bandwidth_mib_s: args.bandwidth,
+        storage: args.storage,
+        flatten: args.flatten,
+        network: mapping.network,
+        bridge: mapping.bridge,
+        graphics_listen: mapping.graphics_listen,
+        rename: mapping.rename,
+        xml_patch: mapping.xml_patch,
     };
     let reports = context.client.check(&request).await?;
     if context.json {

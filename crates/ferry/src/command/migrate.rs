@@ -13,6 +13,7 @@ use crate::{render, say};
 pub(super) async fn run(context: &Context, args: MigrateArgs) -> Result<Exit, Failure> {
     // From here on Ctrl-C must not end this process unheard: it would leave open whether the move was begun.
     let mut signals = Signals::catch()?;
+    let mapping = args.mapping.read()?;
     let request = MigrationRequest {
         vm: args.vm,
         source: args.from,
@@ -22,6 +23,13 @@ pub(super) async fn run(context: &Context, args: MigrateArgs) -> Result<Exit, Fa
         secure: args.secure,
         post_copy: args.post_copy,
         ignore: args.ignore,
+        storage: args.storage,
+        flatten: args.flatten,
+        network: mapping.network,
+        bridge: mapping.bridge,
+        graphics_listen: mapping.graphics_listen,
+        rename: mapping.rename,
+        xml_patch: mapping.xml_patch,
     };
     if args.plan {
         let plan = context.client.plan(&request).await?;

@@ -25,6 +25,10 @@ pub(crate) fn plan(plan: &PlanReport) -> String {
     section(&mut lines, "libvirt's flags:", plan.libvirt_flags.iter().cloned());
     let parameters = plan.libvirt_parameters.iter().map(|(name, value)| format!("{name} = {value}"));
     section(&mut lines, "libvirt's parameters:", parameters);
+    if let Some(diff) = &plan.definition_diff {
+        lines.push("What its definition has otherwise there:".to_owned());
+        lines.extend(diff.lines().map(|line| format!("  {line}")));
+    }
     if !plan.findings.is_empty() {
         lines.push(findings(&plan.findings));
     }
@@ -41,10 +45,15 @@ fn section(lines: &mut Vec<String>, title: &str, entries: impl Iterator<Item = S
 }
 
 fn file(file: &PlannedFile) -> String {
-    let how = if file.carried { "carried" } else { "copied by QEMU" };
+    let how = match (file.carried, file.temporary) {
+        (true, true) => "carried, and removed again",
+        (true, false) => "carried",
+        (false, _) => "filled there",
+    };
+    let from = file.from.as_ref().map_or_else(String::new, |from| format!(", from {from}"));
     let base = file.base.as_ref().map_or_else(String::new, |base| format!(", over {base}"));
     format!(
-        "{} ({}, {}, {} of {} to copy, {how}{base})",
+        "{} ({}, {}, {} of {} to copy, {how}{from}{base})",
         file.path,
         file.role,
         file.format,
@@ -79,17 +88,23 @@ mod tests {
                 copy_bytes: 5 << 30,
                 base: Some("/images/base.raw".to_owned()),
                 carried: false,
+                from: Some("/dev/vg/web1".to_owned()),
+                temporary: false,
             }],
             removes: vec!["the definition of web1 on kvm1".to_owned()],
             leaves: vec!["/images/web1.qcow2".to_owned()],
+            definition_diff: Some(
+                "--- a\n+++ b\n@@ -1 +1 @@\n-<name>web1</name>\n+<name>web2</name>\n".to_owned(),
+            ),
             findings: vec![],
         });
         assert_eq!(
             told,
             "web1 goes from kvm1 to kvm2, while it runs:\n  1. on kvm2: let web1 run\n\
-             Made on kvm2:\n  /images/web1.qcow2 (the image of vda, qcow2, 5 GiB of 20 GiB to copy, copied by QEMU, over \
-             /images/base.raw)\nGoes from kvm1:\n  the definition of web1 on kvm1\nStays on kvm1:\n  /images/web1.qcow2\n\
-             libvirt's flags:\n  VIR_MIGRATE_LIVE\nlibvirt's parameters:\n  migrate_disks = vda\nNothing was done."
+             Made on kvm2:\n  /images/web1.qcow2 (the image of vda, qcow2, 5 GiB of 20 GiB to copy, filled there, from \
+             /dev/vg/web1, over /images/base.raw)\nGoes from kvm1:\n  the definition of web1 on kvm1\nStays on kvm1:\n  /images/web1.qcow2\n\
+             libvirt's flags:\n  VIR_MIGRATE_LIVE\nlibvirt's parameters:\n  migrate_disks = vda\nWhat its definition has otherwise there:\n  --- a\n  +++ b\n  \
+             @@ -1 +1 @@\n  -<name>web1</name>\n  +<name>web2</name>\nNothing was done."
         );
     }
 }

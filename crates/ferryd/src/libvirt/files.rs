@@ -142,6 +142,8 @@ pub(super) fn read(
     let mut left = span.length;
     loop {
         let piece = match streams::receive(&stream, &mut buffer)? {
+            // A device has no holes, and may be empty all the same.
+            Received::Data(count) if is_zero(&buffer[..count]) => Piece::Hole(count as u64),
             Received::Data(count) => Piece::Data(buffer[..count].to_vec()),
             // Holes are told to the end of the file, whatever was asked for.
             Received::Hole(length) => Piece::Hole(length.min(left)),
@@ -155,6 +157,12 @@ pub(super) fn read(
     }
     stream.finish()?;
     Ok(())
+}
+
+/// Whether there is nothing but zeros.
+fn is_zero(bytes: &[u8]) -> bool {
+    static ZEROS: [u8; 1 << 12] = [0; 1 << 12];
+    bytes.chunks(ZEROS.len()).all(|part| part == &ZEROS[..part.len()])
 }
 
 pub(super) fn write(
@@ -234,11 +242,7 @@ impl LibvirtHost {
 
     pub(super) async fn sum_of(&self, task: TaskId, path: &str, span: Span) -> Result<Digest> {
         let Some(session) = self.session() else { return self.sum_read_back(task, path, span).await };
-        let host = || self.link().host().to_owned();
-        let lost = |error: &dyn std::fmt::Display| HostError::Unreachable {
-            host: host(),
-            reason: format!("its shell: {error}"),
-        };
+        let lost = |error: &dyn std::fmt::Display| self.lost_shell(error);
         // Beside the shell for quick questions, which would wait for it.
         let script = scripts::sum_of(path, span.offset, span.length);
         let mut lines = session.follow(&script, POOL_LIMIT).await.map_err(|error| lost(&error))?;
@@ -248,7 +252,15 @@ impl LibvirtHost {
             session.keep(lines).await;
         }
         let said = line.unwrap_or_else(|| "nothing".to_owned());
-        sum.ok_or_else(|| HostError::Shell { host: host(), what: format!("reading {path}, it said: {said}") })
+        sum.ok_or_else(|| HostError::Shell {
+            host: self.link().host().to_owned(),
+            what: format!("reading {path}, it said: {said}"),
+        })
+    }
+
+    /// The shell broke off, as a connection does.
+    pub(super) fn lost_shell(&self, error: &dyn std::fmt::Display) -> HostError {
+        HostError::Unreachable { host: self.link().host().to_owned(), reason: format!("its shell: {error}") }
     }
 
     /// Where there is no shell: what is there comes back to be looked at.

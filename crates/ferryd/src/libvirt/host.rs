@@ -15,6 +15,7 @@ use super::error::{HostError, LibvirtError, OPERATION_INVALID, OPERATION_UNSUPPO
 use super::ffi::{self, TypedValue, param};
 use super::files;
 use super::link::Link;
+use super::redefine;
 use super::translate;
 use crate::hypervisor::{
     DeathWatch, Digest, FileSight, Hypervisor, MigrateCall, MigrateFlag, NewFile, Piece, Result, Snapshot,
@@ -89,7 +90,7 @@ impl LibvirtHost {
         (process, Some(Boot { id: sighting.boot_id.to_string(), age_ms: sighting.boot_age_ms }))
     }
 
-    fn shell_error(&self, what: &str, error: impl std::fmt::Display) -> HostError {
+    pub(super) fn shell_error(&self, what: &str, error: impl std::fmt::Display) -> HostError {
         HostError::Shell { host: self.link.host().to_owned(), what: format!("{what}: {error}") }
     }
 }
@@ -145,6 +146,7 @@ fn migrate_flags(call: &MigrateCall) -> u32 {
         MigrateFlag::NonSharedIncremental => sys::VIR_MIGRATE_NON_SHARED_INC,
         MigrateFlag::PostCopy => sys::VIR_MIGRATE_POSTCOPY,
         MigrateFlag::PostCopyResume => sys::VIR_MIGRATE_POSTCOPY_RESUME,
+        MigrateFlag::NonSharedDisk => sys::VIR_MIGRATE_NON_SHARED_DISK,
     };
     call.flags().into_iter().map(number).fold(0, |all, flag| all | flag)
 }
@@ -287,6 +289,7 @@ impl Hypervisor for LibvirtHost {
                 for disk in &call.copied_disks {
                     params.push((param::DISKS, TypedValue::Text(disk.clone())));
                 }
+                params.extend(redefine::params(&domain, &call)?);
                 ffi::migrate_to_uri(&domain, Some(&call.peer_uri), &params, migrate_flags(&call))
             })
             .await
@@ -415,6 +418,10 @@ impl Hypervisor for LibvirtHost {
 
     async fn digest(&self, task: TaskId, path: &str, span: Span) -> Result<Digest> {
         self.sum_of(task, path, span).await
+    }
+
+    async fn flatten_file(&self, _task: TaskId, from: &str, into: &NewFile) -> Result<()> {
+        self.flatten(from, into).await
     }
 
     async fn release_pools(&self, task: TaskId) -> Result<()> {

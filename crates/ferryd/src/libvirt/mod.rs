@@ -5,6 +5,7 @@
 //! * [`host`] – one real host behind the seam [`crate::hypervisor::Hypervisor`].
 //! * [`act`] – what is done to a domain where it is.
 //! * [`survey`] – what is read of a whole host at once.
+//! * `redefine` – what a migration is handed so that the domain arrives with another definition.
 //! * [`translate`] – libvirt's numbers and figures in Ferry's words.
 //! * [`xml`] – what is read out of libvirt's XML.
 //! * [`error`] – errors, with libvirt's code and text.
@@ -13,8 +14,10 @@ pub mod act;
 pub mod error;
 pub mod ffi;
 mod files;
+mod flatten;
 pub mod host;
 pub mod link;
+mod redefine;
 pub mod survey;
 pub mod translate;
 pub mod xml;

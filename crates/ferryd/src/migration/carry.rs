@@ -2,7 +2,6 @@
 //! arrived, gone on with after a break or by another controller, and removed if the domain stays where it was. What the log says of
 //! them is in `manifest`.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use api::task::{Location, Phase, Progress, Side, TaskState};
@@ -17,7 +16,7 @@ use super::manifest::{Arrived, CARRIED, MAKE, Made, Making, REMOVE};
 use super::outcome::Ending;
 use super::settle::FIRST_PAUSE;
 use super::steps::Work;
-use crate::hypervisor::{Digest, FileSight, Hypervisor, NewFile, Piece, Span};
+use crate::hypervisor::{Digest, FileSight, NewFile, Piece, Span};
 use crate::libvirt::error::{HostError, NO_POOL, OPERATION_ABORTED};
 use crate::model::domain::{Answer, DomainSight};
 use crate::plan::Carried;
@@ -27,8 +26,9 @@ use crate::task::Stop;
 const SPAN_TAKES_S: u64 = 1;
 /// How often a span that arrived as something else is sent again.
 const SENT_AGAIN: u32 = 2;
+
 /// Why carrying ends before everything is there.
-enum Halt {
+pub(super) enum Halt {
     /// It was called off.
     CalledOff,
     /// It cannot be done.
@@ -48,6 +48,13 @@ struct Sent {
     span: Span,
     sum: Digest,
     there: JoinHandle<Result<Digest, HostError>>,
+}
+
+/// A span on its way out of the source.
+struct Reading {
+    span: Span,
+    coming: mpsc::Receiver<Piece>,
+    read: JoinHandle<Result<(), HostError>>,
 }
 
 /// How much of all files has passed, for the figures.
@@ -87,7 +94,11 @@ impl Work {
     }
 
     async fn carry_all(&mut self) -> Result<(), Halt> {
-        let (carried, copied) = (self.plan.files.carried.clone(), self.plan.files.copied.clone());
+        let (mut carried, copied) = (self.plan.files.carried.clone(), self.plan.files.copied.clone());
+        if self.is_flattened() {
+            // What was only needed for that may be gone by now.
+            carried.retain(|file| !self.plan.files.temporary.contains(&file.new.path));
+        }
         self.passed.total = carried.iter().map(|file| file.new.capacity_bytes).sum();
         self.passed.began = Some(Instant::now());
         for file in &carried {
@@ -95,12 +106,13 @@ impl Work {
         }
         // All of them are as they were when the first began: they belong together.
         for file in &carried {
-            self.unchanged(&file.new.path).await?;
+            self.unchanged(file).await?;
             self.still_there(&file.new.path).await?;
         }
         for disk in &copied {
             self.make(&disk.new, None).await?;
         }
+        self.flatten().await?;
         self.release_pools().await;
         Ok(())
     }
@@ -115,12 +127,12 @@ impl Work {
         here.is_ok() && there.is_ok()
     }
 
-    fn made(&self, path: &str) -> Option<&Made> {
+    pub(super) fn made(&self, path: &str) -> Option<&Made> {
         self.made.iter().find(|made| made.path() == path)
     }
 
     /// Makes a file where nothing is. What an earlier try may have made goes first: its size may be another's.
-    async fn make(&mut self, file: &NewFile, seen: Option<FileSight>) -> Result<(), Halt> {
+    pub(super) async fn make(&mut self, file: &NewFile, seen: Option<FileSight>) -> Result<(), Halt> {
         let id = self.handle.id();
         let since = Instant::now();
         let mut unanswered = false;
@@ -164,7 +176,7 @@ impl Work {
         }
     }
 
-    async fn remove(&mut self, path: &str) -> Result<Result<(), HostError>, Stop> {
+    pub(super) async fn remove(&mut self, path: &str) -> Result<Result<(), HostError>, Stop> {
         let (id, looked) = (self.handle.id(), Instant::now());
         let Some(made) = self.made(path).cloned() else { return Ok(Ok(())) };
         let there = match made.is_there(self.destination.as_ref(), id).await {
@@ -194,9 +206,9 @@ impl Work {
     /// Carries one file, from where it was carried to before.
     async fn carry(&mut self, file: &Carried) -> Result<(), Halt> {
         let path = &file.new.path;
-        let seen = self.see_source(path).await?;
+        let seen = self.see_source(file.source_path()).await?;
         if seen.length_bytes != file.new.capacity_bytes {
-            return Err(Halt::Failed(self.changed(path)));
+            return Err(Halt::Failed(self.changed(file)));
         }
         // One that has changed since an earlier try began is carried anew.
         if !self.made(path).is_some_and(|made| made.sure && made.going.is_none() && made.seen == Some(seen)) {
@@ -204,16 +216,16 @@ impl Work {
         }
         let mut at = self.made(path).map_or(0, |made| made.until);
         self.passed.done += at;
-        let (mut pending, mut again) = (None::<Sent>, 0);
+        let (mut pending, mut again, mut ahead) = (None::<Sent>, 0, None);
         loop {
             let span = self.next_span(at, file.new.capacity_bytes);
             let sum = match span {
-                Some(span) => Some(self.send(path, span).await?),
+                Some(span) => Some(self.send(file, span, &mut ahead).await?),
                 None => None,
             };
             if let Some(sent) = pending.take() {
                 let from = sent.span.offset;
-                if self.arrived(path, sent).await? {
+                if self.arrived(&file.new, sent).await? {
                     again = 0;
                 } else if again < SENT_AGAIN {
                     (at, again) = (from, again + 1);
@@ -239,14 +251,29 @@ impl Work {
         (span.length > 0).then_some(span)
     }
 
+    /// Begins to read a span on the source. Who drops it ends that.
+    fn read(&self, file: &Carried, span: Span) -> Reading {
+        let (sink, coming) = mpsc::channel(4);
+        let (source, from, id) = (self.source.clone(), file.source_path().to_owned(), self.handle.id());
+        let read = tokio::spawn(async move { source.read_file(id, &from, span, sink).await });
+        Reading { span, coming, read }
+    }
+
+    /// Begins to read the span after this one, while this one is still on its way: neither end waits for the other.
+    fn read_ahead(&self, file: &Carried, span: Span) -> Option<Reading> {
+        let next = self.next_span(span.offset + span.length, file.new.capacity_bytes)?;
+        // Where the bandwidth is limited, there is nothing to be gained.
+        self.plan.bandwidth_mib_s.is_none().then(|| self.read(file, next))
+    }
+
     fn read_again(&self, path: &str, span: Span) -> JoinHandle<Result<Digest, HostError>> {
         let (destination, path, id) = (self.destination.clone(), path.to_owned(), self.handle.id());
         tokio::spawn(async move { destination.digest(id, &path, span).await })
     }
 
     /// Whether a span arrived as it was sent; then that is noted.
-    async fn arrived(&mut self, path: &str, mut sent: Sent) -> Result<bool, Halt> {
-        let since = Instant::now();
+    async fn arrived(&mut self, file: &NewFile, mut sent: Sent) -> Result<bool, Halt> {
+        let (path, since) = (file.path.as_str(), Instant::now());
         let sum = loop {
             match sent.there.await {
                 Ok(Ok(sum)) => break sum,
@@ -260,21 +287,42 @@ impl Work {
             return Ok(false);
         }
         let until = sent.span.offset + sent.span.length;
-        let there = self.see(&self.destination, path).await?;
+        // What it looks like is asked only of the whole: by that it is known again.
+        let there =
+            if until == file.capacity_bytes { self.see(&self.destination, path).await? } else { None };
+        self.note_arrived(path, until, there).await?;
+        Ok(true)
+    }
+
+    /// Stores that a file is there up to a byte.
+    pub(super) async fn note_arrived(
+        &mut self,
+        path: &str,
+        until: u64,
+        there: Option<FileSight>,
+    ) -> Result<(), Stop> {
         let seq = self.handle.intend(CARRIED, &Arrived { path: path.to_owned(), until, there }).await?;
         self.handle.came_to(CARRIED, seq, &Came::Done).await?;
         let of_path = self.made.iter_mut().filter(|made| made.path() == path);
         of_path.for_each(|made| (made.until, made.there) = (until, there));
-        Ok(true)
+        Ok(())
     }
 
-    /// Sends a span, as often as connections break on the way; what was sent, summed.
-    async fn send(&mut self, path: &str, span: Span) -> Result<Digest, Halt> {
+    /// Sends a span, as often as connections break on the way; what was sent, summed. `ahead`: what is read of it already, and of the
+    /// next one afterwards.
+    async fn send(
+        &mut self,
+        file: &Carried,
+        span: Span,
+        ahead: &mut Option<Reading>,
+    ) -> Result<Digest, Halt> {
         let since = Instant::now();
         loop {
             self.go_on_only_if_stopped().await?;
             let done = self.passed.done;
-            match self.pass(path, span).await? {
+            let begun = ahead.take().filter(|begun| begun.span == span);
+            let reading = begun.unwrap_or_else(|| self.read(file, span));
+            match self.pass(file, reading, ahead).await? {
                 Ok(sum) => return Ok(sum),
                 Err(error) => {
                     self.passed.done = done;
@@ -285,12 +333,15 @@ impl Work {
     }
 
     /// One try: out of the source, through here, into the destination.
-    async fn pass(&mut self, path: &str, span: Span) -> Result<Result<Digest, HostError>, Halt> {
-        let (sink, mut coming) = mpsc::channel(4);
+    async fn pass(
+        &mut self,
+        file: &Carried,
+        reading: Reading,
+        ahead: &mut Option<Reading>,
+    ) -> Result<Result<Digest, HostError>, Halt> {
+        let Reading { span, mut coming, read } = reading;
         let (going, pieces) = mpsc::channel::<Piece>(4);
-        let (source, destination, id) = (self.source.clone(), self.destination.clone(), self.handle.id());
-        let (from, into) = (path.to_owned(), path.to_owned());
-        let reading = tokio::spawn(async move { source.read_file(id, &from, span, sink).await });
+        let (destination, id, into) = (self.destination.clone(), self.handle.id(), file.new.path.clone());
         let writing = tokio::spawn(async move { destination.write_file(id, &into, span, pieces).await });
         let mut sum = Sha256::new();
         let began = Instant::now();
@@ -314,6 +365,7 @@ impl Work {
         if self.is_called_off() {
             return Err(Halt::CalledOff);
         }
+        *ahead = self.read_ahead(file, span);
         let ended = |host: &str, joined| match joined {
             Ok(Ok(result)) => result,
             Ok(Err(error)) => {
@@ -321,7 +373,7 @@ impl Work {
             }
             Err(_) => Err(HostError::timed_out(host, "carry a file", still)),
         };
-        let (read, written) = tokio::join!(timeout(still, reading), timeout(still, writing));
+        let (read, written) = tokio::join!(timeout(still, read), timeout(still, writing));
         let (read, written) = (ended(&self.plan.source, read), ended(&self.plan.destination, written));
         // Where one breaks, the other does as well, and says less.
         Ok(match (read, written) {
@@ -355,7 +407,7 @@ impl Work {
     }
 
     /// A stopped domain that somebody starts meanwhile writes to what is carried.
-    async fn go_on_only_if_stopped(&self) -> Result<(), Halt> {
+    pub(super) async fn go_on_only_if_stopped(&self) -> Result<(), Halt> {
         if self.is_called_off() {
             return Err(Halt::CalledOff);
         }
@@ -371,71 +423,13 @@ impl Work {
         }
     }
 
-    fn is_called_off(&self) -> bool {
+    pub(super) fn is_called_off(&self) -> bool {
         self.handle.wishes().borrow().cancel
-    }
-
-    /// What is seen of a file on a host, asked again over broken connections.
-    async fn see(&self, host: &Arc<dyn Hypervisor>, path: &str) -> Result<Option<FileSight>, Halt> {
-        let since = Instant::now();
-        loop {
-            match host.file(self.handle.id(), path).await {
-                Ok(seen) => return Ok(seen),
-                Err(error) => self.wait_for_hosts(error, since).await?,
-            }
-        }
-    }
-
-    async fn see_source(&self, path: &str) -> Result<FileSight, Halt> {
-        let what = || format!("{path} is not there any more");
-        let missing = || Halt::Failed(HostError::Shell { host: self.plan.source.clone(), what: what() });
-        self.see(&self.source, path).await?.ok_or_else(missing)
-    }
-
-    /// What had arrived is there as it arrived.
-    async fn still_there(&mut self, path: &str) -> Result<(), Halt> {
-        let there = self.see(&self.destination, path).await?;
-        let as_arrived = self.made(path).and_then(|made| made.there);
-        if there.is_none() || as_arrived.is_some_and(|arrived| there != Some(arrived)) {
-            let what = format!("{path} is not as it arrived any more: somebody removed it or wrote to it");
-            return Err(Halt::Failed(self.of_destination(what)));
-        }
-        Ok(())
-    }
-
-    /// Whether the source's files are still those that were carried: somebody may have started it since, and stopped it again. None
-    /// where the source does not say.
-    pub(super) async fn still_as_carried(&self) -> Option<bool> {
-        for file in &self.plan.files.carried {
-            let seen = self.source.file(self.handle.id(), &file.new.path).await.ok()?;
-            if self.made(&file.new.path).is_some_and(|made| made.seen != seen) {
-                return Some(false);
-            }
-        }
-        Some(true)
-    }
-
-    async fn unchanged(&mut self, path: &str) -> Result<(), Halt> {
-        let seen = self.see_source(path).await?;
-        if self.made(path).is_some_and(|made| made.seen != Some(seen)) {
-            return Err(Halt::Failed(self.changed(path)));
-        }
-        Ok(())
-    }
-
-    fn changed(&self, path: &str) -> HostError {
-        let what =
-            format!("{path} was written to while it was carried: what arrived may be half old and half new");
-        HostError::Shell { host: self.plan.source.clone(), what }
-    }
-
-    fn of_destination(&self, what: String) -> HostError {
-        HostError::Shell { host: self.plan.destination.clone(), what }
     }
 
     /// After a failure that may be a broken connection: waits until both hosts answer, as long as there is patience for, counted
     /// from `since`.
-    async fn wait_for_hosts(&self, error: HostError, since: Instant) -> Result<(), Halt> {
+    pub(super) async fn wait_for_hosts(&self, error: HostError, since: Instant) -> Result<(), Halt> {
         // Another task's pool over the same directory may have ended.
         let passes = error.is_broken_connection() || error.libvirt_code() == Some(NO_POOL);
         let left = self.timing.patience.saturating_sub(since.elapsed());

@@ -5,16 +5,17 @@ use std::time::Duration;
 
 use api::preflight::{PreflightRequest, Question, Report, Verdict};
 use api::problem::{Code, Problem};
-use api::task::TaskQuery;
+use api::task::{StorageMapping, TaskQuery};
 use api::vm::Vm;
 use futures_util::stream::{self, StreamExt};
 
-use super::{Migrations, bandwidth_fits, name_fits, post_copy_fits};
+use super::{Migrations, bad_value, bandwidth_fits, mapping, name_fits, post_copy_fits};
 use crate::inventory::facts::{self, Asked, Inquiry};
 use crate::inventory::member::Member;
 use crate::inventory::unknown_host;
 use crate::model::DomainUuid;
 use crate::model::facts::{Facts, Wanted};
+use crate::plan::{self, Rewrite};
 use crate::preflight;
 
 /// Destinations that are asked at the same time when all registered hosts are: each asks the source as well, which has one shell.
@@ -33,6 +34,8 @@ impl Migrations {
         request.destination.as_ref().map(|name| name_fits("destination", name)).transpose()?;
         bandwidth_fits(request.bandwidth_mib_s)?;
         post_copy_fits(request.post_copy, request.secure)?;
+        storage_fits(&request.storage)?;
+        let rewrite = &mapping::of_check(request)?;
         let vm = self.find(&request.vm, request.source.as_deref()).await?;
         let source = self.member(&vm.host)?;
         let destinations = match &request.destination {
@@ -40,7 +43,7 @@ impl Migrations {
             None => self.fleet.members().into_iter().filter(|member| member.name() != vm.host).collect(),
         };
         let reports = stream::iter(destinations)
-            .map(|destination| self.report(request, &vm, source.clone(), destination))
+            .map(|destination| self.report(request, rewrite, &vm, source.clone(), destination))
             .buffer_unordered(AT_ONCE);
         let mut reports = reports.collect::<Vec<_>>().await.into_iter().collect::<Result<Vec<_>, _>>()?;
         reports.sort_by_cached_key(rank);
@@ -50,6 +53,7 @@ impl Migrations {
     async fn report(
         &self,
         request: &PreflightRequest,
+        rewrite: &Rewrite,
         vm: &Vm,
         source: Arc<Member>,
         destination: Arc<Member>,
@@ -58,10 +62,13 @@ impl Migrations {
             tunnelled: request.secure,
             bandwidth_mib_s: request.bandwidth_mib_s,
             post_copy: request.post_copy,
+            storage: request.storage.clone(),
+            flatten: request.flatten,
         };
-        let inquiry = self.inquiry(vm, &source, &destination, wanted, true).await?;
+        let inquiry = self.inquiry(vm, &source, &destination, wanted, rewrite, true).await?;
         let began = std::time::Instant::now();
         let (facts, asked) = facts::gather(&inquiry).await;
+        facts.domain.as_ref().map(|domain| mapping::fits(rewrite, domain)).transpose()?;
         let mut report = described(vm, &facts, asked, began);
         ignore(&mut report, &request.ignore)?;
         if request.come_back && facts.domain.is_some() {
@@ -82,13 +89,14 @@ impl Migrations {
         source: &'a Member,
         destination: &'a Member,
         wanted: Wanted,
+        rewrite: &'a Rewrite,
         fresh: bool,
     ) -> Result<Inquiry<'a>, Problem> {
         let arriving_bytes = self.arriving_bytes(destination.name(), DomainUuid(vm.uuid)).await?;
         // So that the report is there within the limit, and not only its last answer.
         let limit = self.limit.saturating_sub(REPORT_TAKES).max(self.limit / 2);
         let domain = DomainUuid(vm.uuid);
-        Ok(Inquiry { source, destination, domain, wanted, arriving_bytes, limit, fresh })
+        Ok(Inquiry { source, destination, domain, wanted, rewrite, arriving_bytes, limit, fresh })
     }
 
     /// Memory of other virtual machines on their way to a host.
@@ -141,10 +149,55 @@ fn ignore(report: &mut Report, codes: &[String]) -> Result<(), Problem> {
     preflight::ignore(&mut report.findings, codes).map_err(|code| not_to_be_ignored(&code))
 }
 
+/// Places of disks are named as they can be: a disk once, and an image by a plain file name.
+pub(super) fn storage_fits(storage: &[StorageMapping]) -> Result<(), Problem> {
+    let refuse = |detail: String| Err(bad_value("storage", detail));
+    for (at, StorageMapping { disk, pool, volume }) in storage.iter().enumerate() {
+        name_fits("storage", disk)?;
+        name_fits("storage", pool)?;
+        if storage.iter().take(at).any(|other| other.disk == *disk) {
+            return refuse(format!("storage names the disk {disk} more than once."));
+        }
+        let Some(volume) = volume else { continue };
+        name_fits("storage", volume)?;
+        if volume.contains('/') || matches!(volume.as_str(), "." | "..") {
+            return refuse(format!("{volume:?} is no plain file name."));
+        }
+        if disk == plan::EVERY {
+            return refuse("several disks cannot have one name: leave the volume out for *.".to_owned());
+        }
+    }
+    Ok(())
+}
+
 /// The problem of a request to ignore what would fail or do harm.
 pub(super) fn not_to_be_ignored(code: &str) -> Problem {
     let detail = format!(
         "{code} is a blocker: the migration would fail or do harm. Only warnings and notes can be ignored."
     );
     Problem::new(Code::BadValue, detail).field("ignore")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mapping(disk: &str, volume: Option<&str>) -> StorageMapping {
+        let (disk, volume) = (disk.to_owned(), volume.map(str::to_owned));
+        StorageMapping { disk, pool: "fast".to_owned(), volume }
+    }
+
+    #[test]
+    fn a_disk_has_one_place_of_a_plain_name() {
+        assert!(storage_fits(&[mapping("vda", Some("a.img")), mapping("*", None)]).is_ok());
+        for bad in [
+            vec![mapping("vda", None), mapping("vda", None)],
+            vec![mapping("vda", Some("../a"))],
+            vec![mapping("vda", Some(".."))],
+            vec![mapping("*", Some("a.img"))],
+            vec![mapping("", None)],
+        ] {
+            assert!(storage_fits(&bad).is_err(), "{bad:?}");
+        }
+    }
 }

@@ -64,11 +64,8 @@ impl Migrations {
             source: self.fleet.host_of_namesake(&request.vm),
             vm: request.vm,
             destination,
-            max_downtime_ms: None,
-            bandwidth_mib_s: None,
             secure: request.secure,
-            post_copy: None,
-            ignore: Vec::new(),
+            ..MigrationRequest::default()
         })
         .await
     }

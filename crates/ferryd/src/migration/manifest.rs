@@ -135,6 +135,20 @@ pub(super) fn made(log: &[LogEntry]) -> Vec<Made> {
     all
 }
 
+/// What its log says it has made on the destination and removed again, as it was when it was made: what the source's file was then
+/// still counts.
+pub(super) fn spent(log: &[LogEntry]) -> Vec<Made> {
+    let (mut all, there): (Vec<Made>, _) = (Vec::new(), made(log));
+    for entry in log.iter().filter(|entry| entry.step == MAKE) {
+        if let Ok(Making { file, seen }) = serde_json::from_value(entry.intent.clone()) {
+            all.retain(|made| made.path() != file.path);
+            all.push(Made::perhaps(file, seen));
+        }
+    }
+    all.retain(|one| there.iter().all(|made| made.path() != one.path()));
+    all
+}
+
 /// Whether the files of a task may be removed from the destination once the domain is at the source: not after its copy there may
 /// have run, for then they may hold what is nowhere else.
 pub(super) fn may_go(log: &[LogEntry]) -> bool {

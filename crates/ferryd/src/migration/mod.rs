@@ -2,9 +2,11 @@
 //!
 //! * [`Migrations`] – accepts requests: checks (`check`), plan, task.
 //! * [`steps`] – the table of steps and the runner that walks it.
-//! * `carry` – files that go along; `manifest` – what the log says of them.
+//! * `carry` – files that go along; `flatten` – those that become one image there; `files_seen` – whether they are what they were;
+//!   `manifest` – what the log says of them.
 //! * `perform` – libvirt's migration under watch, and the hand-over; `monitor` – what is seen of it; `again` – post-copy: beginning anew
 //!   by it, the switch, joining again what broke.
+//! * `mapping` – what of a request makes the definition another one on the destination; `define` – a stopped domain's definition there.
 //! * `contact` – how long the source was out of sight.
 //! * `settle` – ask both hosts, decide, act, until it has ended; [`copy`] – what a host's answers come to, `knowledge` – what the log
 //!   proves, [`outcome`] – the decision (`cold` – of a stopped domain, `post_copy` – of one that moves so, `resolve` – of a person's word): pure.
@@ -20,9 +22,13 @@ mod cold_tests;
 mod contact;
 pub mod copy;
 pub mod debts;
+mod define;
+mod files_seen;
+mod flatten;
 mod inherited;
 mod knowledge;
 mod manifest;
+mod mapping;
 mod monitor;
 pub mod outcome;
 #[cfg(test)]
@@ -51,7 +57,7 @@ pub use inherited::InheritedRequest;
 use crate::inventory::{Fleet, facts};
 use crate::model::facts::{Facts, Wanted};
 use crate::model::{DomainUuid, TaskId};
-use crate::plan::Plan;
+use crate::plan::{Plan, Rewrite};
 use crate::preflight;
 use crate::store::{NewTask, Store, StoreError};
 use crate::task::Engine;
@@ -122,14 +128,16 @@ impl Migrations {
         clear: bool,
     ) -> Result<(Plan, Vec<Finding>), Problem> {
         valid(request)?;
+        let rewrite = mapping::of_migration(request)?;
         let mut vm = self.find(&request.vm, request.source.as_deref()).await?;
-        let mut facts = self.facts(request, &vm, clear).await?;
+        let mut facts = self.facts(request, &vm, &rewrite, clear).await?;
         if facts.domain.is_none() && facts.source.known().is_some() {
             // It left that host after the last look at it.
             self.fleet.look_again().await;
             vm = self.find(&request.vm, request.source.as_deref()).await?;
-            facts = self.facts(request, &vm, clear).await?;
+            facts = self.facts(request, &vm, &rewrite, clear).await?;
         }
+        facts.domain.as_ref().map(|domain| mapping::fits(&rewrite, domain)).transpose()?;
         let domain = DomainUuid(vm.uuid);
         let mut findings = preflight::check(&facts);
         // Of two requests the second sees the first one's job and copy: say that, and not "job active".
@@ -140,19 +148,28 @@ impl Migrations {
         };
         // The checks have seen that there is one wherever the source's libvirt needs it: not for a stopped domain.
         let peer_uri = facts.destination_peer_uri.clone().unwrap_or_default();
-        Ok((Plan::new(request, &facts, domain_facts, peer_uri), findings))
+        let plan = Plan::new(request, &facts, domain_facts, peer_uri);
+        Ok((plan.with_rewrite(rewrite, &facts, domain_facts).map_err(mapping::unfit)?, findings))
     }
 
     /// Everything that the checks look at.
-    async fn facts(&self, request: &MigrationRequest, vm: &Vm, clear: bool) -> Result<Facts, Problem> {
+    async fn facts(
+        &self,
+        request: &MigrationRequest,
+        vm: &Vm,
+        rewrite: &Rewrite,
+        clear: bool,
+    ) -> Result<Facts, Problem> {
         let (source, destination) = (self.member(&vm.host)?, self.member(&request.destination)?);
         self.nothing_owed(vm, &request.destination, clear).await?;
         let wanted = Wanted {
             tunnelled: request.secure,
             bandwidth_mib_s: request.bandwidth_mib_s,
             post_copy: request.post_copy,
+            storage: request.storage.clone(),
+            flatten: request.flatten,
         };
-        let inquiry = self.inquiry(vm, &source, &destination, wanted, false).await?;
+        let inquiry = self.inquiry(vm, &source, &destination, wanted, rewrite, false).await?;
         Ok(facts::gather(&inquiry).await.0)
     }
 
@@ -248,6 +265,7 @@ fn valid(request: &MigrationRequest) -> Result<(), Problem> {
         return Err(bad_value("max_downtime_ms", format!("max_downtime_ms must be 1 to {MAX_DOWNTIME_MS}.")));
     }
     post_copy_fits(request.post_copy, request.secure)?;
+    check::storage_fits(&request.storage)?;
     bandwidth_fits(request.bandwidth_mib_s)
 }
 

@@ -99,6 +99,7 @@ impl Runner for Mover {
             downtime_set: false,
             linger_until: None,
             made: manifest::made(&log),
+            spent: manifest::spent(&log),
             passed: Passed::default(),
             cleared: None,
             files_are_those: false,
@@ -140,6 +141,8 @@ pub(super) struct Work {
     pub(super) downtime_set: bool,
     /// Files that this task has made on the destination.
     pub(super) made: Vec<Made>,
+    /// Files that it made there, used up, and removed again.
+    pub(super) spent: Vec<Made>,
     /// The source's files were seen to be those that were carried, right before its definition goes.
     pub(super) files_are_those: bool,
     /// What came of removing them, for the end that it was done for.
@@ -304,11 +307,9 @@ impl Work {
             (Ok(_), Ok(_)) if looked.elapsed() > self.timing.stale => {
                 return self.handle.came_to(PERFORM, seq, &Came::NotSent).await;
             }
-            (Ok(definition), Ok(snapshots)) => match self.destination.define(&definition).await {
-                Ok(()) if !snapshots.is_empty() => {
-                    self.destination.redefine_snapshots(self.plan.domain, &snapshots).await
-                }
-                defined => defined,
+            (Ok(definition), Ok(snapshots)) => match self.rewritten(definition, snapshots) {
+                Some((definition, snapshots)) => self.define_there(&definition, &snapshots).await,
+                None => return self.handle.came_to(PERFORM, seq, &Came::NotSent).await,
             },
             (Err(error), _) | (_, Err(error)) => Err(error),
         };

@@ -125,6 +125,7 @@ pub(super) fn ending(
     plan: &Plan,
 ) -> (TaskState, String) {
     let (from, to, name) = (&plan.source, &plan.destination, &plan.name);
+    let there = plan.place_there();
     let owed = match ending.owed {
         Some(Side::Destination) => {
             format!(
@@ -151,14 +152,14 @@ pub(super) fn ending(
         Location::Destination if ending.memory_lost => (
             TaskState::Failed,
             format!(
-                "{name} was handed over to {to}, but its QEMU ended there: the memory is lost. It is defined on {to} with its disks; \
+                "{name} was handed over to {to}, but its QEMU ended there: the memory is lost. It is defined on {there} with its disks; \
                  start it there.{owed}"
             ),
         ),
         Location::Destination if know.cancel => {
-            (TaskState::Done, format!("Too late to cancel: {name} {state_there} on {to}.{owed}"))
+            (TaskState::Done, format!("Too late to cancel: {name} {state_there} on {there}.{owed}"))
         }
-        Location::Destination => (TaskState::Done, format!("{name} {state_there} on {to}.{owed}")),
+        Location::Destination => (TaskState::Done, format!("{name} {state_there} on {there}.{owed}")),
         Location::Source if ending.memory_lost => (
             TaskState::Failed,
             format!(

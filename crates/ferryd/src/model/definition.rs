@@ -215,6 +215,9 @@ pub struct Backing {
     pub source: Source,
     /// `raw`, `qcow2`.
     pub format: Option<String>,
+    /// The image above names it by its place relative to its own, or it is not known how: an image in another directory would not
+    /// find it. Of a domain that runs it does not matter, and is not asked.
+    pub by_place: bool,
 }
 
 /// Where the data of a drive is.

@@ -1,10 +1,14 @@
 //! Which of a domain's files go along, and as what: pure. The checks tell it, the plan holds it, the steps do it.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
+use super::places::{flattens, is_copied_by_qemu, path_of, place};
 use crate::hypervisor::NewFile;
 use crate::model::definition::{Backing, Disk, Drive, Source};
-use crate::model::facts::{DomainFacts, Facts, Sharing, is_networked};
+use crate::model::facts::{DomainFacts, Facts, PathKind, Sharing, is_networked};
 
 /// What a file is for its domain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +43,17 @@ pub struct Carried {
     pub new: NewFile,
     /// What it takes up on the source.
     pub allocated_bytes: u64,
+    /// Where it lies on the source; none where it is the path that it gets.
+    #[serde(default)]
+    pub from: Option<String>,
+}
+
+impl Carried {
+    /// Where it lies on the source.
+    #[must_use]
+    pub fn source_path(&self) -> &str {
+        self.from.as_deref().unwrap_or(&self.new.path)
+    }
 }
 
 /// A disk whose guest runs: QEMU copies what lies in its topmost image while that goes on.
@@ -50,6 +65,30 @@ pub struct CopiedDisk {
     pub new: NewFile,
     /// What it takes up on the source.
     pub allocated_bytes: u64,
+    /// Where it lies on the source; none where it is the path that it gets.
+    #[serde(default)]
+    pub from: Option<String>,
+}
+
+impl CopiedDisk {
+    /// Where it lies on the source.
+    #[must_use]
+    pub fn source_path(&self) -> &str {
+        self.from.as_deref().unwrap_or(&self.new.path)
+    }
+}
+
+/// A disk of a stopped domain that becomes one image on the destination, after what it is made of has been carried there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlattenedDisk {
+    /// Its name in the domain.
+    pub target: String,
+    /// The image as it was carried, over what lies below it.
+    pub from: String,
+    /// The image that it becomes.
+    pub new: NewFile,
+    /// What it may take up.
+    pub allocated_bytes: u64,
 }
 
 /// What goes along, besides definition and memory.
@@ -60,6 +99,18 @@ pub struct Files {
     pub carried: Vec<Carried>,
     /// Disks that QEMU copies.
     pub copied: Vec<CopiedDisk>,
+    /// QEMU copies with them what lies below them.
+    #[serde(default)]
+    pub whole: bool,
+    /// Disks that become one image where they have been carried to.
+    #[serde(default)]
+    pub flattened: Vec<FlattenedDisk>,
+    /// Files among those carried that go again when the flattened images have been made of them.
+    #[serde(default)]
+    pub temporary: Vec<String>,
+    /// Where the images of disks are on the destination, whose definition there says otherwise than the source's.
+    #[serde(default)]
+    pub moved: BTreeMap<String, PathBuf>,
 }
 
 impl Files {
@@ -90,29 +141,83 @@ impl Files {
 
     /// All that is made on the destination.
     pub fn new_files(&self) -> impl Iterator<Item = &NewFile> {
-        self.carried.iter().map(|file| &file.new).chain(self.copied.iter().map(|disk| &disk.new))
+        let flattened = self.flattened.iter().map(|disk| &disk.new);
+        let carried = self.carried.iter().map(|file| &file.new);
+        carried.chain(self.copied.iter().map(|disk| &disk.new)).chain(flattened)
     }
 
-    /// Has a file go along, where it is known how large it is.
-    fn carry(&mut self, role: Role, path: &str, facts: &Facts, domain: &DomainFacts) {
-        let extent = extent(facts, domain, &role, path);
-        let Some((length_bytes, allocated_bytes)) = extent.filter(|_| !self.has_path(path)) else { return };
+    /// Has a file go along into one of this path, where it is known how large it is.
+    fn carry(&mut self, role: Role, from: &str, to: &str, facts: &Facts, domain: &DomainFacts) {
+        let extent = extent(facts, domain, &role, from);
+        let Some((length_bytes, allocated_bytes)) = extent.filter(|_| !self.has_path(to)) else { return };
         let new = NewFile {
-            path: path.to_owned(),
+            path: to.to_owned(),
             format: "raw".to_owned(),
             capacity_bytes: length_bytes,
             base: None,
         };
-        self.carried.push(Carried { role, new, allocated_bytes });
+        self.carried.push(Carried { role, new, allocated_bytes, from: elsewhere(from, to) });
+    }
+
+    /// Has the image of a disk go along into one of this path.
+    fn take(&mut self, facts: &Facts, domain: &DomainFacts, disk: &Disk, from: &str, to: &str) {
+        let flat = flattens(facts, domain, disk);
+        if is_copied_by_qemu(domain, disk) {
+            let Some(copied) = copied(domain, disk, from, to, flat) else { return };
+            self.whole |= flat;
+            self.copied.push(copied);
+        } else if flat {
+            self.take_flat(facts, domain, disk, from, to);
+        } else {
+            self.carry(Role::Disk(disk.target.clone()), from, to, facts, domain);
+        }
+        // Also where only what lies below it is another.
+        if (flat || from != to) && self.has_disk(&disk.target) {
+            self.moved.insert(disk.target.clone(), PathBuf::from(to));
+        }
+    }
+
+    /// The image is carried beside its place, and made one with what lies below it there.
+    fn take_flat(&mut self, facts: &Facts, domain: &DomainFacts, disk: &Disk, from: &str, to: &str) {
+        let (Some(image), Some(format)) = (domain.image(&disk.target), &disk.format) else { return };
+        let chain = format!("{to}.chain");
+        self.carry(Role::Disk(disk.target.clone()), from, &chain, facts, domain);
+        if !self.has_path(&chain) {
+            return;
+        }
+        let below = disk.backing.iter().filter_map(|base| base.source.path());
+        let below =
+            below.filter_map(|base| facts.source.shell()?.path(base)).map(|seen| seen.allocated_bytes);
+        self.flattened.push(FlattenedDisk {
+            target: disk.target.clone(),
+            from: chain.clone(),
+            new: NewFile {
+                path: to.to_owned(),
+                format: format.clone(),
+                capacity_bytes: image.capacity_bytes,
+                base: None,
+            },
+            allocated_bytes: below
+                .fold(image.allocation_bytes, u64::saturating_add)
+                .min(image.capacity_bytes),
+        });
+        self.temporary.push(chain);
     }
 }
 
 /// How long a file is, and what it takes up.
 type Extent = (u64, u64);
 
+/// A path where it is another than the one that is got.
+fn elsewhere(from: &str, to: &str) -> Option<String> {
+    (from != to).then(|| from.to_owned())
+}
+
 /// By the source's shell, or else by what libvirt measures of the disk that it is.
 fn extent(facts: &Facts, domain: &DomainFacts, role: &Role, path: &str) -> Option<Extent> {
-    if let Some(found) = facts.source.shell().and_then(|shell| shell.path(path)) {
+    let found = facts.source.shell().and_then(|shell| shell.path(path));
+    // How large a block device is its file system does not say.
+    if let Some(found) = found.filter(|found| found.kind != PathKind::Block) {
         return found.exists().then_some((found.size_bytes, found.allocated_bytes));
     }
     let Role::Disk(target) = role else { return None };
@@ -129,28 +234,36 @@ pub fn files(facts: &Facts) -> Files {
         !is_of_network(facts, path)
             && meeting.sharing.iter().any(|(of, sharing)| of == path && *sharing == Sharing::Missing)
     };
+    let mut kept: Vec<&str> = Vec::new();
     for disk in domain.definition.disks.iter().filter(|disk| disk.drive == Drive::Disk) {
-        // What lies lowest first: what lies over it is made with it.
+        let path = path_of(domain, disk);
+        let goes = path.filter(|_| stays(facts, domain, disk).is_none()).and_then(|path| {
+            let to = match place(facts, domain, disk) {
+                Some(place) => place.ok().map(|place| place.path),
+                None => is_missing(path).then(|| path.to_owned()),
+            };
+            Some((path, to?))
+        });
+        let flat = goes.is_some() && flattens(facts, domain, disk);
+        // What lies lowest first: what lies over it is made with it. QEMU itself reads the whole of a chain.
         for base in disk.backing.iter().rev().filter_map(|backing| backing.source.path()) {
-            if is_missing(base) {
-                files.carry(Role::Base(disk.target.clone()), base, facts, domain);
+            if is_missing(base) && !(flat && is_copied_by_qemu(domain, disk)) {
+                files.carry(Role::Base(disk.target.clone()), base, base, facts, domain);
+                if flat { files.temporary.push(base.to_owned()) } else { kept.push(base) }
             }
         }
-        let Some(path) = disk.source.path().or_else(|| domain.volume_path(&disk.target)) else { continue };
-        if !is_missing(path) || stays(facts, domain, disk).is_some() {
-            continue;
-        }
-        if !domain.is_active() || disk.readonly {
-            files.carry(Role::Disk(disk.target.clone()), path, facts, domain);
-        } else if let Some(copied) = copied(domain, disk, path) {
-            files.copied.push(copied);
+        if let Some((from, to)) = goes {
+            files.take(facts, domain, disk, from, &to);
         }
     }
+    files.temporary.sort();
+    files.temporary.dedup();
+    files.temporary.retain(|path| !kept.contains(&path.as_str()));
     if let Some(nvram) = domain.definition.firmware.nvram.as_deref()
         && !domain.is_active()
         && is_missing(nvram)
     {
-        files.carry(Role::Nvram, nvram, facts, domain);
+        files.carry(Role::Nvram, nvram, nvram, facts, domain);
     }
     files
 }
@@ -162,33 +275,27 @@ fn is_of_network(facts: &Facts, path: &str) -> bool {
     found.is_some_and(|found| is_networked(&found.filesystem))
 }
 
-/// Why a disk that only the source has cannot go along; none where it can.
+/// Why a disk that only the source has, or that is to go into another storage pool, cannot go along; none where it can.
 #[must_use]
 pub fn stays(facts: &Facts, domain: &DomainFacts, disk: &Disk) -> Option<&'static str> {
-    let running = domain.is_active() && !disk.readonly;
-    let path = disk.source.path().or_else(|| domain.volume_path(&disk.target));
-    if path.is_some_and(|path| is_of_network(facts, path)) {
-        return Some("it lies on a file system of the network, which the destination has not mounted there");
-    }
+    let running = is_copied_by_qemu(domain, disk);
+    let (path, is_placed) = (path_of(domain, disk), place(facts, domain, disk).is_some());
+    let flat = flattens(facts, domain, disk);
     // The new image names what it lies over.
     let named = |base: &Backing| base.source.path().is_some() && base.format.is_some();
-    if running && disk.backing.first().is_some_and(|base| !named(base)) {
+    if running && !flat && disk.backing.first().is_some_and(|base| !named(base)) {
         return Some("what lies below it is no file whose format is known");
     }
-    match &disk.source {
-        Source::File(_) => {}
-        Source::Volume { pool, .. } => {
-            let path = domain.volume_path(&disk.target).unwrap_or_default();
-            let directory = path.rsplit_once('/').map(|(directory, _)| directory);
-            let pools = facts.reception.iter().flat_map(|reception| &reception.pools);
-            let same = |target: Option<&str>| target.is_some() && target == directory;
-            if !pools.into_iter().any(|known| {
-                known.name == *pool && known.active && known.kind == "dir" && same(known.target.as_deref())
-            }) {
-                return Some("its storage pool is no directory of the same path on both hosts");
-            }
+    if is_placed {
+        // One that was carried names what lies below it as it did at its old place.
+        let by_place = |base: &Backing| base.by_place || domain.is_active();
+        if !running && !flat && disk.backing.first().is_some_and(by_place) {
+            return Some(
+                "it may name the image below it by its place beside its own, and would not find it from another directory; --flatten makes one image of both",
+            );
         }
-        _ => return Some("it is no file"),
+    } else if let Some(why) = stays_by_its_place(facts, domain, disk, path) {
+        return Some(why);
     }
     if disk.shareable {
         return Some("others write to it as well");
@@ -205,17 +312,43 @@ pub fn stays(facts: &Facts, domain: &DomainFacts, disk: &Disk) -> Option<&'stati
     None
 }
 
-fn copied(domain: &DomainFacts, disk: &Disk, path: &str) -> Option<CopiedDisk> {
+/// Why a disk cannot be made under the path it has.
+fn stays_by_its_place(
+    facts: &Facts,
+    domain: &DomainFacts,
+    disk: &Disk,
+    path: Option<&str>,
+) -> Option<&'static str> {
+    if path.is_some_and(|path| is_of_network(facts, path)) {
+        return Some("it lies on a file system of the network, which the destination has not mounted there");
+    }
+    match &disk.source {
+        Source::File(_) => None,
+        Source::Volume { pool, .. } => {
+            let path = domain.volume_path(&disk.target).unwrap_or_default();
+            let directory = path.rsplit_once('/').map(|(directory, _)| directory);
+            let pools = facts.reception.iter().flat_map(|reception| &reception.pools);
+            let same = |target: Option<&str>| target.is_some() && target == directory;
+            let is_same = pools.into_iter().any(|known| {
+                known.name == *pool && known.active && known.kind == "dir" && same(known.target.as_deref())
+            });
+            (!is_same).then_some("its storage pool is no directory of the same path on both hosts")
+        }
+        Source::Block(_) => Some("it is a block device, and none is written over"),
+        _ => Some("it is no file"),
+    }
+}
+
+fn copied(domain: &DomainFacts, disk: &Disk, from: &str, to: &str, flat: bool) -> Option<CopiedDisk> {
     let image = domain.image(&disk.target)?;
-    let base = disk
-        .backing
-        .first()
-        .and_then(|Backing { source, format }| Some((source.path()?.to_owned(), format.clone()?)));
+    let base = disk.backing.first().filter(|_| !flat);
+    let base = base.and_then(|base| Some((base.source.path()?.to_owned(), base.format.clone()?)));
     let new = NewFile {
-        path: path.to_owned(),
+        path: to.to_owned(),
         format: disk.format.clone()?,
         capacity_bytes: image.capacity_bytes,
         base,
     };
-    Some(CopiedDisk { target: disk.target.clone(), new, allocated_bytes: image.allocation_bytes })
+    let (target, from) = (disk.target.clone(), elsewhere(from, to));
+    Some(CopiedDisk { target, new, allocated_bytes: image.allocation_bytes, from })
 }

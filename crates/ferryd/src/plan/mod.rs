@@ -10,9 +10,19 @@ use crate::model::facts::{DomainFacts, Facts};
 use crate::preflight;
 
 mod files;
+mod host_files;
+mod places;
 mod report;
+mod rewrite;
+mod there;
 
-pub use files::{Carried, CopiedDisk, Files, Role, files, stays};
+pub use files::{Carried, CopiedDisk, Files, FlattenedDisk, Role, files, stays};
+pub use host_files::{host_files, same_firmware};
+pub use places::{
+    EVERY, NoPlace, Place, flattens, is_copied_by_qemu, not_flattened, path_of, place, unknown_disks,
+    wants_flat,
+};
+pub use rewrite::{Patch, PatchError, Rewrite, RewriteError, rewrite, rewrite_snapshot};
 
 /// Everything that a migration will do. It is stored with the task, so that whoever takes the task over does the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +68,15 @@ pub struct Plan {
     /// What goes along besides definition and memory, because only the source has it.
     #[serde(default)]
     pub files: Files,
+    /// What of its definition is another on the destination.
+    #[serde(default)]
+    pub rewrite: Rewrite,
+    /// The definition (without secrets) that the destination has then, where it is another one.
+    #[serde(default)]
+    pub definition_there: Option<String>,
+    /// What that has otherwise, as a unified diff.
+    #[serde(default)]
+    pub definition_diff: Option<String>,
 }
 
 impl Plan {
@@ -82,6 +101,9 @@ impl Plan {
             sharing_proven: preflight::sharing_proven(facts),
             post_copy: request.post_copy.filter(|_| runs(domain)),
             files: files(facts),
+            rewrite: Rewrite::default(),
+            definition_there: None,
+            definition_diff: None,
         }
     }
 
@@ -98,6 +120,8 @@ impl Plan {
             copied_disks: self.files.copied.iter().map(|disk| disk.target.clone()).collect(),
             post_copy: false,
             recover: false,
+            whole_disks: self.files.whole,
+            rewrite: self.rewrite.clone(),
         }
     }
 

@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use api::finding::Finding;
 
 use super::say::{advice, blocker, command, note, shell_word, size, warning};
-use super::storage::path_of;
 use crate::model::definition::Disk;
 use crate::model::facts::{DomainFacts, Facts, HostFacts};
-use crate::plan;
+use crate::plan::{self, path_of};
 
 /// Only the source has it, and it is copied.
 pub(super) fn goes_along(destination: &HostFacts, domain: &DomainFacts, disk: &Disk, path: &str) -> Finding {
@@ -59,17 +58,27 @@ pub(super) fn chains(facts: &Facts, findings: &mut Vec<Finding>) {
 
 /// There is room on the destination for what is copied.
 pub(super) fn room(facts: &Facts, findings: &mut Vec<Finding>) {
-    let (Some((_, destination, domain)), Some(shell)) = (facts.all(), facts.destination.shell()) else {
-        return;
-    };
+    let Some((_, destination, domain)) = facts.all() else { return };
+    let shell = facts.destination.shell();
     let plan = plan::files(facts);
     let carried = plan.carried.iter().map(|file| (&file.new, file.allocated_bytes));
     let copied = plan.copied.iter().map(|disk| (&disk.new, disk.allocated_bytes));
+    let flattened = plan.flattened.iter().map(|disk| (&disk.new, disk.allocated_bytes));
+    // What is asked into a pool: which, and what is left of it.
+    let pools: BTreeMap<String, (String, u64)> = (domain.definition.disks.iter())
+        .filter_map(|disk| plan::place(facts, domain, disk)?.ok())
+        .map(|place| (place.path, (format!("the pool {}", place.pool), place.available_bytes)))
+        .collect();
     // By file system: what comes into it now, and what may come into it in time.
     let mut wanted: BTreeMap<&str, (u64, u64, u64)> = BTreeMap::new();
-    for (new, allocated_bytes) in carried.chain(copied) {
-        let Some(place) = shell.path(&new.path) else { continue };
-        let sums = wanted.entry(&place.mounted_from).or_insert((0, 0, place.free_bytes));
+    for (new, allocated_bytes) in carried.chain(copied).chain(flattened) {
+        // What becomes one image is carried beside it first.
+        let becomes = plan.flattened.iter().find(|disk| disk.from == new.path);
+        let path = becomes.map_or(&new.path, |disk| &disk.new.path);
+        let by_pool = pools.get(path).map(|(name, left)| (name.as_str(), *left));
+        let by_path = || shell?.path(path).map(|place| (place.mounted_from.as_str(), place.free_bytes));
+        let Some((place, free_bytes)) = by_pool.or_else(by_path) else { continue };
+        let sums = wanted.entry(place).or_insert((0, 0, free_bytes));
         sums.0 = sums.0.saturating_add(allocated_bytes);
         sums.1 = sums.1.saturating_add(new.capacity_bytes.max(allocated_bytes));
     }

@@ -53,7 +53,7 @@ pub(super) fn characters(facts: &Facts, findings: &mut Vec<Finding>) {
     let (Some((_, destination, domain)), Some(shell)) = (facts.all(), facts.destination.shell()) else {
         return;
     };
-    for device in &domain.definition.character_devices {
+    for device in &domain.there().character_devices {
         if device.device == "smartcard" && device.kind.starts_with("host") {
             findings.push(blocker(
                 "smartcard-of-host",
@@ -210,7 +210,7 @@ pub(super) fn screens(facts: &Facts, findings: &mut Vec<Finding>) {
         return;
     };
     let name = &destination.name;
-    for screen in &domain.definition.graphics {
+    for screen in &domain.there().graphics {
         let kind = &screen.kind;
         if let Some(address) = screen
             .listen
@@ -222,7 +222,7 @@ pub(super) fn screens(facts: &Facts, findings: &mut Vec<Finding>) {
                 kind,
                 format!("The {kind} screen of {} listens on an address that {name} does not have.", domain.name),
                 format!("{address}; addresses of {name}: {}", shell.addresses.join(", ")),
-                advice("Shut it down and have it listen on 127.0.0.1, on 0.0.0.0 or on a network of libvirt's (<listen type='network'>)."),
+                advice("Name one that is there (--graphics-listen); or shut it down and have it listen on 127.0.0.1, on 0.0.0.0 or on a network of libvirt's (<listen type='network'>)."),
             ));
         }
         for port in fixed_ports(screen).filter(|port| shell.ports_taken.contains(port)) {
@@ -260,7 +260,7 @@ pub(super) fn files(facts: &Facts, findings: &mut Vec<Finding>) {
     let (Some((source, destination, domain)), Some(shell)) = (facts.all(), facts.destination.shell()) else {
         return;
     };
-    let definition = &domain.definition;
+    let definition = domain.there();
     let rng =
         definition.rng_files.iter().map(|path| ("rng-source-missing", "source of random numbers", path));
     let boot = definition.boot_files.iter().map(|path| ("boot-file-missing", "kernel or initrd", path));
@@ -293,7 +293,7 @@ pub(super) fn files(facts: &Facts, findings: &mut Vec<Finding>) {
 /// Its vsock's number is nobody else's there.
 pub(super) fn vsock(facts: &Facts, findings: &mut Vec<Finding>) {
     let (Some((_, destination, domain)), Some(reception)) = (facts.all(), &facts.reception) else { return };
-    let Some(cid) = domain.definition.vsock_cid else { return };
+    let Some(cid) = domain.there().vsock_cid else { return };
     for other in reception.occupied.iter().filter(|other| other.active && other.vsock_cid == Some(cid)) {
         findings.push(blocker(
             "vsock-taken",

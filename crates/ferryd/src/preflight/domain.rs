@@ -150,7 +150,10 @@ pub(super) fn name_and_uuid_free(facts: &Facts, findings: &mut Vec<Finding>) {
         let evidence = format!("{} has {} ({}), {state}", destination.name, other.name, other.uuid);
         let word = shell_word(&other.name);
         let remedy = if other.active {
-            advice("Find out which of the two is the right one, and stop and remove the other.")
+            advice(
+                "Find out which of the two is the right one, and stop and remove the other; or, of two that only have one name, \
+                 move this one under another (--rename).",
+            )
         } else {
             command(
                 "If that definition is a leftover, remove it; it refers to disks, which stay.",
@@ -158,12 +161,15 @@ pub(super) fn name_and_uuid_free(facts: &Facts, findings: &mut Vec<Finding>) {
                 Some(&destination.name),
             )
         };
-        let (code, what) =
-            if other.uuid == domain.uuid { ("uuid-taken", "UUID") } else { ("name-taken", "name") };
+        let (code, whose) = if other.uuid == domain.uuid {
+            ("uuid-taken", format!("the UUID of {}", domain.name))
+        } else {
+            ("name-taken", format!("the name {}", domain.there().name))
+        };
         findings.push(blocker(
             code,
             &other.name,
-            format!("{} already has a virtual machine with the {what} of {}.", destination.name, domain.name),
+            format!("{} already has a virtual machine with {whose}.", destination.name),
             evidence,
             remedy,
         ));

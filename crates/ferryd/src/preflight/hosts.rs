@@ -368,7 +368,7 @@ pub(super) fn placement(facts: &Facts, findings: &mut Vec<Finding>) {
     if cpus.is_empty() {
         return;
     }
-    let (name, placement) = (&destination.name, &domain.definition.placement);
+    let (name, placement) = (&destination.name, &domain.there().placement);
     for (what, set) in &placement.pinned {
         let wanted = number_set(set);
         let missing: Vec<u32> = wanted.difference(&cpus).copied().collect();
@@ -443,7 +443,7 @@ fn in_words(set: &BTreeSet<u32>) -> String {
 /// Labels that are fixed are of the destination's kind.
 pub(super) fn security_labels(facts: &Facts, findings: &mut Vec<Finding>) {
     let Some((_, destination, domain)) = facts.all() else { return };
-    for (model, label) in &domain.definition.fixed_labels {
+    for (model, label) in &domain.there().fixed_labels {
         if model == "dac" || model == "none" || destination.security_model.as_ref() == Some(model) {
             continue;
         }

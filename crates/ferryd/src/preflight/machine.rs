@@ -4,6 +4,7 @@ use api::finding::Finding;
 
 use super::say::{advice, blocker, command, note, shell_word, warning};
 use crate::model::facts::{Facts, version};
+use crate::plan;
 
 /// The destination's QEMU knows the machine type.
 pub(super) fn machine_type(facts: &Facts, findings: &mut Vec<Finding>) {
@@ -38,36 +39,48 @@ pub(super) fn emulator(facts: &Facts, findings: &mut Vec<Finding>) {
     let (Some((_, destination, domain)), Some(shell)) = (facts.all(), facts.destination.shell()) else {
         return;
     };
-    let Some(path) = &domain.definition.emulator else { return };
+    let Some(path) = &domain.there().emulator else { return };
     if shell.path(path).is_none_or(|found| found.exists()) {
         return;
     }
-    let machine = facts.reception.as_ref().and_then(|reception| reception.machine.as_ref()?.as_ref().ok());
-    let other = machine.and_then(|machine| machine.emulator.as_ref()).filter(|other| *other != path);
-    let remedy = match other {
-        Some(other) => command(
-            "Have the path lead to the QEMU that is there.",
-            format!("ln -s {} {}", shell_word(other), shell_word(path)),
-            Some(&destination.name),
+    let name = &destination.name;
+    findings.push(match plan::host_files(facts).get(path) {
+        Some(other) => note(
+            "emulator-mapped",
+            path,
+            format!("QEMU is at another path on {name}; {} is defined with that one there.", domain.name),
+            format!("{path} is not there, {other} is"),
         ),
-        None => advice("Install QEMU there."),
-    };
-    findings.push(blocker(
-        "emulator-missing",
-        path,
-        format!("{} has no QEMU at {path}, where {} says that it is.", destination.name, domain.name),
-        other.map_or_else(|| "nothing is there".to_owned(), |other| format!("QEMU there: {other}")),
-        remedy,
-    ));
+        None => blocker(
+            "emulator-missing",
+            path,
+            format!("{name} has no QEMU at {path}, where {} says that it is.", domain.name),
+            "nothing is there".to_owned(),
+            advice("Install QEMU there."),
+        ),
+    });
 }
 
 /// The firmware and what its variables are made from are there.
 pub(super) fn firmware(facts: &Facts, findings: &mut Vec<Finding>) {
     let Some((source, destination, domain)) = facts.all() else { return };
-    let (name, firmware) = (&destination.name, &domain.definition.firmware);
+    let (name, firmware) = (&destination.name, &domain.there().firmware);
+    let mapped = plan::host_files(facts);
     let missing = |path: &&String| {
-        facts.destination.shell().and_then(|shell| shell.path(path)).is_some_and(|found| !found.exists())
+        let found = facts.destination.shell().and_then(|shell| shell.path(path));
+        found.is_some_and(|found| !found.exists()) && !mapped.contains_key(*path)
     };
+    if let Some((loader, other)) = firmware.loader.as_ref().and_then(|loader| mapped.get_key_value(loader)) {
+        findings.push(note(
+            "firmware-mapped",
+            loader,
+            format!(
+                "The firmware of {} is at another path on {name}; it is defined with that one there.",
+                domain.name
+            ),
+            format!("{loader} is not there, {other} is, and as large"),
+        ));
+    }
     if let Some(loader) = firmware.loader.as_ref().filter(missing) {
         findings.push(blocker(
             "firmware-missing",
@@ -228,7 +241,9 @@ pub(super) fn definition_taken(facts: &Facts, findings: &mut Vec<Finding>) {
         "machine-type-missing",
         "domain-type-missing",
         "emulator-missing",
+        "emulator-mapped",
         "firmware-missing",
+        "firmware-mapped",
         "swtpm-missing",
         "device-not-offered",
         "cpu-features-missing",
@@ -237,6 +252,7 @@ pub(super) fn definition_taken(facts: &Facts, findings: &mut Vec<Finding>) {
         "pool-missing",
         "pool-inactive",
         "secret-missing",
+        "secret-empty",
         "network-missing",
         "network-inactive",
         "filter-missing",

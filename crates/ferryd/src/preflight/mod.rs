@@ -13,7 +13,9 @@ mod domain;
 mod hosts;
 mod machine;
 mod network;
+mod places;
 mod say;
+mod secrets;
 mod servers;
 mod storage;
 
@@ -58,12 +60,14 @@ const CHECKS: &[Check] = &[
     machine::devices_offered,
     storage::sources,
     storage::shared,
+    places::places,
+    places::flat,
     copies::chains,
     copies::room,
     servers::servers,
     servers::pools,
     storage::media,
-    storage::secrets,
+    secrets::secrets,
     storage::kinds,
     storage::in_use,
     storage::caches,

@@ -1,14 +1,46 @@
 //! The domain's network interfaces: what they are connected to is there, and is the same.
 
-use api::finding::Finding;
+use api::finding::{Finding, Remedy};
 
 use super::say::{advice, blocker, command, names, note, shell_word, warning};
 use crate::model::definition::{Interface, Link};
-use crate::model::facts::Facts;
+use crate::model::facts::{DomainFacts, Facts, HostFacts, ShellFacts};
 
 /// An interface as people tell it apart.
 fn subject(interface: &Interface) -> String {
     interface.mac.clone()
+}
+
+/// The same interface as it is on the source.
+fn as_it_is<'d>(domain: &'d DomainFacts, arriving: &Interface) -> Option<&'d Interface> {
+    domain.definition.interfaces.iter().find(|own| own.mac == arriving.mac)
+}
+
+/// Whether it is to be connected to something else on the destination.
+fn is_mapped(domain: &DomainFacts, arriving: &Interface) -> bool {
+    as_it_is(domain, arriving).is_none_or(|own| own.link != arriving.link)
+}
+
+fn define_network(
+    domain: &DomainFacts,
+    interface: &Interface,
+    name: &str,
+    destination: &HostFacts,
+    source: &str,
+) -> Option<Remedy> {
+    if is_mapped(domain, interface) {
+        return advice(
+            "Define and start it there (virsh net-define, virsh net-start), or name one that is there.",
+        );
+    }
+    let (name, host) = (shell_word(name), shell_word(&destination.hostname));
+    command(
+        "Define it there as on the source, and start it; or name one that is there (--network).",
+        format!(
+            "virsh net-dumpxml --inactive {name} | ssh {host} 'virsh net-define /dev/stdin && virsh net-start {name}'"
+        ),
+        Some(source),
+    )
 }
 
 /// libvirt's networks are there, active, and of the same kind.
@@ -17,20 +49,22 @@ pub(super) fn networks(facts: &Facts, findings: &mut Vec<Finding>) {
         return;
     };
     let there = &destination.name;
-    for interface in &domain.definition.interfaces {
+    for interface in &domain.there().interfaces {
         let Link::Network { name, portgroup } = &interface.link else { continue };
         let subject = subject(interface);
         let Some(network) = reception.networks.iter().find(|known| known.name == *name) else {
             findings.push(blocker(
                 "network-missing",
                 &subject,
-                format!("{there} has no network {name}, which an interface of {} is connected to.", domain.name),
-                format!("networks of {there}: {}", names(reception.networks.iter().map(|known| known.name.as_str()))),
-                command(
-                    "Define it there as on the source, and start it.",
-                    format!("virsh net-dumpxml --inactive {} | ssh {} 'virsh net-define /dev/stdin && virsh net-start {}'", shell_word(name), shell_word(&destination.hostname), shell_word(name)),
-                    Some(&source.name),
+                format!(
+                    "{there} has no network {name}, which an interface of {} is connected to.",
+                    domain.name
                 ),
+                format!(
+                    "networks of {there}: {}",
+                    names(reception.networks.iter().map(|known| known.name.as_str()))
+                ),
+                define_network(domain, interface, name, destination, &source.name),
             ));
             continue;
         };
@@ -52,7 +86,8 @@ pub(super) fn networks(facts: &Facts, findings: &mut Vec<Finding>) {
                 advice("Add the port group to the network there (virsh net-edit)."),
             ));
         }
-        let here = domain.networks.iter().find(|known| known.name == *name);
+        // A network that was named for it is the one that is meant, whatever it is.
+        let here = domain.networks.iter().find(|known| known.name == *name && !is_mapped(domain, interface));
         if let Some(here) = here.filter(|here| here.forward != network.forward) {
             let kind = |forward: &Option<String>| forward.clone().unwrap_or_else(|| "isolated".to_owned());
             findings.push(warning(
@@ -83,7 +118,7 @@ pub(super) fn bridges(facts: &Facts, findings: &mut Vec<Finding>) {
         return;
     };
     let there = &destination.name;
-    for interface in &domain.definition.interfaces {
+    for interface in &domain.there().interfaces {
         let subject = subject(interface);
         match &interface.link {
             Link::Bridge(bridge) => match shell.bridges.get(bridge) {
@@ -105,7 +140,7 @@ pub(super) fn bridges(facts: &Facts, findings: &mut Vec<Finding>) {
                         )
                     ),
                     command(
-                        "Make it, and connect it to the same network as the source's.",
+                        "Make it, and connect it to the same network as the source's; or name another one (--bridge).",
                         format!("ip link add {0} type bridge && ip link set {0} up", shell_word(bridge)),
                         Some(there),
                     ),
@@ -162,7 +197,7 @@ pub(super) fn vlans(facts: &Facts, findings: &mut Vec<Finding>) {
     if destination.libvirt_version >= TAGS_ON_BRIDGES {
         return;
     }
-    for interface in &domain.definition.interfaces {
+    for interface in &domain.there().interfaces {
         let Link::Bridge(bridge) = &interface.link else { continue };
         if interface.vlans.is_empty() || interface.virtual_port.is_some() {
             continue;
@@ -243,10 +278,14 @@ pub(super) fn addresses(facts: &Facts, findings: &mut Vec<Finding>) {
 pub(super) fn mtu(facts: &Facts, findings: &mut Vec<Finding>) {
     let Some((source, destination, domain)) = facts.all() else { return };
     let (Some(here), Some(there)) = (facts.source.shell(), facts.destination.shell()) else { return };
-    for interface in &domain.definition.interfaces {
+    for interface in &domain.there().interfaces {
         let Link::Bridge(bridge) = &interface.link else { continue };
-        let mtu = |shell: &crate::model::facts::ShellFacts| shell.bridges.get(bridge)?.mtu;
-        let (Some(ours), Some(theirs)) = (interface.mtu.or_else(|| mtu(here)), mtu(there)) else { continue };
+        let mtu = |shell: &ShellFacts, bridge: &String| shell.bridges.get(bridge)?.mtu;
+        let on_source = match as_it_is(domain, interface).map(|own| &own.link) {
+            Some(Link::Bridge(own)) => mtu(here, own),
+            _ => None,
+        };
+        let (Some(ours), Some(theirs)) = (interface.mtu.or(on_source), mtu(there, bridge)) else { continue };
         if theirs < ours {
             findings.push(warning(
                 "mtu-smaller",

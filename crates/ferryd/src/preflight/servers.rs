@@ -5,6 +5,7 @@ use api::finding::Finding;
 use super::say::{advice, blocker, command, names, shell_word};
 use crate::model::definition::{Disk, NetworkHost, Source};
 use crate::model::facts::{DomainFacts, Facts, HostFacts};
+use crate::plan;
 
 /// The destination reaches the servers of images on the network, and they are the same servers.
 pub(super) fn servers(facts: &Facts, findings: &mut Vec<Finding>) {
@@ -82,6 +83,10 @@ pub(super) fn pools(facts: &Facts, findings: &mut Vec<Finding>) {
     let name = &destination.name;
     for disk in &domain.definition.disks {
         let Source::Volume { pool, volume } = &disk.source else { continue };
+        // It leaves that pool.
+        if plan::place(facts, domain, disk).is_some() {
+            continue;
+        }
         let word = shell_word(pool);
         match reception.pools.iter().find(|known| known.name == *pool) {
             None => findings.push(blocker(

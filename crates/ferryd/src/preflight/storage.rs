@@ -2,20 +2,15 @@
 
 use api::finding::{Finding, Remedy};
 
-use super::copies;
 use super::say::{advice, blocker, command, note, shell_word, size, warning};
+use super::{copies, places};
 use crate::model::definition::{Disk, Drive, Source};
 use crate::model::facts::{DomainFacts, Facts, HostFacts, PathFacts, Sharing, ShellFacts};
-use crate::plan::{self, Files};
+use crate::plan::{self, Files, path_of};
 
 /// Drives whose data must be there: what is copied or shared, and not a medium that can be taken out.
 fn disks(domain: &DomainFacts) -> impl Iterator<Item = &Disk> {
     domain.definition.disks.iter().filter(|disk| matches!(disk.drive, Drive::Disk | Drive::Lun))
-}
-
-/// The path that libvirt uses for a drive: its own, or that of its volume.
-pub(super) fn path_of<'a>(domain: &'a DomainFacts, disk: &'a Disk) -> Option<&'a str> {
-    disk.source.path().or_else(|| domain.volume_path(&disk.target))
 }
 
 /// The source can read its own images.
@@ -46,7 +41,12 @@ pub(super) fn shared(facts: &Facts, findings: &mut Vec<Finding>) {
     let plan = plan::files(facts);
     for disk in disks(domain) {
         let Some(path) = path_of(domain, disk) else { continue };
-        if let Some(sharing) = of(path) {
+        if let Some(place) = plan::place(facts, domain, disk) {
+            // That it cannot go there is another finding.
+            let place = place.ok().filter(|_| plan.has_disk(&disk.target));
+            let goes = |place| places::goes_to_its_place(destination, domain, disk, path, &place);
+            findings.extend(place.map(goes));
+        } else if let Some(sharing) = of(path) {
             if plan.has_disk(&disk.target) {
                 findings.push(copies::goes_along(destination, domain, disk, path));
             } else {
@@ -55,7 +55,9 @@ pub(super) fn shared(facts: &Facts, findings: &mut Vec<Finding>) {
         }
         // The disk itself says it already, where it does not go along.
         let apart = |path: &str| matches!(of(path), Some(Sharing::Missing | Sharing::Different(_)));
-        if apart(path) && !plan.has_disk(&disk.target) {
+        if (apart(path) && !plan.has_disk(&disk.target))
+            || places::needs_nothing_below(facts, domain, &plan, disk)
+        {
             continue;
         }
         for below in disk.backing.iter().filter_map(|backing| backing.source.path()) {
@@ -183,11 +185,10 @@ fn judge(
                 target,
                 format!("{target} of {} is not on storage that both hosts see, and cannot be copied: {why}.", domain.name),
                 format!("{path} on {name}: {}", seen(sharing)),
-                advice(if taken {
-                    "Move what is there out of the way, if nothing needs it; or put the image on storage that both hosts see by the same path."
-                } else {
-                    "Put the image on storage that both hosts see by the same path."
-                }),
+                advice(&format!(
+                    "{} the image on storage that both hosts see by the same path; or have it made in a storage pool of {name}: --storage {target}=POOL.",
+                    if taken { "Move what is there out of the way, if nothing needs it; or put" } else { "Put" }
+                )),
             );
             finding.cost = cost;
             Some(finding)
@@ -282,29 +283,6 @@ pub(super) fn media(facts: &Facts, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Secrets that drives need are there.
-pub(super) fn secrets(facts: &Facts, findings: &mut Vec<Finding>) {
-    use crate::model::definition::SecretReference;
-    let (Some((_, destination, domain)), Some(reception)) = (facts.all(), &facts.reception) else { return };
-    for secret in &reception.secrets_missing {
-        let what = match secret {
-            SecretReference::Uuid(uuid) => uuid.to_string(),
-            SecretReference::Usage(usage) => format!("with usage {usage}"),
-        };
-        let needing: Vec<&str> = disks(domain)
-            .filter(|disk| disk.secrets.iter().any(|used| used.reference == *secret))
-            .map(|disk| disk.target.as_str())
-            .collect();
-        findings.push(blocker(
-            "secret-missing",
-            &needing.join(", "),
-            format!("{} does not have the secret that {} of {} needs.", destination.name, if needing.is_empty() { "the TPM".to_owned() } else { needing.join(", ") }, domain.name),
-            format!("secret {what}"),
-            advice("Define it there with the same UUID and value (virsh secret-dumpxml on the source; secret-define and secret-set-value on the destination)."),
-        ));
-    }
-}
-
 /// Kinds of drives that cannot move.
 pub(super) fn kinds(facts: &Facts, findings: &mut Vec<Finding>) {
     let Some(domain) = &facts.domain else { return };
@@ -355,6 +333,10 @@ pub(super) fn in_use(facts: &Facts, findings: &mut Vec<Finding>) {
     };
     for disk in disks(domain).filter(|disk| !disk.shareable && !disk.readonly) {
         let Some(path) = path_of(domain, disk) else { continue };
+        // It is made where nothing is.
+        if plan::place(facts, domain, disk).is_some() {
+            continue;
+        }
         // Another file of the same path is another finding.
         let apart = meeting
             .sharing

@@ -79,6 +79,13 @@ impl World {
         guest.oracle = Oracle::before(&self.lab, &guest.spec).expect("a look before");
     }
 
+    /// A definition of this name may come and go on every host: the guest is given it.
+    pub(crate) fn may_be_called(&self, guest: &mut Guest, name: &str) {
+        for host in self.lab.hosts().expect("the hosts") {
+            guest.oracle.allow(host.name(), format!("/etc/libvirt/qemu/{name}.xml"));
+        }
+    }
+
     /// All is well with the guest: exactly one copy, on `owner`, doing as expected, unharmed since its boot, and nothing left
     /// over elsewhere.
     #[track_caller]

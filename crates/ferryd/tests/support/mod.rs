@@ -4,6 +4,7 @@
 //! * [`process`] – `ferryd` as a child process: started, killed, its log shown when a test fails;
 //! * [`guest`] – test guests and the oracle's verdict on them;
 //! * [`recorded`] – what Kimchi was recorded to answer;
+//! * [`images`] – their images;
 //! * [`http`] – requests as bytes, for what no well-behaved client sends;
 //! * [`tasks`] – waiting for what tasks tell.
 //!
@@ -14,6 +15,7 @@
 
 pub(crate) mod guest;
 pub(crate) mod http;
+pub(crate) mod images;
 pub(crate) mod process;
 pub(crate) mod recorded;
 pub(crate) mod tasks;

@@ -64,9 +64,15 @@ impl World {
     /// Migrates, has ferryd die at a moment of that (`perform:AfterIntent`), starts it again, and waits for the task's end.
     #[track_caller]
     pub(crate) fn migrate_with_a_death(&self, vm: &str, from: &str, to: &str, moment: &str) -> Task {
+        self.migrate_with_a_death_as(from, moment, &["migrate", vm, "--to", to])
+    }
+
+    /// The same for a whole `ferry migrate VM …`.
+    #[track_caller]
+    pub(crate) fn migrate_with_a_death_as(&self, from: &str, moment: &str, asked: &[&str]) -> Task {
         self.restart_ferryd_with(&[("FERRYD_DIE_AT", moment)]);
-        self.wait_listed("it is not known", |listed| listed.name == vm && listed.host == from);
-        let task: Task = self.ferry_json(&["migrate", vm, "--to", to, "--detach"]);
+        self.wait_listed("it is not known", |listed| listed.name == asked[1] && listed.host == from);
+        let task: Task = self.ferry_json(&[asked, &["--detach"]].concat());
         self.wait_ferryd_ends(DIES_WITHIN);
         self.start_ferryd();
         self.wait_settled(task.id)

@@ -93,6 +93,14 @@ impl World {
         Ok(())
     }
 
+    /// Makes what one holds the content of another.
+    pub fn flatten_file(&mut self, host: usize, from: &str, into: &str) -> Told<()> {
+        let Some(file) = self.hosts[host].files.get(from) else { return no_volume() };
+        let content = file.content.clone();
+        let length = content.len() as u64;
+        self.write_file(host, into, Span { offset: 0, length }, &content)
+    }
+
     /// QEMU has filled the image that was made for it.
     pub(super) fn image_arrives(&mut self, host: usize) {
         if let Some(file) = self.hosts[host].files.get_mut(IMAGE) {

@@ -307,12 +307,13 @@ impl World {
             return self.mig_over(Err(error));
         }
         let copies = self.mig.as_ref().is_some_and(|mig| !mig.call.copied_disks.is_empty());
+        let new_name = self.mig.as_ref().and_then(|mig| mig.call.rewrite.name.clone());
         if copies && self.file(to, super::files::IMAGE).is_none() {
             return self.mig_over(Err(refusal(49, "no storage pool with matching target path")));
         }
         let qemu = self.new_qemu(false, 0, false);
         let domain = Domain {
-            name: NAME.to_owned(),
+            name: new_name.unwrap_or_else(|| NAME.to_owned()),
             definition: None,
             qemu: Some(qemu),
             active: true,

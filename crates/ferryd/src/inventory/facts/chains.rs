@@ -10,6 +10,15 @@ use crate::ssh::scripts::{self, Chain};
 /// Adds to the disks of a stopped domain what lies below them; what could not be read is noted.
 pub(super) async fn read(host: &Member, domain: &mut DomainFacts, watch: &Stopwatch) {
     let raw = |format: Option<&str>| format == Some("raw");
+    if !domain.is_active() {
+        // How an image names what the definition says to lie below it, is not asked.
+        domain
+            .definition
+            .disks
+            .iter_mut()
+            .flat_map(|disk| &mut disk.backing)
+            .for_each(|base| base.by_place = true);
+    }
     let images: Vec<(usize, String)> = (domain.definition.disks.iter().enumerate())
         .filter(|(_, disk)| {
             disk.drive == Drive::Disk && disk.backing.is_empty() && !raw(disk.format.as_deref())

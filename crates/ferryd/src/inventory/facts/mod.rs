@@ -24,19 +24,21 @@ use super::member::Member;
 use crate::libvirt::error::HostError;
 use crate::libvirt::host::failure_of;
 use crate::libvirt::survey::{self, Listed};
+use crate::libvirt::xml;
 use crate::model::definition::{Definition, Disk};
 use crate::model::facts::{
     DomainFacts, Facts, HostFacts, HostKnowledge, Meeting, Occupied, PortProbe, Reception, ShellFacts,
     SshPlace, Wanted,
 };
 use crate::model::{ConnectFailure, DomainUuid};
+use crate::plan::{self, Rewrite};
 use crate::ssh::LibvirtUri;
 use crate::ssh::scripts::MeetingAnswer;
 use marks::Marks;
 use questions::Stopwatch;
 
 /// What is to be found out.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Inquiry<'a> {
     /// The host the domain is on.
     pub source: &'a Member,
@@ -46,6 +48,8 @@ pub struct Inquiry<'a> {
     pub domain: DomainUuid,
     /// How it is asked to be sent.
     pub wanted: Wanted,
+    /// What of its definition is to be another on the destination.
+    pub rewrite: &'a Rewrite,
     /// Memory of domains on their way to the destination.
     pub arriving_bytes: u64,
     /// How long all answers may take.
@@ -82,7 +86,15 @@ pub async fn gather_way_home(there: &Inquiry<'_>, facts: &Facts) -> Option<(Fact
     let (source, destination) = (facts.source.known()?, facts.destination.known()?);
     let domain = after_reboot(facts)?;
     let watch = Stopwatch::within(there.limit);
-    let home = Inquiry { source: there.destination, destination: there.source, arriving_bytes: 0, ..*there };
+    // Where its disks shall go there says nothing of the way back.
+    let wanted = Wanted { storage: Vec::new(), flatten: false, ..there.wanted.clone() };
+    let home = Inquiry {
+        source: there.destination,
+        destination: there.source,
+        arriving_bytes: 0,
+        wanted,
+        ..there.clone()
+    };
     let (from, to) = (
         HostKnowledge::Known(Box::new(HostFacts { shell: None, ..destination.clone() })),
         HostKnowledge::Known(Box::new(HostFacts { shell: None, ..source.clone() })),
@@ -105,6 +117,8 @@ fn after_reboot(facts: &Facts) -> Option<DomainFacts> {
     // What is on the source alone does not go along; snapshots and jobs are dealt with before it leaves.
     (domain.snapshots, domain.checkpoints, domain.block_jobs) = (Vec::new(), Vec::new(), Vec::new());
     (domain.sight.job, domain.not_responding, domain.migratable_xml) = (false, None, None);
+    // It goes home to what it came from.
+    domain.arriving = None;
     let machine = facts.reception.as_ref().and_then(|reception| reception.machine.as_ref()?.as_ref().ok());
     let host_model = machine.and_then(|machine| machine.host_model.clone());
     if domain.definition.cpu.mode.as_deref() == Some("host-model") {
@@ -191,7 +205,15 @@ impl Inquiry<'_> {
                 Err(silent) => domain.not_responding = Some(silent),
             }
         }
-        Facts { source, destination, domain, reception, meeting, destination_peer_uri, wanted: self.wanted }
+        Facts {
+            source,
+            destination,
+            domain,
+            reception,
+            meeting,
+            destination_peer_uri,
+            wanted: self.wanted.clone(),
+        }
     }
 
     /// What only QEMU itself can tell; or that it does not. Asked on a connection that no other question waits for: a QEMU that
@@ -244,11 +266,18 @@ impl Inquiry<'_> {
         match watch.time(self.source.name(), "the domain", facts).await {
             Ok(mut facts) => {
                 chains::read(self.source, &mut facts, watch).await;
+                facts.arriving = self.arriving(&facts);
                 Ok((host, Some(facts)))
             }
             Err(error) if error.is_no_domain() => Ok((host, None)),
             Err(error) => Err(error),
         }
+    }
+
+    /// The definition that the destination is to have. One that cannot be made is told to who asked for it, and not here.
+    fn arriving(&self, domain: &DomainFacts) -> Option<Definition> {
+        let rewritten = (!self.rewrite.is_empty()).then(|| plan::rewrite(&domain.xml, self.rewrite).ok());
+        xml::definition(&rewritten??).ok()
     }
 
     /// Everything that can be asked once the domain is known, all at the same time. A destination whose libvirt does not answer is
@@ -316,10 +345,12 @@ impl Inquiry<'_> {
     }
 
     async fn ask_destination(&self, domain: &DomainFacts, watch: &Stopwatch) -> Result<Reception, HostError> {
+        let rewritten = |xml: &String| plan::rewrite(xml, self.rewrite).unwrap_or_else(|_| xml.clone());
         let asked = survey::Asked {
             uuid: domain.uuid,
-            definition: domain.definition.clone(),
-            migratable_xml: domain.migratable_xml.clone(),
+            definition: domain.there().clone(),
+            migratable_xml: domain.migratable_xml.as_ref().map(rewritten),
+            pools: self.wanted.storage.iter().map(|mapping| mapping.pool.clone()).collect(),
         };
         let to = self.destination;
         let question =

@@ -10,6 +10,7 @@ use crate::inventory::member::Member;
 use crate::libvirt::host::MIGRATION_PORTS;
 use crate::model::definition::{Definition, Drive, Link, NetworkHost, Source};
 use crate::model::facts::{DomainFacts, Login, PortProbe, ServerProbe, ShellFacts};
+use crate::plan;
 use crate::ssh::LibvirtUri;
 use crate::ssh::scripts::{self, Inspection, MeetingAnswer, MeetingQuestion};
 
@@ -98,10 +99,16 @@ pub(super) async fn inspect(host: &Member, domain: &DomainFacts, watch: &Stopwat
     scripts::parse_inspection(&output, millis(asked), millis(began.elapsed()))
 }
 
-/// Paths on the host that the domain needs.
+/// Paths on the host that the domain needs, as it is and as it is to be on the destination.
 fn paths(domain: &DomainFacts) -> Vec<String> {
-    let definition = &domain.definition;
     let mut paths: BTreeSet<String> = domain.volume_paths.iter().map(|(_, path)| path.clone()).collect();
+    for definition in std::iter::once(&domain.definition).chain(&domain.arriving) {
+        paths_of(definition, &mut paths);
+    }
+    paths.into_iter().collect()
+}
+
+fn paths_of(definition: &Definition, paths: &mut BTreeSet<String>) {
     let mut add = |path: Option<&str>| paths.extend(path.map(str::to_owned));
     for disk in &definition.disks {
         add(disk.source.path());
@@ -135,7 +142,9 @@ fn paths(domain: &DomainFacts) -> Vec<String> {
             add(Some(path));
         }
     }
-    paths.into_iter().collect()
+    // Where a host may have the same firmware.
+    let firmware = [&firmware.loader, &firmware.nvram_template].into_iter().flatten();
+    firmware.for_each(|path| plan::same_firmware(path).for_each(|other| add(Some(other))));
 }
 
 pub(super) fn directory_of(path: &str) -> Option<&str> {

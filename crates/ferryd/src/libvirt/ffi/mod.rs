@@ -198,6 +198,12 @@ pub mod param {
 
     /// The name of a disk that is copied; may be given several times.
     pub const DISKS: &CStr = super::sys::VIR_MIGRATE_PARAM_MIGRATE_DISKS;
+    /// The domain's name on the destination.
+    pub const NAME: &CStr = super::sys::VIR_MIGRATE_PARAM_DEST_NAME;
+    /// The domain's XML on the destination.
+    pub const XML: &CStr = super::sys::VIR_MIGRATE_PARAM_DEST_XML;
+    /// Its definition there for its next start.
+    pub const PERSISTENT_XML: &CStr = super::sys::VIR_MIGRATE_PARAM_PERSIST_XML;
     /// Upper limit of the bandwidth in MiB/s.
     pub const BANDWIDTH: &CStr = super::sys::VIR_MIGRATE_PARAM_BANDWIDTH;
     /// The same for what follows after the switch to post-copy.

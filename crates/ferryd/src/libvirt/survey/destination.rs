@@ -31,6 +31,8 @@ pub struct Asked {
     pub definition: Definition,
     /// The same as libvirt describes it to another libvirt; none where it does not run.
     pub migratable_xml: Option<String>,
+    /// Storage pools that something of it is asked into.
+    pub pools: Vec<String>,
 }
 
 /// What the destination has for the domain. What other domains there use, and what is promised to them, is the inventory's to add.
@@ -39,15 +41,21 @@ pub struct Asked {
 /// What libvirt says to a question that every libvirt answers.
 pub fn reception(connect: &Connect, asked: &Asked) -> Result<Reception> {
     let definition = &asked.definition;
+    let (secrets_missing, secrets_empty) = secrets(connect, definition)?;
     Ok(Reception {
         namesakes: namesakes(connect, &definition.name, asked.uuid)?,
         machine: Some(machine(connect, definition)),
         refused: asked.migratable_xml.as_deref().and_then(|xml| refused(connect, xml)),
         cpu: definition.cpu.xml.as_deref().map(|cpu| compare_cpu(connect, definition, cpu)),
         networks: connect.list_all_networks(0)?.iter().map(network).collect::<Result<_>>()?,
-        pools: connect.list_all_storage_pools(0)?.iter().map(pool).collect::<Result<_>>()?,
+        pools: connect
+            .list_all_storage_pools(0)?
+            .iter()
+            .map(|known| pool(known, &asked.pools))
+            .collect::<Result<_>>()?,
         filters_missing: filters_missing(connect, definition)?,
-        secrets_missing: secrets_missing(connect, definition)?,
+        secrets_missing,
+        secrets_empty,
         ..Reception::default()
     })
 }
@@ -146,9 +154,15 @@ fn network(network: &Network) -> Result<NetworkFacts> {
     Ok(NetworkFacts { active: network.is_active()?, ..read })
 }
 
-fn pool(pool: &StoragePool) -> Result<PoolFacts> {
+fn pool(pool: &StoragePool, asked: &[String]) -> Result<PoolFacts> {
+    let active = pool.is_active()?;
+    let mut volumes = None;
+    if active && asked.contains(&pool.name()?) {
+        // Only then it knows what has come and gone, and how much room there is.
+        volumes = pool.refresh(0).and_then(|_| pool.list_volumes()).ok();
+    }
     let read = xml::pool(&pool.xml_desc(0)?).map_err(unreadable)?;
-    Ok(PoolFacts { active: pool.is_active()?, ..read })
+    Ok(PoolFacts { active, volumes, ..read })
 }
 
 fn filters_missing(connect: &Connect, definition: &Definition) -> Result<Vec<String>> {
@@ -162,12 +176,17 @@ fn filters_missing(connect: &Connect, definition: &Definition) -> Result<Vec<Str
     Ok(missing)
 }
 
-fn secrets_missing(connect: &Connect, definition: &Definition) -> Result<Vec<SecretReference>> {
+/// Secrets of the domain's disks and TPM: those that are missing, and those that have no value. The value itself is looked at no
+/// further than that it is there, and not kept.
+fn secrets(
+    connect: &Connect,
+    definition: &Definition,
+) -> Result<(Vec<SecretReference>, Vec<SecretReference>)> {
     let of_disks = definition.disks.iter().flat_map(|disk| &disk.secrets);
     let of_tpm = definition.tpm.iter().filter_map(|tpm| tpm.encryption).map(SecretReference::Uuid);
     let all = of_disks.map(|secret| (usage_of(&secret.kind), secret.reference.clone()));
     let all = all.chain(of_tpm.map(|reference| (sys::VIR_SECRET_USAGE_TYPE_VTPM, reference)));
-    let mut missing = Vec::new();
+    let (mut missing, mut empty) = (Vec::new(), Vec::new());
     for (usage, reference) in all {
         let there = match &reference {
             SecretReference::Uuid(uuid) => found(connect.lookup_secret_by_uuid(*uuid), NO_SECRET)?,
@@ -175,11 +194,21 @@ fn secrets_missing(connect: &Connect, definition: &Definition) -> Result<Vec<Sec
                 found(connect.lookup_secret_by_usage(usage as i32, name), NO_SECRET)?
             }
         };
-        if there.is_none() && !missing.contains(&reference) {
-            missing.push(reference);
+        let lacking = match there {
+            None => &mut missing,
+            // One that is private tells nobody its value, and not whether it has one.
+            Some(secret)
+                if secret.value(0).is_err_and(|error| LibvirtError::from(error).code == NO_SECRET) =>
+            {
+                &mut empty
+            }
+            Some(_) => continue,
+        };
+        if !lacking.contains(&reference) {
+            lacking.push(reference);
         }
     }
-    Ok(missing)
+    Ok((missing, empty))
 }
 
 fn usage_of(kind: &str) -> sys::virSecretUsageType {

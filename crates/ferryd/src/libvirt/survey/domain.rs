@@ -47,7 +47,8 @@ pub fn qemu_facts(connect: &Connect, uuid: DomainUuid, definition: &Definition) 
 pub fn domain_facts(connect: &Connect, uuid: DomainUuid) -> Result<DomainFacts> {
     let domain = connect.lookup_domain_by_uuid(uuid.0)?;
     let sight = sight(&domain)?;
-    let definition = xml::definition(&domain.xml_desc(0)?).map_err(unreadable)?;
+    let described = domain.xml_desc(0)?;
+    let definition = xml::definition(&described).map_err(unreadable)?;
     // Without VIR_DOMAIN_XML_SECURE: passwords in it must not reach the database.
     let persistent_xml =
         sight.persistent.then(|| domain.xml_desc(sys::VIR_DOMAIN_XML_INACTIVE)).transpose()?;
@@ -58,6 +59,8 @@ pub fn domain_facts(connect: &Connect, uuid: DomainUuid) -> Result<DomainFacts> 
         uuid,
         name: domain.name()?,
         sight,
+        xml: described,
+        arriving: None,
         next_start,
         persistent_xml,
         migratable_xml,
@@ -135,7 +138,8 @@ pub fn chains(connect: &Connect, images: &[String]) -> BTreeMap<String, Chain> {
             };
             match xml::backing(&xml) {
                 Ok(Some((path, format))) if below.len() < DEEPEST => {
-                    below.push(Backing::file(&path, format.as_deref()));
+                    // libvirt tells where it is, and not how it is named.
+                    below.push(Backing { by_place: true, ..Backing::file(&path, format.as_deref()) });
                     at = path;
                 }
                 Ok(_) => return Chain::Read(below),

@@ -77,7 +77,7 @@ fn backing(disk: Node<'_, '_>) -> Vec<Backing> {
             break;
         }
         let format = child(node, "format").and_then(|format| attribute(format, "type"));
-        found.push(Backing { source, format });
+        found.push(Backing { source, format, by_place: false });
         next = child(node, "backingStore");
     }
     found

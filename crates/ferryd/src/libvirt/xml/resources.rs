@@ -43,6 +43,7 @@ pub fn pool(xml: &str) -> Result<PoolFacts> {
         target: text(root, &["target", "path"]),
         capacity_bytes: figure("capacity").unwrap_or(0),
         available_bytes: figure("available").unwrap_or(0),
+        volumes: None,
     })
 }
 

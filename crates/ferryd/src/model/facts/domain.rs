@@ -16,6 +16,10 @@ pub struct DomainFacts {
     pub sight: DomainSight,
     /// As it runs (or, stopped, as it would).
     pub definition: Definition,
+    /// Its XML as it runs (or, stopped, as it would), without secrets.
+    pub xml: String,
+    /// As the destination is to have it, where that is something else.
+    pub arriving: Option<Definition>,
     /// As it will be after its next start, where it is persistent.
     pub next_start: Option<Definition>,
     /// The definition libvirt keeps for the next start (without secrets), where it is persistent.
@@ -79,6 +83,8 @@ impl DomainFacts {
             name: definition.name.clone(),
             sight,
             definition,
+            xml: String::new(),
+            arriving: None,
             next_start: None,
             persistent_xml: None,
             migratable_xml: None,
@@ -101,6 +107,12 @@ impl DomainFacts {
     #[must_use]
     pub fn is_active(&self) -> bool {
         !matches!(self.sight.state, api::vm::VmState::Shutoff | api::vm::VmState::NoState)
+    }
+
+    /// As the destination is to have it: what is needed there, this says.
+    #[must_use]
+    pub fn there(&self) -> &Definition {
+        self.arriving.as_ref().unwrap_or(&self.definition)
     }
 
     /// The path of a drive that is a volume.

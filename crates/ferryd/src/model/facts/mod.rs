@@ -17,7 +17,7 @@ pub use host::{
 pub use meeting::{Login, Meeting, PortProbe, Resolved, ServerProbe, Sharing, SshPlace};
 pub use reception::{CpuVerdict, MachineSupport, Namesake, NetworkFacts, Occupied, PoolFacts, Reception};
 
-use api::task::PostCopy;
+use api::task::{PostCopy, StorageMapping};
 
 use super::DomainUuid;
 
@@ -41,7 +41,7 @@ pub struct Facts {
 }
 
 /// What of a request the checks look at.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
     /// Through libvirt's own connection.
     pub tunnelled: bool,
@@ -49,6 +49,10 @@ pub struct Wanted {
     pub bandwidth_mib_s: Option<u64>,
     /// Switched to post-copy then.
     pub post_copy: Option<PostCopy>,
+    /// With the images of these disks in storage pools of the destination.
+    pub storage: Vec<StorageMapping>,
+    /// With the disks that are copied as one image each.
+    pub flatten: bool,
 }
 
 impl Facts {

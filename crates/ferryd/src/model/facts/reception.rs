@@ -22,8 +22,10 @@ pub struct Reception {
     pub pools: Vec<PoolFacts>,
     /// Filters of the domain's interfaces that it does not have.
     pub filters_missing: Vec<String>,
-    /// Secrets of the domain's disks that it does not have, or has without a value.
+    /// Secrets of the domain's that it does not have.
     pub secrets_missing: Vec<SecretReference>,
+    /// Secrets of the domain's that it has without a value.
+    pub secrets_empty: Vec<SecretReference>,
     /// What other domains there use already.
     pub occupied: Vec<Occupied>,
     /// Memory promised to domains that run there.
@@ -132,6 +134,8 @@ pub struct PoolFacts {
     pub capacity_bytes: u64,
     /// What is left of it.
     pub available_bytes: u64,
+    /// Names of what is in it; only of a pool that something is asked into, none where it could not be looked through.
+    pub volumes: Option<Vec<String>>,
 }
 
 /// Something that a domain on the destination uses already.

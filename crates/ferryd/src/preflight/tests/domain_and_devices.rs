@@ -76,6 +76,25 @@ fn of_the_domain() {
 }
 
 #[test]
+fn the_name_that_is_looked_for_is_the_new_one() {
+    let mut facts = good();
+    arriving(&mut facts).name = "web2".to_owned();
+    namesake(&mut facts, "web2", 9);
+    let found = check(&facts);
+    assert_eq!((found.len(), found[0].code.as_str()), (1, "name-taken"), "{found:#?}");
+    assert!(found[0].message.contains("the name web2"), "{found:#?}");
+}
+
+#[test]
+fn a_screen_listens_there_on_what_it_is_given() {
+    let mut facts = good();
+    screen(&mut facts).listen = Some("10.0.0.1".to_owned());
+    assert_eq!(codes(&facts), ["listen-address-missing"]);
+    arriving(&mut facts).graphics[0].listen = Some("10.0.0.2".to_owned());
+    assert_eq!(check(&facts), []);
+}
+
+#[test]
 fn on_the_same_machine_the_domain_is_no_namesake_of_itself() {
     let mut facts = good();
     destination(&mut facts).uuid = Uuid::from_u128(1);

@@ -176,6 +176,18 @@ fn of_the_processor_and_the_machine() {
             defined(facts).emulator = Some("/usr/libexec/qemu-kvm".to_owned());
             missing_there(facts, "/usr/libexec/qemu-kvm");
         }),
+        ("emulator-mapped", Note, |facts| {
+            defined(facts).emulator = Some("/usr/libexec/qemu-kvm".to_owned());
+            missing_there(facts, "/usr/libexec/qemu-kvm");
+            qemu_at(facts, "/usr/bin/qemu-system-x86_64");
+        }),
+        ("firmware-mapped", Note, |facts| {
+            firmware_at(facts, "/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/edk2/x64/OVMF_CODE.4m.fd", GIB);
+        }),
+        // Of another size, which the guest's flash memory has not.
+        ("firmware-missing", Blocker, |facts| {
+            firmware_at(facts, "/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_CODE_4M.fd", 5);
+        }),
         ("firmware-missing", Blocker, |facts| {
             defined(facts).firmware.loader = Some("/ovmf.fd".to_owned());
             missing_there(facts, "/ovmf.fd");
@@ -218,9 +230,37 @@ fn of_the_processor_and_the_machine() {
     ]);
 }
 
+fn qemu_at(facts: &mut Facts, path: &str) {
+    let Some(Ok(machine)) = &mut reception(facts).machine else { unreachable!("it is offered") };
+    machine.emulator = Some(path.to_owned());
+}
+
+/// Its firmware is at another path there, and of this size.
+fn firmware_at(facts: &mut Facts, here: &str, other: &str, size_bytes: u64) {
+    defined(facts).firmware.loader = Some(here.to_owned());
+    source(facts).shell.as_mut().unwrap().paths.insert(here.to_owned(), file("ext4"));
+    missing_there(facts, here);
+    there(facts).paths.insert(other.to_owned(), PathFacts { size_bytes, ..file("ext4") });
+}
+
 fn emulated_tpm(facts: &mut Facts) {
     defined(facts).tpm =
         Some(crate::model::definition::Tpm { backend: "emulator".to_owned(), ..Default::default() });
+}
+
+#[test]
+fn what_variables_are_made_from_may_be_elsewhere() {
+    let (here, other) = ("/opt/OVMF_VARS_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd");
+    let mut facts = good();
+    firmware_at(&mut facts, here, other, GIB);
+    let firmware = &mut defined(&mut facts).firmware;
+    firmware.nvram_template = firmware.loader.take();
+    assert_eq!(check(&facts), []);
+    let mapped = crate::plan::host_files(&facts);
+    assert_eq!(mapped.get(here).map(String::as_str), Some(other));
+    // Where it is where it was, nothing is mapped.
+    there(&mut facts).paths.insert(here.to_owned(), file("ext4"));
+    assert!(crate::plan::host_files(&facts).is_empty());
 }
 
 #[test]

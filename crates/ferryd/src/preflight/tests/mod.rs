@@ -4,6 +4,7 @@
 
 mod domain_and_devices;
 mod hosts_and_access;
+mod places;
 mod storage_and_network;
 
 use api::vm::VmState;
@@ -160,6 +161,13 @@ fn domain(facts: &mut Facts) -> &mut DomainFacts {
 
 fn defined(facts: &mut Facts) -> &mut Definition {
     &mut domain(facts).definition
+}
+
+/// What it is to be on the destination.
+fn arriving(facts: &mut Facts) -> &mut Definition {
+    let domain = domain(facts);
+    let as_it_is = domain.definition.clone();
+    domain.arriving.get_or_insert(as_it_is)
 }
 
 fn disk(facts: &mut Facts) -> &mut Disk {

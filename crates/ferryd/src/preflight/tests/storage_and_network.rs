@@ -16,7 +16,7 @@ const BASE: &str = "/images/base.raw";
 
 fn base(facts: &mut Facts, sharing: Sharing) {
     let source = Source::File(BASE.to_owned());
-    disk(facts).backing = vec![Backing { source, format: None }];
+    disk(facts).backing = vec![Backing { source, ..Backing::default() }];
     meeting(facts).sharing.push((BASE.to_owned(), sharing));
 }
 
@@ -122,7 +122,8 @@ fn of_its_drives() {
         // What lies below it cannot be named by the new image.
         ("disk-not-shared", Blocker, |facts| {
             only_here(facts);
-            disk(facts).backing = vec![Backing { source: Source::Other("nbd://x".to_owned()), format: None }];
+            disk(facts).backing =
+                vec![Backing { source: Source::Other("nbd://x".to_owned()), ..Backing::default() }];
         }),
         ("disk-missing", Blocker, |facts| {
             disk(facts).readonly = true;
@@ -246,9 +247,40 @@ fn on_network(facts: &mut Facts, name: &str, portgroup: Option<&str>) {
 }
 
 #[test]
+fn what_it_is_connected_to_there_is_what_counts() {
+    let mut facts = good();
+    on_network(&mut facts, "dmz", None);
+    domain(&mut facts).networks[0].name = "dmz".to_owned();
+    assert_eq!(codes(&facts), ["network-missing"]);
+    let remedy = check(&facts).remove(0).remedy.unwrap();
+    assert!(remedy.text.contains("--network"), "{remedy:?}");
+    // Of another kind than on the source: it was asked for.
+    arriving(&mut facts).interfaces[0].link = Link::Network { name: "lan".to_owned(), portgroup: None };
+    reception(&mut facts).networks[0].forward = Some("nat".to_owned());
+    assert_eq!(check(&facts), []);
+}
+
+#[test]
 fn of_its_interfaces() {
     assert_found(&[
         ("network-missing", Blocker, |facts| on_network(facts, "dmz", None)),
+        // As it is to be on the destination.
+        ("network-missing", Blocker, |facts| {
+            arriving(facts).interfaces[0].link = Link::Network { name: "dmz".to_owned(), portgroup: None };
+        }),
+        ("network-inactive", Blocker, |facts| {
+            arriving(facts).interfaces[0].link = Link::Network { name: "lan".to_owned(), portgroup: None };
+            reception(facts).networks[0].active = false;
+        }),
+        ("bridge-missing", Blocker, |facts| {
+            arriving(facts).interfaces[0].link = Link::Bridge("br7".to_owned());
+        }),
+        ("mtu-smaller", Warning, |facts| {
+            arriving(facts).interfaces[0].link = Link::Bridge("br7".to_owned());
+            there(facts)
+                .bridges
+                .insert("br7".to_owned(), BridgeFacts { kind: "bridge".to_owned(), mtu: Some(1400) });
+        }),
         ("network-inactive", Blocker, |facts| {
             on_network(facts, "lan", None);
             reception(facts).networks[0].active = false;

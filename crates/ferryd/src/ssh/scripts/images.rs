@@ -21,7 +21,7 @@ impl Backing {
     pub fn file(path: &str, format: Option<&str>) -> Self {
         let is_path = path.starts_with('/');
         let source = if is_path { Source::File(path.to_owned()) } else { Source::Other(path.to_owned()) };
-        Self { source, format: format.map(str::to_owned) }
+        Self { source, format: format.map(str::to_owned), by_place: false }
     }
 }
 
@@ -47,6 +47,9 @@ fn read_chain(json: &str) -> Chain {
     struct Image {
         filename: String,
         format: String,
+        /// As the image itself names what lies below it.
+        #[serde(default, rename = "backing-filename")]
+        below: Option<String>,
         #[serde(default, rename = "format-specific")]
         specific: serde_json::Value,
     }
@@ -55,10 +58,46 @@ fn read_chain(json: &str) -> Chain {
             Chain::Unread("its data lies in an external file (data-file)".to_owned())
         }
         Ok(images) => {
-            let below = images.iter().skip(1);
-            Chain::Read(below.map(|image| Backing::file(&image.filename, Some(&image.format))).collect())
+            let named = images.iter().map(|image| image.below.as_deref());
+            let below = images.iter().skip(1).zip(named).map(|(image, named)| Backing {
+                by_place: named.is_some_and(|named| !named.starts_with('/')),
+                ..Backing::file(&image.filename, Some(&image.format))
+            });
+            Chain::Read(below.collect())
         }
         Err(error) => Chain::Unread(format!("qemu-img's answer makes no sense: {error}")),
+    }
+}
+
+/// A script that writes what a guest sees of an image, with all that lies below it, into an empty image, and compares the two; its
+/// lines are read by [`parse_flattening`]. `format`: that of both.
+#[must_use]
+pub fn flatten(from: &str, format: &str, into: &str) -> String {
+    let (from, format, into) = (shell_quoted(from), shell_quoted(format), shell_quoted(into));
+    format!("FROM={from} FORMAT={format} INTO={into}\n{}", include_str!("flatten.sh"))
+}
+
+/// What a line of [`flatten`] says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Flattening {
+    /// It goes on.
+    Working,
+    /// All of it is there, and equal.
+    Done,
+    /// It is not; why has been said before.
+    Failed,
+    /// What went wrong, in qemu-img's words.
+    Says(String),
+}
+
+/// Reads a line of [`flatten`].
+#[must_use]
+pub fn parse_flattening(line: &str) -> Flattening {
+    match line {
+        "working" => Flattening::Working,
+        "done" => Flattening::Done,
+        "failed" => Flattening::Failed,
+        other => Flattening::Says(other.trim().to_owned()),
     }
 }
 
@@ -138,14 +177,28 @@ mod tests {
         let told = "chain\t/a\t[{\"filename\": \"/a\", \"format\": \"qcow2\"}, {\"filename\": \"/b\", \"format\": \"raw\"}]\n\
                     chain\t/n\t[{\"filename\": \"/n\", \"format\": \"qcow2\"}, {\"filename\": \"nbd://x\", \"format\": \"raw\"}]\n\
                     chain\t/d\t[{\"filename\": \"/d\", \"format\": \"qcow2\", \"format-specific\": {\"data\": {\"data-file\": \"/e\"}}}]\n\
+                    chain\t/i/r\t[{\"filename\": \"/i/r\", \"format\": \"qcow2\", \"backing-filename\": \"b\"}, {\"filename\": \"/i/b\", \"format\": \"raw\"}]\n\
                     unread\t/x\tno such file\nend\n";
         let chains = parse_chains(told).expect("whole");
         assert_eq!(chains["/a"], Chain::Read(vec![Backing::file("/b", Some("raw"))]));
+        let by_place = Backing { by_place: true, ..Backing::file("/i/b", Some("raw")) };
+        assert_eq!(chains["/i/r"], Chain::Read(vec![by_place]), "it is named by its place beside the other");
         let Chain::Read(below) = &chains["/n"] else { panic!("{chains:?}") };
         assert_eq!(below[0].source.path(), None, "a server is no file");
         assert!(matches!(&chains["/d"], Chain::Unread(why) if why.contains("data-file")));
         assert_eq!(chains["/x"], Chain::Unread("no such file".to_owned()));
         assert_eq!(parse_chains("chain\t/a\t[]\n"), None, "half an answer is none");
+    }
+
+    #[tokio::test]
+    async fn what_flattens_says_how_it_ended() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let nothing = dir.path().join("no 'image'").display().to_string();
+        let said = run(&flatten(&nothing, "qcow2", &nothing)).await;
+        let lines: Vec<Flattening> = said.lines().map(parse_flattening).collect();
+        assert_eq!(lines.last(), Some(&Flattening::Failed), "{said}");
+        assert!(lines.iter().any(|line| matches!(line, Flattening::Says(_))), "it says why: {said}");
+        assert_eq!(parse_flattening("done"), Flattening::Done);
     }
 
     #[tokio::test]

@@ -15,7 +15,8 @@ pub use facts::{
     parse_meeting, parse_probes, probe,
 };
 pub use images::{
-    Chain, chains, find_marks, parse_chains, parse_marked, parse_marks_found, remove_marks, write_marks,
+    Chain, Flattening, chains, find_marks, flatten, parse_chains, parse_flattening, parse_marked,
+    parse_marks_found, remove_marks, write_marks,
 };
 
 use super::keys::PublicLine;

@@ -182,6 +182,8 @@ impl Bench {
             host.run(&["sh", "-c", &away])?;
         }
         destination.run(&["rm", IMAGE])?;
+        // Its libvirt would not make a volume that it still knows.
+        destination.virsh(&["pool-refresh", "default"])?;
         Ok((ms, wire))
     }
 

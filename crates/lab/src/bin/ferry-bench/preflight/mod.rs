@@ -172,7 +172,7 @@ impl Row {
             codes: named(!report.go()),
             virsh: match reality {
                 Reality::Moved => "moved".to_owned(),
-                Reality::MovedByFerry => "moved, by ferry with its files".to_owned(),
+                Reality::MovedByFerry => "moved, by ferry".to_owned(),
                 Reality::Harm => "moved, with harm".to_owned(),
                 Reality::Hung => "hung".to_owned(),
                 Reality::Refused(said) => said.clone(),

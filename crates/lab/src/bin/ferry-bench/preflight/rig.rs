@@ -13,8 +13,9 @@ use crate::controller::{Controller, Reach, peer_uri};
 /// A move that takes longer hangs: idle domains of 64 MiB need a second or two.
 const HANGS_AFTER_S: &str = "25";
 const SETTLES_WITHIN: Duration = Duration::from_secs(60);
-/// By these findings files go along.
-const COPIES: [&str; 3] = ["disk-copied", "backing-carried", "nvram-carried"];
+/// By these findings Ferry does what virsh does not: files go along, or the definition leads to others of the host's.
+const BEYOND_VIRSH: [&str; 5] =
+    ["disk-copied", "backing-carried", "nvram-carried", "emulator-mapped", "firmware-mapped"];
 /// A remedy that is a command of the report's.
 pub(super) const BY_COMMAND: &str = "by its command";
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -201,7 +202,7 @@ impl Rig {
 
     /// What really happens.
     pub(super) fn try_it(&self, situation: &Situation, report: &Report) -> Result<Reality> {
-        if report.go() && COPIES.iter().any(|code| report.has(code)) {
+        if report.go() && BEYOND_VIRSH.iter().any(|code| report.has(code)) {
             return self.try_it_by_ferry(situation);
         }
         let peer = peer_uri(situation.to);
@@ -232,7 +233,7 @@ impl Rig {
         Ok(Reality::Refused(first.trim_start_matches("error: ").to_owned()))
     }
 
-    /// The same where files go along, which virsh does not carry.
+    /// The same where Ferry does more than virsh.
     fn try_it_by_ferry(&self, situation: &Situation) -> Result<Reality> {
         let words = [
             "timeout",
