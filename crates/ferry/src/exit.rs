@@ -118,7 +118,7 @@ mod tests {
             let failure = Failure::from(ClientError::Problem(Box::new(Problem::new(*code, "x"))));
             let expected = match code.as_str() {
                 "bad-request" | "bad-value" | "unknown-vm" | "unknown-host" | "unknown-task" => 2,
-                "refused-by-checks" | "already-migrating" => 3,
+                "refused-by-checks" | "already-migrating" | "vm-busy" => 3,
                 _ => 1,
             };
             assert_eq!(failure.exit() as u8, expected, "{code:?}");
