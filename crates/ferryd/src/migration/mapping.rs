@@ -1,5 +1,7 @@
 //! What of a request says how the definition is another one on the destination: read, and held against the domain. Pure.
 
+mod hardware;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use api::preflight::PreflightRequest;
@@ -101,7 +103,22 @@ pub(super) fn fits(asked: &Rewrite, domain: &DomainFacts) -> Result<(), Problem>
         &domain.name,
     )?;
     let documents = [Some(&domain.xml), domain.migratable_xml.as_ref(), domain.persistent_xml.as_ref()];
-    documents.into_iter().flatten().try_for_each(|xml| applies(asked, xml))
+    documents.into_iter().flatten().try_for_each(|xml| applies(asked, xml))?;
+    domain.migratable_xml.as_ref().map_or(Ok(()), |xml| keeps_hardware(asked, xml, &domain.name))
+}
+
+/// A guest that runs keeps the machine that it runs on.
+fn keeps_hardware(asked: &Rewrite, xml: &str, vm: &str) -> Result<(), Problem> {
+    let changed = hardware::changed(xml, &rewrite(xml, asked).map_err(unfit)?);
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let detail = format!(
+        "{vm} runs, and keeps its virtual hardware while it moves: the patch changes {}. Move it stopped, or leave that out of the \
+         patch. Nothing was changed.",
+        changed.join(", ")
+    );
+    Err(bad_value("xml_patch", detail))
 }
 
 fn known(field: &str, what: &str, map: &Names, has: &BTreeSet<&str>, vm: &str) -> Result<(), Problem> {

@@ -113,6 +113,14 @@ fn a_patch_fits_each_document_of_the_domain() {
     let nvram = "<add sel='/domain'><os><nvram>/x</nvram></os></add>";
     assert!(said(nvram).contains("the variables of the firmware"));
 
+    let mut running = domain(XML);
+    running.migratable_xml = Some(XML.to_owned());
+    let more = "<add sel='/domain/devices'><rng model='virtio'/></add>";
+    let asked = of_migration(&request(|request| request.xml_patch = patch(more))).unwrap();
+    assert_eq!(fits(&asked, &domain(XML)), Ok(()), "of one that is stopped");
+    let problem = fits(&asked, &running).unwrap_err();
+    assert!(problem.detail.contains("the patch changes devices/rng."), "{problem:?}");
+
     // As it runs it has what the definition of its next start has not.
     let mut running = domain(XML);
     running.migratable_xml = Some(XML.replace("<devices>", "<title>x</title><devices>"));
