@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use api::client::Address;
-use api::task::Side;
+use api::task::{Side, SnapshotsWish};
 use api::vm::VmState;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
@@ -196,6 +196,15 @@ pub(crate) struct MigrateArgs {
     /// Leave out the warning or note of the checks with this code; may be given several times
     #[arg(long, value_name = "CODE", value_parser = value::code)]
     pub(crate) ignore: Vec<String>,
+    /// What becomes of what libvirt knows of the snapshots of a stopped one [without it: keep]
+    #[arg(long, value_name = "WHAT", value_parser = snapshot_wishes())]
+    pub(crate) snapshots: Option<SnapshotsWish>,
+    /// Leave a copy on the host it leaves: stopped, under another name and UUID, with the disks that are there
+    #[arg(long, conflicts_with = "delete_source_disks")]
+    pub(crate) copy: bool,
+    /// Remove the images that were copied from the host it leaves, once it is proven to be on the other
+    #[arg(long)]
+    pub(crate) delete_source_disks: bool,
     /// Only start the migration; do not wait for its end
     #[arg(long)]
     pub(crate) detach: bool,
@@ -290,6 +299,10 @@ fn states() -> impl TypedValueParser<Value = VmState> {
     words(&["running", "blocked", "paused", "shutdown", "shutoff", "crashed", "pmsuspended", "nostate"])
 }
 
+fn snapshot_wishes() -> impl TypedValueParser<Value = SnapshotsWish> {
+    words(&["keep", "drop"])
+}
+
 fn sides() -> impl TypedValueParser<Value = Side> {
     words(&["source", "destination"])
 }
@@ -324,6 +337,22 @@ mod tests {
             (Some(300), Some(1024), true, false)
         );
         assert!(cli.global.json);
+    }
+
+    #[test]
+    fn what_stays_behind_is_read() {
+        let read = |line: &str| {
+            let Command::Migrate(args) = parse(line).unwrap().command else { panic!("not migrate") };
+            (args.snapshots, args.copy, args.delete_source_disks)
+        };
+        assert_eq!(read("ferry migrate v --to k"), (None, false, false));
+        assert_eq!(
+            read("ferry migrate v --to k --snapshots drop --copy"),
+            (Some(SnapshotsWish::Drop), true, false)
+        );
+        assert_eq!(read("ferry migrate v --to k --delete-source-disks"), (None, false, true));
+        let both = parse("ferry migrate v --to k --copy --delete-source-disks").unwrap_err();
+        assert_eq!(both.kind(), ErrorKind::ArgumentConflict);
     }
 
     #[test]

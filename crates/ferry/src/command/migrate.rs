@@ -21,6 +21,9 @@ pub(super) async fn run(context: &Context, args: MigrateArgs) -> Result<Exit, Fa
         bandwidth_mib_s: args.bandwidth,
         secure: args.secure,
         ignore: args.ignore,
+        snapshots: args.snapshots,
+        copy: args.copy,
+        delete_source_disks: args.delete_source_disks,
     };
     if args.plan {
         let plan = context.client.plan(&request).await?;

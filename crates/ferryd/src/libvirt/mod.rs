@@ -15,4 +15,5 @@ pub mod host;
 pub mod link;
 pub mod survey;
 pub mod translate;
+mod usage;
 pub mod xml;

@@ -53,7 +53,11 @@ impl Migrations {
         source: Arc<Member>,
         destination: Arc<Member>,
     ) -> Result<Report, Problem> {
-        let wanted = Wanted { tunnelled: request.secure, bandwidth_mib_s: request.bandwidth_mib_s };
+        let wanted = Wanted {
+            tunnelled: request.secure,
+            bandwidth_mib_s: request.bandwidth_mib_s,
+            ..Wanted::default()
+        };
         let inquiry = self.inquiry(vm, &source, &destination, wanted, true).await?;
         let began = std::time::Instant::now();
         let (facts, asked) = facts::gather(&inquiry).await;

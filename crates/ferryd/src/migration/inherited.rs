@@ -68,6 +68,9 @@ impl Migrations {
             bandwidth_mib_s: None,
             secure: request.secure,
             ignore: Vec::new(),
+            snapshots: None,
+            copy: false,
+            delete_source_disks: false,
         })
         .await
     }

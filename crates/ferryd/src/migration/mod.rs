@@ -2,7 +2,7 @@
 //!
 //! * [`Migrations`] – accepts requests: checks (`check`), plan, task.
 //! * [`steps`] – the table of steps and the runner that walks it.
-//! * `carry` – files that go along; `manifest` – what the log says of them.
+//! * `carry` – files that go along; `manifest` – what the log says of them; `leaving` – what becomes of the source afterwards.
 //! * `perform` – libvirt's migration under watch, and the hand-over; `monitor` – what is seen of it.
 //! * `contact` – how long the source was out of sight.
 //! * `settle` – ask both hosts, decide, act, until it has ended; [`copy`] – what a host's answers come to, `knowledge` – what the log
@@ -20,6 +20,7 @@ pub mod copy;
 pub mod debts;
 mod inherited;
 mod knowledge;
+mod leaving;
 mod manifest;
 mod monitor;
 pub mod outcome;
@@ -36,8 +37,8 @@ use std::time::Duration;
 use api::finding::Finding;
 use api::plan::PlanReport;
 use api::problem::{Code, Problem};
-use api::task::{MigrationRequest, Phase, Task, TaskKind, TaskState};
-use api::vm::Vm;
+use api::task::{MigrationRequest, Phase, SnapshotsWish, Task, TaskKind, TaskState};
+use api::vm::{Vm, VmQuery};
 
 pub use inherited::InheritedRequest;
 
@@ -131,14 +132,25 @@ impl Migrations {
         };
         // The checks have seen that there is one wherever the source's libvirt needs it: not for a stopped domain.
         let peer_uri = facts.destination_peer_uri.clone().unwrap_or_default();
-        Ok((Plan::new(request, &facts, domain_facts, peer_uri), findings))
+        let mut plan = Plan::new(request, &facts, domain_facts, peer_uri);
+        if request.copy {
+            let named = self.fleet.vms(&VmQuery { host: Some(plan.source.clone()), ..VmQuery::default() });
+            let taken = named.iter().map(|vm| vm.name.as_str()).collect::<Vec<_>>();
+            plan.leave_copy(DomainUuid(uuid::Uuid::new_v4()), &domain_facts.definition, &taken);
+        }
+        Ok((plan, findings))
     }
 
     /// Everything that the checks look at.
     async fn facts(&self, request: &MigrationRequest, vm: &Vm, clear: bool) -> Result<Facts, Problem> {
         let (source, destination) = (self.member(&vm.host)?, self.member(&request.destination)?);
         self.nothing_owed(vm, &request.destination, clear).await?;
-        let wanted = Wanted { tunnelled: request.secure, bandwidth_mib_s: request.bandwidth_mib_s };
+        let wanted = Wanted {
+            tunnelled: request.secure,
+            bandwidth_mib_s: request.bandwidth_mib_s,
+            snapshots_dropped: request.snapshots == Some(SnapshotsWish::Drop),
+            copy: request.copy,
+        };
         let inquiry = self.inquiry(vm, &source, &destination, wanted, false).await?;
         Ok(facts::gather(&inquiry).await.0)
     }
@@ -153,7 +165,7 @@ impl Migrations {
                 find()
             }
             Err(problem) if problem.code == Code::AmbiguousVm => {
-                let named = self.fleet.vms(&api::vm::VmQuery::default());
+                let named = self.fleet.vms(&VmQuery::default());
                 for vm in named.iter().filter(|vm| vm.name == name || vm.uuid.to_string() == name) {
                     self.not_moving(DomainUuid(vm.uuid), &vm.name).await?;
                 }
@@ -233,6 +245,10 @@ fn valid(request: &MigrationRequest) -> Result<(), Problem> {
     name_fits("destination", &request.destination)?;
     if request.max_downtime_ms.is_some_and(|ms| ms == 0 || ms > MAX_DOWNTIME_MS) {
         return Err(bad_value("max_downtime_ms", format!("max_downtime_ms must be 1 to {MAX_DOWNTIME_MS}.")));
+    }
+    if request.copy && request.delete_source_disks {
+        let detail = "A copy needs the images that it leaves on the source: copy and delete_source_disks exclude each other.";
+        return Err(bad_value("delete_source_disks", detail.to_owned()));
     }
     bandwidth_fits(request.bandwidth_mib_s)
 }

@@ -1,15 +1,16 @@
 //! Facts and request become the complete plan of a migration: pure, serialisable, shown before it is carried out.
 
-use api::task::MigrationRequest;
+use api::task::{MigrationRequest, SnapshotsWish};
 use api::vm::VmState;
 use serde::{Deserialize, Serialize};
 
-use crate::hypervisor::MigrateCall;
+use crate::hypervisor::{CopyIdentity, MigrateCall};
 use crate::model::DomainUuid;
 use crate::model::facts::{DomainFacts, Facts};
 use crate::preflight;
 
 mod files;
+mod leaving;
 mod report;
 
 pub use files::{Carried, CopiedDisk, Files, Role, files, stays};
@@ -55,6 +56,18 @@ pub struct Plan {
     /// What goes along besides definition and memory, because only the source has it.
     #[serde(default)]
     pub files: Files,
+    /// The destination's libvirt is not told of its snapshots.
+    #[serde(default)]
+    pub snapshots_dropped: bool,
+    /// It has an emulated TPM whose state each host has for itself: that of the source goes with the definition.
+    #[serde(default)]
+    pub removes_tpm_state: bool,
+    /// What the copy of it is known by that stays on the source, stopped, in the place of its definition.
+    #[serde(default)]
+    pub copy: Option<CopyIdentity>,
+    /// The images that were copied are removed from the source.
+    #[serde(default)]
+    pub deletes_source_disks: bool,
 }
 
 impl Plan {
@@ -78,6 +91,10 @@ impl Plan {
             migration_ports: facts.destination.shell().and_then(|shell| shell.migration_ports),
             sharing_proven: preflight::sharing_proven(facts),
             files: files(facts),
+            snapshots_dropped: request.snapshots == Some(SnapshotsWish::Drop),
+            removes_tpm_state: leaving::removes_tpm_state(facts, domain),
+            copy: None,
+            deletes_source_disks: request.delete_source_disks,
         }
     }
 
@@ -88,6 +105,7 @@ impl Plan {
             peer_uri: self.peer_uri.clone(),
             arrive_paused: true,
             persistent: self.persistent,
+            keep_source: self.copy.is_some(),
             tunnelled: self.tunnelled,
             sharing_proven: self.sharing_proven,
             bandwidth_mib_s: self.bandwidth_mib_s,

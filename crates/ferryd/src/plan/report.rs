@@ -69,15 +69,36 @@ impl Plan {
         if self.persistent {
             removes.push(format!("the definition of {} on {}", self.name, self.source));
         }
-        let nvram = self.files.carried.iter().filter(|file| file.role == Role::Nvram);
-        removes.extend(nvram.map(|file| format!("{} on {}", file.new.path, self.source)));
+        if self.removes_tpm_state && !self.cold {
+            removes.push(format!("the state of its TPM on {}", self.source));
+        }
+        let stays_with_copy = |role: &Role| self.copy.is_some() && *role == Role::Nvram;
+        let beside = self.files.carried.iter().filter(|file| !file.role.is_image());
+        let beside = beside.filter(|file| !stays_with_copy(&file.role));
+        removes.extend(beside.map(|file| format!("{} on {}", file.new.path, self.source)));
+        if self.deletes_source_disks {
+            let images = self.source_images();
+            let if_unused = "unless something else uses it, or it has changed by then";
+            removes.extend(images.iter().map(|(path, _)| format!("{path} on {}, {if_unused}", self.source)));
+        }
         removes
     }
 
     fn leaves(&self) -> Vec<String> {
-        let stays =
-            self.files.carried.iter().filter(|file| file.role != Role::Nvram).map(|file| &file.new.path);
-        stays.chain(self.files.copied.iter().map(|disk| &disk.new.path)).cloned().collect()
+        let mut leaves = Vec::new();
+        if let Some(copy) = &self.copy {
+            leaves.push(format!(
+                "a copy of {}, stopped, as {}, under a UUID and MAC addresses of its own, without autostart and snapshots",
+                self.name, copy.name
+            ));
+        }
+        if self.copy.is_some() && self.files.has_nvram() {
+            leaves.push("the variables of its firmware, for the copy".to_owned());
+        }
+        if !self.deletes_source_disks {
+            leaves.extend(self.source_images().into_iter().map(|(path, _)| path.to_owned()));
+        }
+        leaves
     }
 
     fn steps(&self) -> Vec<PlannedStep> {
@@ -104,7 +125,8 @@ impl Plan {
             );
         }
         if self.cold {
-            step(destination, format!("define {name}, with what libvirt knows of its snapshots"));
+            let with = if self.snapshots_dropped { "without" } else { "with" };
+            step(destination, format!("define {name}, {with} what libvirt knows of its snapshots"));
         } else {
             step(source, format!("have libvirt send {name} to {destination}, where it arrives paused"));
             step(source, "prove that its QEMU has ended".to_owned());
@@ -112,11 +134,20 @@ impl Plan {
                 step(destination, format!("let {name} run"));
             }
         }
+        if let Some(copy) = &self.copy {
+            step(
+                source,
+                format!("define a copy of {name}, {}, under a UUID and MAC addresses of its own", copy.name),
+            );
+        }
         if self.persistent {
             step(source, format!("make sure that the definition of {name} is gone"));
         }
         if self.autostart {
             step(destination, "set autostart as it was".to_owned());
+        }
+        if self.deletes_source_disks && !self.source_images().is_empty() {
+            step(source, "remove the images that were copied, once it is proven to be there".to_owned());
         }
         steps
     }

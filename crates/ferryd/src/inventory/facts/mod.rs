@@ -11,6 +11,7 @@
 //! some seconds.
 
 mod chains;
+mod kept;
 mod marks;
 mod questions;
 mod sharing;
@@ -104,6 +105,7 @@ fn after_reboot(facts: &Facts) -> Option<DomainFacts> {
     }
     // What is on the source alone does not go along; snapshots and jobs are dealt with before it leaves.
     (domain.snapshots, domain.checkpoints, domain.block_jobs) = (Vec::new(), Vec::new(), Vec::new());
+    (domain.saved, domain.tpm_state) = (None, None);
     (domain.sight.job, domain.not_responding, domain.migratable_xml) = (false, None, None);
     let machine = facts.reception.as_ref().and_then(|reception| reception.machine.as_ref()?.as_ref().ok());
     let host_model = machine.and_then(|machine| machine.host_model.clone());
@@ -244,6 +246,7 @@ impl Inquiry<'_> {
         match watch.time(self.source.name(), "the domain", facts).await {
             Ok(mut facts) => {
                 chains::read(self.source, &mut facts, watch).await;
+                kept::read(self.source, &mut facts, watch).await;
                 Ok((host, Some(facts)))
             }
             Err(error) if error.is_no_domain() => Ok((host, None)),
@@ -318,7 +321,12 @@ impl Inquiry<'_> {
     async fn ask_destination(&self, domain: &DomainFacts, watch: &Stopwatch) -> Result<Reception, HostError> {
         let asked = survey::Asked {
             uuid: domain.uuid,
-            definition: domain.definition.clone(),
+            // What is loaded at the next start is the domain as it was saved.
+            definition: domain
+                .saved
+                .as_ref()
+                .and_then(|saved| saved.definition.clone())
+                .unwrap_or_else(|| domain.definition.clone()),
             migratable_xml: domain.migratable_xml.clone(),
         };
         let to = self.destination;

@@ -9,7 +9,7 @@ use super::Asked;
 use crate::inventory::member::Member;
 use crate::libvirt::host::MIGRATION_PORTS;
 use crate::model::definition::{Definition, Drive, Link, NetworkHost, Source};
-use crate::model::facts::{DomainFacts, Login, PortProbe, ServerProbe, ShellFacts};
+use crate::model::facts::{DomainFacts, Login, PortProbe, ServerProbe, ShellFacts, TpmState};
 use crate::ssh::LibvirtUri;
 use crate::ssh::scripts::{self, Inspection, MeetingAnswer, MeetingQuestion};
 
@@ -115,6 +115,7 @@ fn paths(domain: &DomainFacts) -> Vec<String> {
             }
         }
     }
+    domain.kept_files().for_each(|path| add(Some(path)));
     add(definition.emulator.as_deref());
     let firmware = &definition.firmware;
     for path in [&firmware.loader, &firmware.nvram, &firmware.nvram_template] {
@@ -129,7 +130,10 @@ fn paths(domain: &DomainFacts) -> Vec<String> {
     definition.filesystems.iter().for_each(|filesystem| add(Some(&filesystem.source)));
     definition.memory_devices.iter().for_each(|(_, path)| add(path.as_deref()));
     definition.graphics.iter().for_each(|screen| add(screen.socket.as_deref()));
-    add(definition.tpm.as_ref().and_then(|tpm| tpm.path.as_deref()));
+    if let Some(tpm) = &definition.tpm {
+        add(tpm.path.as_deref());
+        add(Some(&TpmState::usual_place(domain.uuid)));
+    }
     for interface in &definition.interfaces {
         if let Link::VhostUser(path) = &interface.link {
             add(Some(path));

@@ -4,6 +4,7 @@
 
 mod domain_and_devices;
 mod hosts_and_access;
+mod kept_and_left;
 mod storage_and_network;
 
 use api::vm::VmState;
