@@ -57,6 +57,18 @@ pub struct MigrationRequest {
     /// It is stored with the task: no passwords in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub xml_patch: Option<String>,
+    /// What becomes of what libvirt knows of the snapshots of a stopped one (not of those in the images, which stay in them). Without
+    /// it they are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshots: Option<SnapshotsWish>,
+    /// It is not to vanish from the source: a definition of it stays there, stopped, with a name, UUID and MAC addresses of its own, and
+    /// with the disks that it has there. Refused where a disk is not copied. Excludes `delete_source_disks`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub copy: bool,
+    /// The images on the source that were copied are removed once the virtual machine is proven to be on the destination; those that are
+    /// used by something else, or have changed since, stay. Excludes `copy`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub delete_source_disks: bool,
 }
 
 /// Where a disk's image is made on the destination.
@@ -83,6 +95,16 @@ pub enum PostCopy {
     WhenStuck,
     /// After one pass over the memory.
     Now,
+}
+
+/// What becomes of what libvirt knows of a virtual machine's snapshots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SnapshotsWish {
+    /// The destination's libvirt knows them as well.
+    Keep,
+    /// It does not; what they are in the images stays there.
+    Drop,
 }
 
 /// What kind of work a task is.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use api::client::Address;
-use api::task::{PostCopy, Side, StorageMapping};
+use api::task::{PostCopy, Side, SnapshotsWish, StorageMapping};
 use api::vm::VmState;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
@@ -210,6 +210,15 @@ pub(crate) struct MigrateArgs {
     /// Have each disk that is copied arrive as one image, with nothing below it
     #[arg(long)]
     pub(crate) flatten: bool,
+    /// What becomes of what libvirt knows of the snapshots of a stopped one [without it: keep]
+    #[arg(long, value_name = "WHAT", value_parser = snapshot_wishes())]
+    pub(crate) snapshots: Option<SnapshotsWish>,
+    /// Leave a copy on the host it leaves: stopped, under another name and UUID, with the disks that are there
+    #[arg(long, conflicts_with = "delete_source_disks")]
+    pub(crate) copy: bool,
+    /// Remove the images that were copied from the host it leaves, once it is proven to be on the other
+    #[arg(long)]
+    pub(crate) delete_source_disks: bool,
     /// Only start the migration; do not wait for its end
     #[arg(long)]
     pub(crate) detach: bool,
@@ -323,6 +332,10 @@ fn post_copies() -> impl TypedValueParser<Value = PostCopy> {
     words(&["when-stuck", "now"])
 }
 
+fn snapshot_wishes() -> impl TypedValueParser<Value = SnapshotsWish> {
+    words(&["keep", "drop"])
+}
+
 fn sides() -> impl TypedValueParser<Value = Side> {
     words(&["source", "destination"])
 }
@@ -372,6 +385,22 @@ mod tests {
             .collect();
         assert_eq!(read, [("vda", "fast", Some("web1.img")), ("*", "slow", None)]);
         assert!(args.flatten);
+    }
+
+    #[test]
+    fn what_stays_behind_is_read() {
+        let read = |line: &str| {
+            let Command::Migrate(args) = parse(line).unwrap().command else { panic!("not migrate") };
+            (args.snapshots, args.copy, args.delete_source_disks)
+        };
+        assert_eq!(read("ferry migrate v --to k"), (None, false, false));
+        assert_eq!(
+            read("ferry migrate v --to k --snapshots drop --copy"),
+            (Some(SnapshotsWish::Drop), true, false)
+        );
+        assert_eq!(read("ferry migrate v --to k --delete-source-disks"), (None, false, true));
+        let both = parse("ferry migrate v --to k --copy --delete-source-disks").unwrap_err();
+        assert_eq!(both.kind(), ErrorKind::ArgumentConflict);
     }
 
     #[test]

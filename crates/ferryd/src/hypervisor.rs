@@ -31,6 +31,8 @@ pub struct MigrateCall {
     /// Define it on the destination (`VIR_MIGRATE_PERSIST_DEST`) and undefine it on the source
     /// (`VIR_MIGRATE_UNDEFINE_SOURCE`); off for a transient domain.
     pub persistent: bool,
+    /// The source's definition is not libvirt's to remove: a copy is made of it first.
+    pub keep_source: bool,
     /// Send everything through libvirt's own connection (`VIR_MIGRATE_TUNNELLED`).
     pub tunnelled: bool,
     /// The disks were proven to be the same on both hosts: libvirt need not refuse those whose file system it does not know as
@@ -108,7 +110,7 @@ impl MigrateCall {
             (MigrateFlag::PeerToPeer, true),
             (MigrateFlag::Paused, self.arrive_paused),
             (MigrateFlag::PersistDestination, self.persistent),
-            (MigrateFlag::UndefineSource, self.persistent),
+            (MigrateFlag::UndefineSource, self.persistent && !self.keep_source),
             (MigrateFlag::Tunnelled, self.tunnelled),
             (MigrateFlag::Unsafe, self.sharing_proven),
             (MigrateFlag::PostCopy, self.post_copy),
@@ -127,7 +129,7 @@ impl MigrateCall {
 }
 
 /// A file that is made for a migration where nothing was.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewFile {
     /// Where.
     pub path: String,
@@ -149,6 +151,26 @@ pub struct FileSight {
     pub allocated_bytes: u64,
     /// When it was last written to, in nanoseconds since 1970, as far as its file system tells.
     pub modified_ns: u64,
+}
+
+/// A file, so that it cannot be mistaken for another one of the same path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileIdentity {
+    /// Device and inode, where the host offers a shell.
+    pub node: Option<(u64, u64)>,
+    /// What is seen of it.
+    pub sight: FileSight,
+}
+
+/// What a copy of a domain is known by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopyIdentity {
+    /// Its UUID.
+    pub uuid: DomainUuid,
+    /// Its name.
+    pub name: String,
+    /// MAC addresses of its interfaces, in the order of the definition.
+    pub macs: Vec<String>,
 }
 
 /// A part of a file on its way.
@@ -179,6 +201,10 @@ pub struct Undefine {
     pub nvram: bool,
     /// What libvirt knows of its snapshots and checkpoints (not those in the images).
     pub snapshots: bool,
+    /// The state of its emulated TPM.
+    pub tpm: bool,
+    /// Its saved memory; libvirt refuses to undefine a domain that has some, unless it goes too.
+    pub saved: bool,
 }
 
 /// A snapshot as libvirt describes it.
@@ -219,6 +245,8 @@ pub trait Hypervisor: Send + Sync + 'static {
     async fn definition(&self, domain: DomainUuid) -> Result<String>;
     /// Defines a domain.
     async fn define(&self, xml: &str) -> Result<()>;
+    /// Defines a copy of a domain beside it: the same in all but what it is known by. Done again it changes nothing.
+    async fn define_copy(&self, domain: DomainUuid, copy: &CopyIdentity) -> Result<()>;
     /// Its snapshots, each after the one it builds on.
     async fn snapshots(&self, domain: DomainUuid) -> Result<Vec<Snapshot>>;
     /// Has libvirt know these snapshots of a domain, which lie in its images.
@@ -251,6 +279,16 @@ pub trait Hypervisor: Send + Sync + 'static {
     async fn file(&self, task: TaskId, path: &str) -> Result<Option<FileSight>>;
     /// Makes a file. Refuses with [`crate::libvirt::error::VOLUME_EXISTS`] where there is something.
     async fn make_file(&self, task: TaskId, file: &NewFile) -> Result<()>;
+    /// By what a file is known; none where there is none.
+    async fn identity(&self, task: TaskId, path: &str) -> Result<Option<FileIdentity>>;
+    /// Which of these files something else than this domain uses: other domains as their drives or below them, or images that lie over
+    /// them (in storage pools, and in the directories of these files and of other domains' drives), with who does.
+    async fn users_of(
+        &self,
+        task: TaskId,
+        domain: DomainUuid,
+        paths: &[String],
+    ) -> Result<Vec<(String, String)>>;
     /// Removes a file. "Nothing there" is success.
     async fn remove_file(&self, task: TaskId, path: &str) -> Result<()>;
     /// Reads a part of a file into `sink`, in order. Ends early, and as an error, when nobody takes it any more.
@@ -268,7 +306,7 @@ pub trait Hypervisor: Send + Sync + 'static {
     /// Writes what a guest sees of an image, with all that lies below it, into an image that was made and is empty, of the same
     /// format, and compares the two. The host offers a shell.
     async fn flatten_file(&self, task: TaskId, from: &str, into: &NewFile) -> Result<()>;
-    /// Takes away the storage pools that were made for this task's while.
+    /// Takes away the storage pools that were made for this task's while, and directories of a TPM's state that nothing is in.
     async fn release_pools(&self, task: TaskId) -> Result<()>;
 
     /// What the host tells by itself, of all domains, from now on. A receiver that lags has missed some: ask then.

@@ -32,8 +32,12 @@ fn a_copy_that_does_not_converge_is_begun_anew_by_post_copy() {
     let guest = world.boot(spec, "kvm1");
     let line = ["g1", "--to", "kvm2", "--bandwidth", "12MiB/s", "--post-copy", "when-stuck"];
     let moving = world.begin_migrate(&line);
-    world.wait_task(moving.task, "it is begun anew", |task| task.message.contains("beginning anew by post-copy"));
-    world.wait_task(moving.task, "it is switched", |task| task.message.contains("the rest of its memory follows"));
+    world.wait_task(moving.task, "it is begun anew", |task| {
+        task.message.contains("beginning anew by post-copy")
+    });
+    world.wait_task(moving.task, "it is switched", |task| {
+        task.message.contains("the rest of its memory follows")
+    });
     let id = moving.task;
     moving.end().succeeded();
     let task = world.task(id);

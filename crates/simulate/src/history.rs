@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use api::task::{Outcome, Phase, ResolveRequest, Side, Task, TaskKind, TaskState};
-use ferryd::hypervisor::{Hypervisor, NewFile};
+use ferryd::hypervisor::{CopyIdentity, Hypervisor, NewFile};
 use ferryd::migration::debts::Sweeper;
 use ferryd::migration::steps::{Hosts, Mover};
 use ferryd::migration::timing::Timing;
@@ -22,7 +22,7 @@ use crate::scenario::Scenario;
 use crate::sim_host::SimHost;
 use crate::verdict::place;
 use crate::world::files;
-use crate::world::{DESTINATION, Ms, NAME, NAMES, SOURCE, Stage, ours};
+use crate::world::{DESTINATION, Ms, NAME, NAMES, SOURCE, Stage, a_copy, ours};
 
 /// Between two looks at how the history goes.
 const STEP: Duration = Duration::from_millis(200);
@@ -191,6 +191,15 @@ impl History {
                 rewrite: Rewrite::default(),
                 definition_there: None,
                 definition_diff: None,
+                snapshots_dropped: false,
+                removes_tpm_state: false,
+                // It is sent on as it is.
+                copy: (scenario.copy && !world.once_more).then(|| CopyIdentity {
+                    uuid: a_copy(),
+                    name: format!("{NAME}-copy"),
+                    macs: Vec::new(),
+                }),
+                deletes_source_disks: scenario.deletes,
             };
             (EPOCH_MS + world.now, plan)
         });
@@ -414,7 +423,7 @@ fn image(cold: bool) -> Files {
         path: files::IMAGE.to_owned(),
         format: "raw".to_owned(),
         capacity_bytes: files::LENGTH as u64,
-        base: None,
+        ..NewFile::default()
     };
     let (target, allocated_bytes) = ("vda".to_owned(), files::LENGTH as u64);
     if cold {

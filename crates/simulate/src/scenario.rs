@@ -97,6 +97,10 @@ pub struct Scenario {
     pub cold: bool,
     /// Its image is on the source alone, and goes along.
     pub files: bool,
+    /// A copy of it is to stay on the source.
+    pub copy: bool,
+    /// The source's image is to go, once the guest is on the destination.
+    pub deletes: bool,
     /// How long the copy takes.
     pub copy_ms: Ms,
     /// How long the last data takes.
@@ -133,6 +137,8 @@ impl Scenario {
             wants_running: dice.chance(92),
             cold: false,
             files: false,
+            copy: false,
+            deletes: false,
             copy_ms: dice.between(300, 12_000),
             switch_ms: if dice.chance(70) { dice.between(10, 250) } else { dice.between(250, 6_000) },
             windows_ms: [0; 3].map(|_| if stretched { dice.between(5, 2_500) } else { dice.between(5, 40) }),
@@ -160,6 +166,8 @@ impl Scenario {
         }
         if dice.chance(if scenario.cold { 60 } else { 25 }) {
             scenario.with_image(dice);
+            scenario.copy = persistent && dice.chance(30);
+            scenario.deletes = !scenario.copy && dice.chance(40);
         }
         scenario
     }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use ferryd::hypervisor::{
-    DeathWatch, Digest, FileSight, Hypervisor, MigrateCall, NewFile, Piece, Result, Snapshot, Span, Undefine,
+    CopyIdentity, DeathWatch, Digest, FileIdentity, FileSight, Hypervisor, MigrateCall, NewFile, Piece,
+    Result, Snapshot, Span, Undefine,
 };
 use ferryd::libvirt::error::HostError;
 use ferryd::model::domain::{Answer, Boot, DomainEvent, DomainSight, HostSight, JobFigures, ProcessAnswer};
@@ -213,6 +214,11 @@ impl Hypervisor for SimHost {
         self.order("define", World::define).await
     }
 
+    async fn define_copy(&self, domain: DomainUuid, copy: &CopyIdentity) -> Result<()> {
+        let copy = copy.clone();
+        self.order("define a copy", move |world, host| world.define_copy(host, domain, copy)).await
+    }
+
     async fn snapshots(&self, _domain: DomainUuid) -> Result<Vec<Snapshot>> {
         Ok(Vec::new())
     }
@@ -238,7 +244,10 @@ impl Hypervisor for SimHost {
 
     async fn start_post_copy(&self, _domain: DomainUuid) -> Result<()> {
         // What libvirt answers where a migration was not begun with that allowed, and no history begins one so.
-        self.order("switch to post-copy", |_, _| Err(refusal(55, "post-copy was not allowed for this migration"))).await
+        self.order("switch to post-copy", |_, _| {
+            Err(refusal(55, "post-copy was not allowed for this migration"))
+        })
+        .await
     }
 
     async fn abort_job(&self, _domain: DomainUuid) -> Result<()> {
@@ -299,6 +308,21 @@ impl Hypervisor for SimHost {
             reply.send(world, told);
         })
         .await
+    }
+
+    async fn identity(&self, task: TaskId, path: &str) -> Result<Option<FileIdentity>> {
+        let node = self.has_shell().then_some((1, 1));
+        Ok(self.file(task, path).await?.map(|sight| FileIdentity { node, sight }))
+    }
+
+    async fn users_of(
+        &self,
+        _task: TaskId,
+        _domain: DomainUuid,
+        _paths: &[String],
+    ) -> Result<Vec<(String, String)>> {
+        self.order("who uses files", |_, _| Ok(())).await?;
+        Ok(Vec::new())
     }
 
     async fn remove_file(&self, _task: TaskId, path: &str) -> Result<()> {

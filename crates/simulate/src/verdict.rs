@@ -4,7 +4,7 @@ use api::task::{Location, Outcome, Task, TaskState};
 
 use crate::mem_store::MemStore;
 use crate::world::host::Domain;
-use crate::world::{Ms, NAMES, SOURCE, World, bystander, ours};
+use crate::world::{Ms, NAMES, SOURCE, World, a_copy, bystander, ours};
 
 /// A task is stored at most so long after it looked: what broke in between it cannot know.
 const RACE: Ms = 8_000;
@@ -151,11 +151,29 @@ impl World {
         {
             self.violate(format!("at the end: {found}"));
         }
+        if let Some(found) = self.copy_faults(task) {
+            self.violate(format!("at the end: {found}"));
+        }
         let over = |host: usize| self.hosts[host].gone || self.is_somebodys(host);
         let unpaid = store.debts_now().into_iter().any(|debt| !over(place(&debt.host)));
         if unpaid {
             self.violate("at the end, a debt is not paid though its host answers");
         }
+    }
+
+    /// What the task says of a copy is not so.
+    fn copy_faults(&self, task: &Task) -> Option<String> {
+        let source = &self.hosts[place(&task.source)];
+        if !self.scenario.copy || self.once_more || source.gone {
+            return None;
+        }
+        let is_there = source.domains.contains_key(&a_copy());
+        if task.message.contains("A copy of it stays") && !is_there {
+            return Some("the copy is not there".to_owned());
+        }
+        let stays = task.outcome.as_ref().is_some_and(|outcome| outcome.location == Location::Source);
+        let told = task.message.contains("The definition of a copy");
+        (stays && !told && is_there).then(|| "a copy is left over".to_owned())
     }
 
     fn owner_faults(&self, domain: Option<Domain>) -> Option<String> {

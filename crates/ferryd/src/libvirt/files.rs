@@ -20,6 +20,7 @@ use super::host::LibvirtHost;
 use super::xml;
 use crate::hypervisor::{Digest, FileSight, NewFile, Piece, Result, Span};
 use crate::model::TaskId;
+use crate::model::facts::kept::TPM_STATES;
 use crate::ssh::scripts;
 
 /// How much is taken out of a stream at once.
@@ -52,7 +53,10 @@ pub(super) fn active_pool_over(connect: &Connect, directory: &str) -> Told<Optio
 }
 
 /// The active pool over a directory, or one that is made for the while; `build`: with the directory, where it is missing.
-fn pool_over(connect: &Connect, task: TaskId, directory: &str, build: bool) -> Told<StoragePool> {
+///
+/// # Errors
+/// What libvirt says.
+pub(super) fn pool_over(connect: &Connect, task: TaskId, directory: &str, build: bool) -> Told<StoragePool> {
     if let Some(pool) = active_pool_over(connect, directory)? {
         return Ok(pool);
     }
@@ -219,15 +223,18 @@ impl Piece {
     }
 }
 
-/// Takes away the pools that were made for a task's while.
-pub(super) fn end_pools(connect: &Connect, task: TaskId) -> Told<()> {
+/// Takes away the pools that were made for a task's while; the directories that they lay over.
+pub(super) fn end_pools(connect: &Connect, task: TaskId) -> Told<Vec<String>> {
     let prefix = prefix(task);
+    let mut directories = Vec::new();
     for pool in connect.list_all_storage_pools(0)? {
         if pool.name()?.starts_with(&prefix) {
+            let target = pool.xml_desc(0).ok().and_then(|text| xml::pool(&text).ok()?.target);
             pool.destroy()?;
+            directories.extend(target);
         }
     }
-    Ok(())
+    Ok(directories)
 }
 
 impl LibvirtHost {
@@ -261,6 +268,34 @@ impl LibvirtHost {
     /// The shell broke off, as a connection does.
     pub(super) fn lost_shell(&self, error: &dyn std::fmt::Display) -> HostError {
         HostError::Unreachable { host: self.link().host().to_owned(), reason: format!("its shell: {error}") }
+    }
+
+    /// Removes directories of a TPM's state that nothing is in: libvirt makes them for each domain, and so has whoever carried a state
+    /// that did not stay.
+    pub(super) async fn remove_empty_tpm_directories(&self, directories: &[String]) -> Result<()> {
+        let of_tpm = |path: &&String| path.starts_with(&format!("{TPM_STATES}/"));
+        let mut words: Vec<String> = directories.iter().filter(of_tpm).cloned().collect();
+        // That of the kind of TPM lies in that of the domain.
+        let above = words.iter().filter_map(|path| Some(path.rsplit_once('/')?.0.to_owned()));
+        words.extend(above.filter(|path| path != TPM_STATES).collect::<Vec<_>>());
+        let Some(session) = self.session().filter(|_| !words.is_empty()) else { return Ok(()) };
+        match session.run(&scripts::remove_empty(&words), self.link().limits().call).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.shell_error("removing empty directories", error)),
+        }
+    }
+
+    /// Device and inode of a file; none where there is no shell.
+    pub(super) async fn node_of(&self, path: &str) -> Result<Option<(u64, u64)>> {
+        let Some(session) = self.session() else { return Ok(None) };
+        let what = format!("looking at {path}");
+        match session.run(&scripts::node_of(path), self.link().limits().call).await {
+            Ok(output) => match scripts::parse_node(&output.stdout) {
+                Some(node) => Ok(Some(node)),
+                None => Err(self.shell_error(&what, output.stdout.trim())),
+            },
+            Err(error) => Err(self.shell_error(&what, error)),
+        }
     }
 
     /// Where there is no shell: what is there comes back to be looked at.

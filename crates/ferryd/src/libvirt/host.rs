@@ -11,15 +11,17 @@ use virt::connect::Connect;
 use virt::domain::Domain;
 use virt_sys as sys;
 
-use super::error::{HostError, LibvirtError, OPERATION_INVALID, OPERATION_UNSUPPORTED};
+use super::error::{HostError, LibvirtError, OPERATION_INVALID, OPERATION_UNSUPPORTED, XML_ERROR};
 use super::ffi::{self, TypedValue, param};
 use super::files;
 use super::link::Link;
 use super::redefine;
 use super::translate;
+use super::usage;
+use super::xml;
 use crate::hypervisor::{
-    DeathWatch, Digest, FileSight, Hypervisor, MigrateCall, MigrateFlag, NewFile, Piece, Result, Snapshot,
-    Span, Undefine,
+    CopyIdentity, DeathWatch, Digest, FileIdentity, FileSight, Hypervisor, MigrateCall, MigrateFlag, NewFile,
+    Piece, Result, Snapshot, Span, Undefine,
 };
 use crate::model::domain::{
     Answer, Boot, DomainEvent, DomainSight, HostSight, JobFigures, Process, ProcessAnswer,
@@ -30,8 +32,13 @@ use crate::ssh::{ConnectFailure, LibvirtUri, Session, Shell, classify};
 
 /// How long the end of a QEMU may take before the call counts as unanswered: libvirt waits 15 s after SIGTERM and 30 s in all.
 const DESTROY_LIMIT: Duration = Duration::from_secs(40);
+/// Since which libvirt it is said of the state of a TPM whether it goes with a definition (`VIR_DOMAIN_UNDEFINE_TPM`, 8.9.0).
+const KNOWS_TPM_FLAGS: u32 = 8_009_000;
 /// How long a watcher may take to log in.
 const WATCH_LIMIT: Duration = Duration::from_secs(20);
+
+/// How long it may take to look through all that may use a file.
+const USERS_LIMIT: Duration = Duration::from_secs(120);
 
 /// The ports QEMU receives migrations on by default (qemu.conf's `migration_port_min` and `_max`).
 pub const MIGRATION_PORTS: std::ops::RangeInclusive<u16> = 49152..=49215;
@@ -224,8 +231,19 @@ impl Hypervisor for LibvirtHost {
             flags |=
                 sys::VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA | sys::VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA;
         }
-        let result =
-            self.on_domain("undefine", domain, move |domain| Ok(domain.undefine_flags(flags)?)).await;
+        if with.saved {
+            flags |= sys::VIR_DOMAIN_UNDEFINE_MANAGED_SAVE;
+        }
+        let result = self
+            .link
+            .call("undefine", move |connect| {
+                let tpm =
+                    if with.tpm { sys::VIR_DOMAIN_UNDEFINE_TPM } else { sys::VIR_DOMAIN_UNDEFINE_KEEP_TPM };
+                // An older libvirt does not take these flags, and removes the state of a TPM unasked.
+                let flags = if connect.lib_version()? >= KNOWS_TPM_FLAGS { flags | tpm } else { flags };
+                Ok(lookup(connect, domain)?.undefine_flags(flags)?)
+            })
+            .await;
         gone_is_fine(result)
     }
 
@@ -238,6 +256,20 @@ impl Hypervisor for LibvirtHost {
     async fn define(&self, xml: &str) -> Result<()> {
         let xml = xml.to_owned();
         self.link.call("define", move |connect| Ok(connect.define_domain_xml(&xml).map(drop)?)).await
+    }
+
+    async fn define_copy(&self, domain: DomainUuid, copy: &CopyIdentity) -> Result<()> {
+        let copy = copy.clone();
+        // With everything in it, as [`Self::definition`].
+        let flags = sys::VIR_DOMAIN_XML_INACTIVE | sys::VIR_DOMAIN_XML_SECURE;
+        self.link
+            .call("define a copy", move |connect| {
+                let original = lookup(connect, domain)?.xml_desc(flags)?;
+                let xml = xml::copy(&original, &copy)
+                    .map_err(|error| LibvirtError::of(XML_ERROR, error.to_string()))?;
+                Ok(connect.define_domain_xml(&xml).map(drop)?)
+            })
+            .await
     }
 
     async fn snapshots(&self, domain: DomainUuid) -> Result<Vec<Snapshot>> {
@@ -391,6 +423,25 @@ impl Hypervisor for LibvirtHost {
         self.on_files("make a file", move |connect| files::make(connect, task, &file)).await
     }
 
+    async fn identity(&self, task: TaskId, path: &str) -> Result<Option<FileIdentity>> {
+        let Some(sight) = self.file(task, path).await? else { return Ok(None) };
+        Ok(Some(FileIdentity { node: self.node_of(path).await?, sight }))
+    }
+
+    async fn users_of(
+        &self,
+        task: TaskId,
+        domain: DomainUuid,
+        paths: &[String],
+    ) -> Result<Vec<(String, String)>> {
+        let paths = paths.to_vec();
+        self.link
+            .long_call_within("who uses files", USERS_LIMIT, move |connect| {
+                usage::users_of(connect, task, domain, &paths)
+            })
+            .await
+    }
+
     async fn remove_file(&self, task: TaskId, path: &str) -> Result<()> {
         let path = path.to_owned();
         self.on_files("remove a file", move |connect| files::remove(connect, task, &path)).await
@@ -425,7 +476,8 @@ impl Hypervisor for LibvirtHost {
     }
 
     async fn release_pools(&self, task: TaskId) -> Result<()> {
-        self.on_files("storage pools", move |connect| files::end_pools(connect, task)).await
+        let ended = self.on_files("storage pools", move |connect| files::end_pools(connect, task)).await?;
+        self.remove_empty_tpm_directories(&ended).await
     }
 
     fn events(&self) -> broadcast::Receiver<(DomainUuid, DomainEvent)> {

@@ -20,4 +20,5 @@ pub mod link;
 mod redefine;
 pub mod survey;
 pub mod translate;
+mod usage;
 pub mod xml;

@@ -92,7 +92,8 @@ impl Work {
         self.handle
             .update(|task| {
                 task.message =
-                    "the guest rewrites its memory faster than it is sent: beginning anew by post-copy".to_owned();
+                    "the guest rewrites its memory faster than it is sent: beginning anew by post-copy"
+                        .to_owned();
             })
             .await
     }

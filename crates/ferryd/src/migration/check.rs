@@ -64,6 +64,7 @@ impl Migrations {
             post_copy: request.post_copy,
             storage: request.storage.clone(),
             flatten: request.flatten,
+            ..Wanted::default()
         };
         let inquiry = self.inquiry(vm, &source, &destination, wanted, rewrite, true).await?;
         let began = std::time::Instant::now();

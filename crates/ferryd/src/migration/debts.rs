@@ -21,6 +21,7 @@ use super::manifest;
 use super::steps::Hosts;
 use crate::hypervisor::{Hypervisor, Undefine};
 use crate::model::DomainUuid;
+use crate::plan::Plan;
 use crate::store::{Debt, Store, StoreError};
 
 /// How often hosts with debts are asked.
@@ -156,7 +157,10 @@ impl Sweeper {
                     return false;
                 }
                 // Its files go by the manifest; what libvirt knows of snapshots came with it.
-                Copy::Off(_) => host.undefine(domain, Undefine { nvram: false, snapshots: true }).await,
+                Copy::Off(_) => match self.goes_along(debt).await {
+                    Some(with) => host.undefine(domain, with).await,
+                    None => return false,
+                },
                 Copy::Paused(_) | Copy::PausedMigrating(_) => host.destroy(domain).await,
                 Copy::Running(_) | Copy::PostCopy(_) | Copy::Stranger(_) => {
                     self.runs(debt, host.as_ref()).await;
@@ -174,6 +178,25 @@ impl Sweeper {
 }
 
 impl Sweeper {
+    /// What goes with a definition that is left over; none where the task's plan cannot be read now.
+    async fn goes_along(&self, debt: &Debt) -> Option<Undefine> {
+        let plan = match self.store.task(debt.task).await {
+            Ok(Some(record)) => serde_json::from_value::<Plan>(record.plan).ok(),
+            Ok(None) => None,
+            Err(error) => {
+                tracing::error!(task.id = %debt.task, %error, "its plan could not be read; tried again");
+                return None;
+            }
+        };
+        let usual = Undefine { snapshots: true, ..Undefine::default() };
+        let Some(plan) = plan else { return Some(usual) };
+        Some(match debt.side {
+            // What lies in files of the source's may be somebody's by now.
+            Side::Source => Undefine { tpm: plan.removes_tpm_state, ..usual },
+            Side::Destination => Undefine { snapshots: true, ..plan.goes_from_destination() },
+        })
+    }
+
     /// Removes the files that the task made on its destination, and the storage pools it made for the while on both hosts; true when
     /// nothing is left of them.
     async fn remove_files(&self, debt: &Debt, host: &dyn Hypervisor) -> bool {

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::outcome::{Action, Keep, Knowledge};
 use super::again::GIVE_WAY;
+use super::outcome::{Action, Keep, Knowledge};
 use super::steps::PERFORM;
 use crate::libvirt::error::{HostError, NO_DOMAIN, OPERATION_INVALID, VOLUME_EXISTS};
 use crate::model::domain::Run;

@@ -107,6 +107,24 @@ pub(super) fn fits(asked: &Rewrite, domain: &DomainFacts) -> Result<(), Problem>
     domain.migratable_xml.as_ref().map_or(Ok(()), |xml| keeps_hardware(asked, xml, &domain.name))
 }
 
+/// What goes on from saved memory goes on as it was saved: under its name, on its networks and disks.
+pub(super) fn fits_saved_memory(
+    request: &MigrationRequest,
+    asked: &Rewrite,
+    domain: &DomainFacts,
+) -> Result<(), Problem> {
+    let changes = !asked.is_empty() || !request.storage.is_empty() || request.flatten;
+    if domain.saved.is_none() || !changes {
+        return Ok(());
+    }
+    let detail = format!(
+        "{} goes on from saved memory, and so as it was saved: under its name, with its networks and disks where they were. Start it first \
+         (virsh start), or give its saved memory up (virsh managedsave-remove). Nothing was changed.",
+        domain.name
+    );
+    Err(bad_value("vm", detail))
+}
+
 /// A guest that runs keeps the machine that it runs on.
 fn keeps_hardware(asked: &Rewrite, xml: &str, vm: &str) -> Result<(), Problem> {
     let changed = hardware::changed(xml, &rewrite(xml, asked).map_err(unfit)?);

@@ -3,7 +3,7 @@
 //! * [`Migrations`] – accepts requests: checks (`check`), plan, task.
 //! * [`steps`] – the table of steps and the runner that walks it.
 //! * `carry` – files that go along; `flatten` – those that become one image there; `files_seen` – whether they are what they were;
-//!   `manifest` – what the log says of them.
+//!   `manifest` – what the log says of them; `leaving` – what becomes of the source afterwards.
 //! * `perform` – libvirt's migration under watch, and the hand-over; `monitor` – what is seen of it; `again` – post-copy: beginning anew
 //!   by it, the switch, joining again what broke.
 //! * `mapping` – what of a request makes the definition another one on the destination; `define` – a stopped domain's definition there.
@@ -27,6 +27,7 @@ mod files_seen;
 mod flatten;
 mod inherited;
 mod knowledge;
+mod leaving;
 mod manifest;
 mod mapping;
 mod monitor;
@@ -49,8 +50,8 @@ use std::time::Duration;
 use api::finding::Finding;
 use api::plan::PlanReport;
 use api::problem::{Code, Problem};
-use api::task::{MigrationRequest, Phase, PostCopy, Task, TaskKind, TaskState};
-use api::vm::Vm;
+use api::task::{MigrationRequest, Phase, PostCopy, SnapshotsWish, Task, TaskKind, TaskState};
+use api::vm::{Vm, VmQuery};
 
 pub use inherited::InheritedRequest;
 
@@ -138,6 +139,11 @@ impl Migrations {
             facts = self.facts(request, &vm, &rewrite, clear).await?;
         }
         facts.domain.as_ref().map(|domain| mapping::fits(&rewrite, domain)).transpose()?;
+        facts
+            .domain
+            .as_ref()
+            .map(|domain| mapping::fits_saved_memory(request, &rewrite, domain))
+            .transpose()?;
         let domain = DomainUuid(vm.uuid);
         let mut findings = preflight::check(&facts);
         // Of two requests the second sees the first one's job and copy: say that, and not "job active".
@@ -148,7 +154,12 @@ impl Migrations {
         };
         // The checks have seen that there is one wherever the source's libvirt needs it: not for a stopped domain.
         let peer_uri = facts.destination_peer_uri.clone().unwrap_or_default();
-        let plan = Plan::new(request, &facts, domain_facts, peer_uri);
+        let mut plan = Plan::new(request, &facts, domain_facts, peer_uri);
+        if request.copy {
+            let named = self.fleet.vms(&VmQuery { host: Some(plan.source.clone()), ..VmQuery::default() });
+            let taken = named.iter().map(|vm| vm.name.as_str()).collect::<Vec<_>>();
+            plan.leave_copy(DomainUuid(uuid::Uuid::new_v4()), &domain_facts.definition, &taken);
+        }
         Ok((plan.with_rewrite(rewrite, &facts, domain_facts).map_err(mapping::unfit)?, findings))
     }
 
@@ -168,6 +179,8 @@ impl Migrations {
             post_copy: request.post_copy,
             storage: request.storage.clone(),
             flatten: request.flatten,
+            snapshots_dropped: request.snapshots == Some(SnapshotsWish::Drop),
+            copy: request.copy,
         };
         let inquiry = self.inquiry(vm, &source, &destination, wanted, rewrite, false).await?;
         Ok(facts::gather(&inquiry).await.0)
@@ -183,7 +196,7 @@ impl Migrations {
                 find()
             }
             Err(problem) if problem.code == Code::AmbiguousVm => {
-                let named = self.fleet.vms(&api::vm::VmQuery::default());
+                let named = self.fleet.vms(&VmQuery::default());
                 for vm in named.iter().filter(|vm| vm.name == name || vm.uuid.to_string() == name) {
                     self.not_moving(DomainUuid(vm.uuid), &vm.name).await?;
                 }
@@ -266,6 +279,10 @@ fn valid(request: &MigrationRequest) -> Result<(), Problem> {
     }
     post_copy_fits(request.post_copy, request.secure)?;
     check::storage_fits(&request.storage)?;
+    if request.copy && request.delete_source_disks {
+        let detail = "A copy needs the images that it leaves on the source: copy and delete_source_disks exclude each other.";
+        return Err(bad_value("delete_source_disks", detail.to_owned()));
+    }
     bandwidth_fits(request.bandwidth_mib_s)
 }
 

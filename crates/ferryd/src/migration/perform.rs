@@ -229,7 +229,8 @@ impl Work {
         }
         if self.know.switch_intended {
             let to = self.plan.destination.clone();
-            let message = format!("too late to cancel: the guest was switched to {to}, and its memory follows");
+            let message =
+                format!("too late to cancel: the guest was switched to {to}, and its memory follows");
             return self.handle.update(|task| task.message = message).await;
         }
         self.handle

@@ -33,7 +33,8 @@ fn all_copies() -> Vec<Copy> {
 /// Every combination of what matters to a domain that moves by post-copy.
 fn for_all_apart(mut look: impl FnMut(Copy, Copy, &Knowledge, Next)) {
     let copies = all_copies();
-    let keeps = [None, Some((Side::Source, true)), Some((Side::Destination, false)), Some((Side::Destination, true))];
+    let keeps =
+        [None, Some((Side::Source, true)), Some((Side::Destination, false)), Some((Side::Destination, true))];
     for bits in 0..1_u32 << 8 {
         let bit = |number: u32| bits >> number & 1 == 1;
         for keep in keeps {
@@ -79,7 +80,8 @@ fn what_was_switched_never_goes_back_and_is_never_broken_off() {
                 assert!(!know.switch_intended && !is_apart(source) && !is_apart(destination), "{}", case());
             }
             Action::DestroySource if is_apart(source) && know.keep.is_none() => {
-                let nobody_needs_it = matches!(destination, Copy::Absent | Copy::Off(_)) || has_all(destination);
+                let nobody_needs_it =
+                    matches!(destination, Copy::Absent | Copy::Off(_)) || has_all(destination);
                 assert!(nobody_needs_it, "{}", case());
             }
             Action::DestroyDestination if is_apart(destination) && know.keep.is_none() => {
@@ -138,7 +140,12 @@ fn each_state_has_its_next_step() {
         (failed, receives, know, Next::Act(Action::RecoverPostCopy)),
         (failed, receives, Knowledge { recovering: true, ..know }, Next::Wait(Why::Recovering)),
         (sends, Copy::Unknown, know, Next::Wait(Why::DestinationSilent)),
-        (Copy::Unknown, receives, Knowledge { patience_over: true, ..know }, Next::Ask(Question::MemoryApart)),
+        (
+            Copy::Unknown,
+            receives,
+            Knowledge { patience_over: true, ..know },
+            Next::Ask(Question::MemoryApart),
+        ),
         (sends, Copy::Absent, know, Next::Act(Action::DestroySource)),
         (sends, there, know, Next::Wait(Why::Settling)),
         (sends, there, late, Next::Act(Action::DestroySource)),

@@ -176,6 +176,7 @@ impl Work {
                             return Ok(Settled::GaveWay);
                         }
                         let began = Instant::now();
+                        self.see_to_the_source(ending, destination).await?;
                         let ending = self.clear_away(ending, destination).await?;
                         // What was seen before a removal that took long may not be so any more.
                         if began.elapsed() <= self.timing.glance {
@@ -188,6 +189,11 @@ impl Work {
                 }
                 Next::Act(Action::UndefineSource) if self.must_look_at_files() => {
                     self.look_at_files(&mut waiting).await?
+                }
+                Next::Act(Action::UndefineSource) if self.must_leave_copy() => {
+                    if !self.leave_copy().await? {
+                        self.rest(&mut waiting).await?;
+                    }
                 }
                 Next::Act(action) => {
                     self.tell_settling(Phase::Confirm, story::acting(action, &self.plan)).await?;
@@ -406,6 +412,7 @@ impl Work {
     async fn end(&mut self, ending: Ending, source: Copy, destination: Copy) -> Result<(), Stop> {
         let owner = if ending.location == Location::Destination { destination } else { source };
         let (state, message) = story::ending(ending, owner, &self.know, self.cause.as_deref(), &self.plan);
+        let message = self.leaving.added_to(message);
         let now_ms = self.handle.now_ms();
         let outcome = Outcome {
             location: ending.location,

@@ -30,12 +30,13 @@ use super::again::Recovery;
 use super::carry::Passed;
 use super::contact::Contact;
 use super::knowledge::{Came, knowledge, run_of};
+use super::leaving::Leaving;
 use super::manifest::{self, Made};
 use super::monitor::Monitor;
 use super::outcome::{Action, Ending, Knowledge};
 use super::settle::{FIRST_PAUSE, Settled};
 use super::timing::Timing;
-use crate::hypervisor::{Hypervisor, Undefine};
+use crate::hypervisor::Hypervisor;
 use crate::libvirt::error::HostError;
 use crate::model::DomainUuid;
 use crate::model::domain::{Answer, DomainEvent, HostSight, Run};
@@ -105,6 +106,7 @@ impl Runner for Mover {
             files_are_those: false,
             switch_tried: None,
             recovery: Recovery::default(),
+            leaving: Leaving::of(&log),
         };
         work.go(&log).await
     }
@@ -147,6 +149,8 @@ pub(super) struct Work {
     pub(super) files_are_those: bool,
     /// What came of removing them, for the end that it was done for.
     pub(super) cleared: Option<Ending>,
+    /// What has become of the source's definition and images.
+    pub(super) leaving: Leaving,
     /// How much of the files has passed.
     pub(super) passed: Passed,
     /// Until when a call that nobody has an answer of may still take effect.
@@ -302,7 +306,7 @@ impl Work {
         let seq = self.intend_perform().await?;
         self.know.not_begun = false;
         let (definition, snapshots) =
-            tokio::join!(self.source.definition(self.plan.domain), self.source.snapshots(self.plan.domain));
+            tokio::join!(self.source.definition(self.plan.domain), self.snapshots_to_carry());
         let result = match (definition, snapshots) {
             (Ok(_), Ok(_)) if looked.elapsed() > self.timing.stale => {
                 return self.handle.came_to(PERFORM, seq, &Came::NotSent).await;
@@ -367,10 +371,11 @@ impl Work {
             Action::ResumeDestination => destination.resume(domain).await,
             Action::DestroySource => source.destroy(domain).await,
             Action::DestroyDestination => destination.destroy(domain).await,
-            Action::UndefineSource => source.undefine(domain, self.goes_with_it()).await,
+            Action::UndefineSource => {
+                source.undefine(domain, self.plan.goes_from_source(self.know.arrived)).await
+            }
             Action::UndefineDestination => {
-                let with = Undefine { nvram: false, snapshots: self.plan.cold };
-                destination.undefine(domain, with).await
+                destination.undefine(domain, self.plan.goes_from_destination()).await
             }
             Action::DefineSource => match &self.plan.definition {
                 Some(xml) => source.define(xml).await,
@@ -393,12 +398,6 @@ impl Work {
             Action::AutostartSource => source.set_autostart(domain, self.plan.autostart).await,
             Action::AutostartDestination => destination.set_autostart(domain, self.plan.autostart).await,
         }
-    }
-
-    /// What goes with the source's definition: what the destination has by now.
-    fn goes_with_it(&self) -> Undefine {
-        let arrived = self.know.arrived;
-        Undefine { nvram: self.plan.files.has_nvram() && arrived, snapshots: self.plan.cold && arrived }
     }
 
     /// Makes the source give up a migration whose other end is gone: its connections are closed where the host offers a shell;

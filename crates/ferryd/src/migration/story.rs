@@ -22,7 +22,9 @@ pub(super) fn acting(action: Action, plan: &Plan) -> String {
         Action::DefineSource => format!("writing the definition on {source} again"),
         Action::DefineDestination => format!("writing the definition on {destination} again"),
         Action::SuspendBoth => format!("both {source} and {destination} run a copy: suspending both"),
-        Action::StartPostCopy => format!("switching to post-copy: the guest goes on at {destination}, and its memory follows"),
+        Action::StartPostCopy => {
+            format!("switching to post-copy: the guest goes on at {destination}, and its memory follows")
+        }
         Action::RecoverPostCopy => {
             format!("the link broke while memory followed from {source} to {destination}: joining both again")
         }

@@ -20,6 +20,10 @@ pub enum Role {
     Base(String),
     /// The variables of its firmware.
     Nvram,
+    /// A file of its TPM's state.
+    TpmState,
+    /// Its saved memory.
+    SavedMemory,
 }
 
 impl Role {
@@ -30,7 +34,15 @@ impl Role {
             Self::Disk(target) => format!("the image of {target}"),
             Self::Base(target) => format!("an image below that of {target}"),
             Self::Nvram => "the variables of its firmware".to_owned(),
+            Self::TpmState => "the state of its TPM".to_owned(),
+            Self::SavedMemory => "its saved memory".to_owned(),
         }
+    }
+
+    /// Whether it is an image, which stays on the source; anything else goes with the definition.
+    #[must_use]
+    pub fn is_image(&self) -> bool {
+        matches!(self, Self::Disk(_) | Self::Base(_))
     }
 }
 
@@ -124,6 +136,12 @@ impl Files {
     #[must_use]
     pub fn has_nvram(&self) -> bool {
         self.carried.iter().any(|file| file.role == Role::Nvram)
+    }
+
+    /// Whether saved memory goes along.
+    #[must_use]
+    pub fn has_saved_memory(&self) -> bool {
+        self.carried.iter().any(|file| file.role == Role::SavedMemory)
     }
 
     /// Whether the image of this disk goes along.
@@ -264,6 +282,12 @@ pub fn files(facts: &Facts) -> Files {
         && is_missing(nvram)
     {
         files.carry(Role::Nvram, nvram, nvram, facts, domain);
+    }
+    // (The files of a TPM libvirt gives to its swtpm itself, when that is started.)
+    let saved = domain.saved.as_ref().map(|saved| saved.path.as_str());
+    for path in domain.kept_files().filter(|path| is_missing(path)) {
+        let role = if saved == Some(path) { Role::SavedMemory } else { Role::TpmState };
+        files.carry(role, path, path, facts, domain);
     }
     files
 }

@@ -1,16 +1,17 @@
 //! Facts and request become the complete plan of a migration: pure, serialisable, shown before it is carried out.
 
-use api::task::{MigrationRequest, PostCopy};
+use api::task::{MigrationRequest, PostCopy, SnapshotsWish};
 use api::vm::VmState;
 use serde::{Deserialize, Serialize};
 
-use crate::hypervisor::MigrateCall;
+use crate::hypervisor::{CopyIdentity, MigrateCall};
 use crate::model::DomainUuid;
 use crate::model::facts::{DomainFacts, Facts};
 use crate::preflight;
 
 mod files;
 mod host_files;
+mod leaving;
 mod places;
 mod report;
 mod rewrite;
@@ -77,6 +78,18 @@ pub struct Plan {
     /// What that has otherwise, as a unified diff.
     #[serde(default)]
     pub definition_diff: Option<String>,
+    /// The destination's libvirt is not told of its snapshots.
+    #[serde(default)]
+    pub snapshots_dropped: bool,
+    /// It has an emulated TPM whose state each host has for itself: that of the source goes with the definition.
+    #[serde(default)]
+    pub removes_tpm_state: bool,
+    /// What the copy of it is known by that stays on the source, stopped, in the place of its definition.
+    #[serde(default)]
+    pub copy: Option<CopyIdentity>,
+    /// The images that were copied are removed from the source.
+    #[serde(default)]
+    pub deletes_source_disks: bool,
 }
 
 impl Plan {
@@ -104,6 +117,10 @@ impl Plan {
             rewrite: Rewrite::default(),
             definition_there: None,
             definition_diff: None,
+            snapshots_dropped: request.snapshots == Some(SnapshotsWish::Drop),
+            removes_tpm_state: leaving::removes_tpm_state(facts, domain),
+            copy: None,
+            deletes_source_disks: request.delete_source_disks,
         }
     }
 
@@ -114,6 +131,7 @@ impl Plan {
             peer_uri: self.peer_uri.clone(),
             arrive_paused: true,
             persistent: self.persistent,
+            keep_source: self.copy.is_some(),
             tunnelled: self.tunnelled,
             sharing_proven: self.sharing_proven,
             bandwidth_mib_s: self.bandwidth_mib_s,

@@ -1,20 +1,20 @@
 //! A plan in words, for who asks what a migration will do: pure.
 
 use api::finding::Finding;
-use api::task::PostCopy;
 use api::plan::{Manner, PlanReport, PlannedFile, PlannedStep};
+use api::task::PostCopy;
 
-use super::{Carried, CopiedDisk, Plan, Rewrite, Role};
+use super::{Plan, Rewrite, Role};
 use crate::hypervisor::NewFile;
 
-const POST_COPY: &str = "switch to post-copy: the guest goes on at the destination, and what it has rewritten meanwhile follows";
+const POST_COPY: &str =
+    "switch to post-copy: the guest goes on at the destination, and what it has rewritten meanwhile follows";
 
 impl Plan {
     /// Everything that it will do.
     #[must_use]
     pub fn report(&self, findings: Vec<Finding>) -> PlanReport {
-        let call =
-            if self.post_copy == Some(PostCopy::Now) { self.post_copy_call() } else { self.call() };
+        let call = if self.post_copy == Some(PostCopy::Now) { self.post_copy_call() } else { self.call() };
         let manner = match (self.cold, self.wants_running) {
             (true, _) => Manner::Stopped,
             (false, true) => Manner::Running,
@@ -96,15 +96,36 @@ impl Plan {
         if self.persistent {
             removes.push(format!("the definition of {} on {}", self.name, self.source));
         }
-        let nvram = self.files.carried.iter().filter(|file| file.role == Role::Nvram);
-        removes.extend(nvram.map(|file| format!("{} on {}", file.new.path, self.source)));
+        if self.removes_tpm_state && !self.cold {
+            removes.push(format!("the state of its TPM on {}", self.source));
+        }
+        let stays_with_copy = |role: &Role| self.copy.is_some() && *role == Role::Nvram;
+        let beside = self.files.carried.iter().filter(|file| !file.role.is_image());
+        let beside = beside.filter(|file| !stays_with_copy(&file.role));
+        removes.extend(beside.map(|file| format!("{} on {}", file.new.path, self.source)));
+        if self.deletes_source_disks {
+            let images = self.source_images();
+            let if_unused = "unless something else uses it, or it has changed by then";
+            removes.extend(images.iter().map(|(path, _)| format!("{path} on {}, {if_unused}", self.source)));
+        }
         removes
     }
 
     fn leaves(&self) -> Vec<String> {
-        let stays =
-            self.files.carried.iter().filter(|file| file.role != Role::Nvram).map(Carried::source_path);
-        stays.chain(self.files.copied.iter().map(CopiedDisk::source_path)).map(str::to_owned).collect()
+        let mut leaves = Vec::new();
+        if let Some(copy) = &self.copy {
+            leaves.push(format!(
+                "a copy of {}, stopped, as {}, under a UUID and MAC addresses of its own, without autostart and snapshots",
+                self.name, copy.name
+            ));
+        }
+        if self.copy.is_some() && self.files.has_nvram() {
+            leaves.push("the variables of its firmware, for the copy".to_owned());
+        }
+        if !self.deletes_source_disks {
+            leaves.extend(self.source_images().into_iter().map(|(path, _)| path.to_owned()));
+        }
+        leaves
     }
 
     fn steps(&self) -> Vec<PlannedStep> {
@@ -142,7 +163,8 @@ impl Plan {
             step(destination, format!("remove {} again", self.files.temporary.join(", ")));
         }
         if self.cold {
-            step(destination, format!("define {there}, with what libvirt knows of its snapshots"));
+            let with = if self.snapshots_dropped { "without" } else { "with" };
+            step(destination, format!("define {there}, {with} what libvirt knows of its snapshots"));
         } else if self.post_copy == Some(PostCopy::Now) {
             step(source, format!("have libvirt send all memory of {name} to {destination} once"));
             step(source, POST_COPY.to_owned());
@@ -157,11 +179,20 @@ impl Plan {
                 step(destination, format!("let {there} run"));
             }
         }
+        if let Some(copy) = &self.copy {
+            step(
+                source,
+                format!("define a copy of {name}, {}, under a UUID and MAC addresses of its own", copy.name),
+            );
+        }
         if self.persistent {
             step(source, format!("make sure that the definition of {name} is gone"));
         }
         if self.autostart {
             step(destination, "set autostart as it was".to_owned());
+        }
+        if self.deletes_source_disks && !self.source_images().is_empty() {
+            step(source, "remove the images that were copied, once it is proven to be there".to_owned());
         }
         steps
     }

@@ -37,44 +37,14 @@ pub(super) fn movable(facts: &Facts, findings: &mut Vec<Finding>) {
     ));
 }
 
-/// Of a stopped one: what libvirt keeps beside its definition, in files of the source's.
+/// Of a stopped one: the variables of its firmware, in a file of the source's.
 pub(super) fn kept_beside(facts: &Facts, findings: &mut Vec<Finding>) {
     let (Some(source), Some(domain)) = (facts.source.known(), &facts.domain) else { return };
     if domain.is_active() {
         return;
     }
-    let name = shell_word(&domain.name);
-    if domain.managed_save {
-        findings.push(blocker(
-            "managed-save",
-            &domain.name,
-            format!(
-                "The memory of {} is saved on {}, and does not go along with a stopped virtual machine.",
-                domain.name, source.name
-            ),
-            "virDomainHasManagedSaveImage says so".to_owned(),
-            command(
-                "Start it from there and move it running.",
-                format!("virsh start {name}"),
-                Some(&source.name),
-            ),
-        ));
-    }
     if let Some(path) = domain.definition.firmware.nvram.as_deref() {
         findings.extend(nvram(facts, source, domain, path));
-    }
-    if domain.definition.tpm.as_ref().is_some_and(|tpm| tpm.backend == "emulator") {
-        findings.push(blocker(
-            "tpm-state-stays",
-            &domain.name,
-            format!("The state of the TPM of {} lies in a directory on {}, and does not go along with a stopped virtual machine yet.", domain.name, source.name),
-            "/var/lib/libvirt/swtpm".to_owned(),
-            command(
-                "Start it and move it running: then it goes along.",
-                format!("virsh start {name}"),
-                Some(&source.name),
-            ),
-        ));
     }
 }
 
@@ -204,13 +174,26 @@ pub(super) fn snapshots(facts: &Facts, findings: &mut Vec<Finding>) {
     let (Some(source), Some(domain)) = (facts.source.known(), &facts.domain) else { return };
     let (name, list) = (shell_word(&domain.name), &domain.snapshots);
     let external = &domain.external_snapshots;
-    if !external.is_empty() && !domain.is_active() {
+    // Without what libvirt knows of them it is one with images below its own.
+    if !external.is_empty() && !domain.is_active() && !facts.wanted.snapshots_dropped {
         findings.push(blocker(
             "snapshots-external",
             &domain.name,
             format!("Snapshots of {} keep something in files of their own, which are not carried.", domain.name),
             format!("{} external snapshots: {}", external.len(), external.join(", ")),
-            advice("Merge them into the image (virsh blockcommit while it runs), or have libvirt forget them (virsh snapshot-delete --metadata)."),
+            advice("Merge them into the image (virsh blockcommit while it runs), or move it without them (--snapshots drop): what they keep stays on the source."),
+        ));
+    }
+    if !list.is_empty() && !domain.is_active() && facts.wanted.snapshots_dropped {
+        findings.push(note(
+            "snapshots-dropped",
+            &domain.name,
+            format!(
+                "The libvirt of {} will not know the snapshots of {}; what they are in the images stays in them.",
+                facts.destination.name(),
+                domain.name
+            ),
+            format!("{} snapshots: {}", list.len(), list.join(", ")),
         ));
     }
     // With a stopped one Ferry carries the others.

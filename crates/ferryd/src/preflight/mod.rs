@@ -11,6 +11,8 @@ mod cpu;
 mod devices;
 mod domain;
 mod hosts;
+mod kept;
+mod leaving;
 mod machine;
 mod network;
 mod places;
@@ -89,6 +91,9 @@ const CHECKS: &[Check] = &[
     domain::present,
     domain::movable,
     domain::kept_beside,
+    kept::saved_memory,
+    kept::tpm_state,
+    leaving::copy,
     domain::idle,
     domain::name_and_uuid_free,
     domain::title_free,

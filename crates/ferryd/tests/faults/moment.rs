@@ -90,7 +90,9 @@ impl Moment {
         match self {
             Self::P => source == "paused (post-copy)" && destination == "running (post-copy)",
             Self::T0 => source.starts_with("running"),
-            Self::D | Self::T1 | Self::T2 => source.starts_with("running") && destination == "paused (migrating)",
+            Self::D | Self::T1 | Self::T2 => {
+                source.starts_with("running") && destination == "paused (migrating)"
+            }
             Self::T3 => source == "paused (migrating)" && destination == "paused (migrating)",
             Self::T4 => source == "paused (migrating)" && destination == "no answer",
             Self::T5 => source == "paused (migrating)" && destination == "paused (user)",

@@ -24,8 +24,8 @@ pub(crate) fn agrees(cell: Cell, sides: &Sides, task: &Task) {
     let said = [sides.source.clone(), sides.destination.clone()];
     let real = Outcome::new(said, task.state, outcome.location, outcome.memory_lost);
     let faults = cell.fault.simulated();
-    let simulated = twin::outcomes(moment, &faults, cell.fault.keeps_autostart(), SEEDS)
-        .expect("the histories hold");
+    let simulated =
+        twin::outcomes(moment, &faults, cell.fault.keeps_autostart(), SEEDS).expect("the histories hold");
     assert!(
         simulated.contains(&real),
         "the simulation knows no such history: {real:#?}\nit knows {simulated:#?}"

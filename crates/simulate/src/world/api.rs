@@ -1,6 +1,7 @@
 //! What libvirt does when asked: the calls of the seam, as a live daemon carries them out.
 
 use api::vm::VmState;
+use ferryd::hypervisor::CopyIdentity;
 use ferryd::libvirt::error::{NO_DOMAIN, OPERATION_INVALID};
 use ferryd::model::DomainUuid;
 use ferryd::model::domain::{DomainEvent, DomainSight, JobFigures, Process, Reason};
@@ -206,6 +207,27 @@ impl World {
         domain.definition.get_or_insert(Definition { autostart: false });
         self.tell(|| format!("{}: libvirt: defined", NAMES[host]));
         self.emit(host, ours(), DomainEvent::Defined);
+        Ok(())
+    }
+
+    /// Defines a copy of a domain beside it.
+    pub fn define_copy(&mut self, host: usize, domain: DomainUuid, copy: CopyIdentity) -> Told<()> {
+        match self.find(host, domain) {
+            Some((_, found)) if found.definition.is_some() => {}
+            Some(_) => return invalid("domain is not persistent"),
+            None => return no_domain(),
+        }
+        let copied = Domain {
+            name: copy.name,
+            definition: Some(Definition { autostart: false }),
+            qemu: None,
+            active: false,
+            state: VmState::Shutoff,
+            reason: Reason::Other,
+            saved: Saved::Nothing,
+        };
+        self.hosts[host].domains.entry(copy.uuid).or_insert(copied);
+        self.emit(host, copy.uuid, DomainEvent::Defined);
         Ok(())
     }
 

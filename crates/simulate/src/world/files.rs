@@ -26,6 +26,12 @@ pub struct SimFile {
     foreign: bool,
 }
 
+impl SimFile {
+    fn is_whole(&self) -> bool {
+        !self.foreign && self.content == [CONTENT; LENGTH]
+    }
+}
+
 impl World {
     /// Puts the guest's image where it is, where this history is about one.
     pub(super) fn furnish_files(&mut self) {
@@ -69,7 +75,10 @@ impl World {
             self.violate(format!("the image of a copy that is on {} was removed", NAMES[host]));
         }
         if host == super::SOURCE && !self.once_more {
-            self.violate("the source's image was removed");
+            let there = self.hosts[super::DESTINATION].files.get(path).map(|file| file.is_whole());
+            if !self.scenario.deletes || !there.unwrap_or(self.hosts[super::DESTINATION].gone) {
+                self.violate("the source's image was removed");
+            }
         }
     }
 
@@ -117,11 +126,10 @@ impl World {
     /// What is wrong about the images at the end, `owner` having the guest.
     pub(crate) fn image_faults(&self, source: usize, owner: usize) -> Option<String> {
         let image = |host: usize| self.hosts[host].files.get(IMAGE);
-        let whole = |file: &SimFile| !file.foreign && file.content == [CONTENT; LENGTH];
         if !self.scenario.files {
             return None;
         }
-        if !image(owner).is_some_and(whole) {
+        if !image(owner).is_some_and(SimFile::is_whole) {
             return Some(format!("the image on {} is not whole: {:?}", NAMES[owner], image(owner)));
         }
         // What the copy there may have written stays, where a person decided against it.

@@ -377,9 +377,9 @@ impl World {
     }
 
     fn mig_done(&mut self, from: usize) {
-        let persistent = self.mig.as_ref().is_some_and(|mig| mig.call.persistent);
+        let undefines = self.mig.as_ref().is_some_and(|mig| mig.call.persistent && !mig.call.keep_source);
         self.ended(from, ours(), Reason::Migrated, DomainEvent::StoppedMigrated);
-        if persistent && self.hosts[from].domains.contains_key(&ours()) {
+        if undefines && self.hosts[from].domains.contains_key(&ours()) {
             // The record is there: nothing refuses it.
             let _ = self.undefine(from, ours());
         }

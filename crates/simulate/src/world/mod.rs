@@ -52,6 +52,12 @@ pub fn ours() -> DomainUuid {
     DomainUuid(uuid::Uuid::from_u128(0x0001))
 }
 
+/// The copy of it that stays where it was.
+#[must_use]
+pub fn a_copy() -> DomainUuid {
+    DomainUuid(uuid::Uuid::from_u128(0xC))
+}
+
 /// Another one that bears the same name.
 #[must_use]
 pub fn bystander() -> DomainUuid {

@@ -284,7 +284,9 @@ impl Obstacle {
             "same-host" => Self::SameHost,
             "host-access-denied" => Self::Login,
             "host-key-unknown" | "host-key-changed" => Self::HostKey,
-            "managed-save" | "nvram-stays" | "tpm-state-stays" | "vm-state" => Self::State,
+            "managed-save" | "nvram-stays" | "tpm-state-stays" | "tpm-state-taken" | "vm-state" => {
+                Self::State
+            }
             "architecture-differs" => Self::Architecture,
             "hypervisor-differs" | "domain-type-missing" => Self::Hypervisor,
             // Every way in which a host does not answer has a code of its own.

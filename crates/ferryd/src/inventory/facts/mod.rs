@@ -11,6 +11,7 @@
 //! some seconds.
 
 mod chains;
+mod kept;
 mod marks;
 mod questions;
 mod sharing;
@@ -116,6 +117,7 @@ fn after_reboot(facts: &Facts) -> Option<DomainFacts> {
     }
     // What is on the source alone does not go along; snapshots and jobs are dealt with before it leaves.
     (domain.snapshots, domain.checkpoints, domain.block_jobs) = (Vec::new(), Vec::new(), Vec::new());
+    (domain.saved, domain.tpm_state) = (None, None);
     (domain.sight.job, domain.not_responding, domain.migratable_xml) = (false, None, None);
     // It goes home to what it came from.
     domain.arriving = None;
@@ -266,6 +268,7 @@ impl Inquiry<'_> {
         match watch.time(self.source.name(), "the domain", facts).await {
             Ok(mut facts) => {
                 chains::read(self.source, &mut facts, watch).await;
+                kept::read(self.source, &mut facts, watch).await;
                 facts.arriving = self.arriving(&facts);
                 Ok((host, Some(facts)))
             }
@@ -348,7 +351,12 @@ impl Inquiry<'_> {
         let rewritten = |xml: &String| plan::rewrite(xml, self.rewrite).unwrap_or_else(|_| xml.clone());
         let asked = survey::Asked {
             uuid: domain.uuid,
-            definition: domain.there().clone(),
+            // What is loaded at the next start is the domain as it was saved.
+            definition: domain
+                .saved
+                .as_ref()
+                .and_then(|saved| saved.definition.clone())
+                .unwrap_or_else(|| domain.there().clone()),
             migratable_xml: domain.migratable_xml.as_ref().map(rewritten),
             pools: self.wanted.storage.iter().map(|mapping| mapping.pool.clone()).collect(),
         };

@@ -9,7 +9,7 @@ use super::Asked;
 use crate::inventory::member::Member;
 use crate::libvirt::host::MIGRATION_PORTS;
 use crate::model::definition::{Definition, Drive, Link, NetworkHost, Source};
-use crate::model::facts::{DomainFacts, Login, PortProbe, ServerProbe, ShellFacts};
+use crate::model::facts::{DomainFacts, Login, PortProbe, ServerProbe, ShellFacts, TpmState};
 use crate::plan;
 use crate::ssh::LibvirtUri;
 use crate::ssh::scripts::{self, Inspection, MeetingAnswer, MeetingQuestion};
@@ -104,7 +104,11 @@ fn paths(domain: &DomainFacts) -> Vec<String> {
     let mut paths: BTreeSet<String> = domain.volume_paths.iter().map(|(_, path)| path.clone()).collect();
     for definition in std::iter::once(&domain.definition).chain(&domain.arriving) {
         paths_of(definition, &mut paths);
+        if definition.tpm.is_some() {
+            paths.insert(TpmState::usual_place(domain.uuid));
+        }
     }
+    paths.extend(domain.kept_files().map(str::to_owned));
     paths.into_iter().collect()
 }
 
@@ -136,7 +140,9 @@ fn paths_of(definition: &Definition, paths: &mut BTreeSet<String>) {
     definition.filesystems.iter().for_each(|filesystem| add(Some(&filesystem.source)));
     definition.memory_devices.iter().for_each(|(_, path)| add(path.as_deref()));
     definition.graphics.iter().for_each(|screen| add(screen.socket.as_deref()));
-    add(definition.tpm.as_ref().and_then(|tpm| tpm.path.as_deref()));
+    if let Some(tpm) = &definition.tpm {
+        add(tpm.path.as_deref());
+    }
     for interface in &definition.interfaces {
         if let Link::VhostUser(path) = &interface.link {
             add(Some(path));

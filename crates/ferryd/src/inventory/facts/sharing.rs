@@ -35,6 +35,7 @@ fn images(domain: &DomainFacts) -> Vec<(bool, String)> {
     found.extend(
         domain.definition.firmware.nvram.clone().filter(|_| !domain.is_active()).map(|path| (false, path)),
     );
+    found.extend(domain.kept_files().map(|path| (false, path.to_owned())));
     let volumes = domain.volume_paths.iter().map(|(_, path)| (path.starts_with("/dev/"), path.clone()));
     found.extend(volumes);
     found

@@ -22,6 +22,7 @@ pub use events::{EventedConnect, Listener, RawEvent};
 pub use params::{TypedParams, TypedValue};
 pub use questions::{
     CpuComparison, block_job, checkpoint_names, compare_hypervisor_cpu, control_trouble, disk_errors,
+    saved_xml,
 };
 
 use self::params::{ParamList, read_params};

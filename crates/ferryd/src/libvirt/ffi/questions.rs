@@ -144,3 +144,20 @@ pub fn checkpoint_names(domain: &Domain) -> Result<Vec<String>> {
         Ok(names)
     }
 }
+
+/// The definition that a domain's memory was saved with, without secrets (`virDomainManagedSaveGetXMLDesc`).
+///
+/// # Errors
+/// What libvirt says; also that there is no such memory.
+pub fn saved_xml(domain: &Domain) -> Result<String> {
+    // SAFETY: the domain is alive; libvirt allocates the text, which is copied and freed here.
+    unsafe {
+        let text = sys::virDomainManagedSaveGetXMLDesc(domain.as_ptr(), 0);
+        if text.is_null() {
+            return Err(super::last_error());
+        }
+        let xml = CStr::from_ptr(text).to_string_lossy().into_owned();
+        libc::free(text.cast());
+        Ok(xml)
+    }
+}

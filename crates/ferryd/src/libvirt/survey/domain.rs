@@ -12,7 +12,7 @@ use crate::libvirt::host::sight;
 use crate::libvirt::xml;
 use crate::model::DomainUuid;
 use crate::model::definition::{Backing, Definition, Link, Source};
-use crate::model::facts::{BlockJob, DiskImage, DomainFacts, NetworkFacts};
+use crate::model::facts::{BlockJob, DiskImage, DomainFacts, NetworkFacts, SavedMemory};
 use crate::ssh::scripts::Chain;
 
 /// What libvirt asks the domain's QEMU itself for.
@@ -55,9 +55,9 @@ pub fn domain_facts(connect: &Connect, uuid: DomainUuid) -> Result<DomainFacts> 
     let next_start = persistent_xml.as_deref().map(xml::definition).transpose().map_err(unreadable)?;
     let active = domain.is_active()?;
     let migratable_xml = active.then(|| domain.xml_desc(sys::VIR_DOMAIN_XML_MIGRATABLE)).transpose()?;
+    let name = domain.name()?;
     Ok(DomainFacts {
         uuid,
-        name: domain.name()?,
         sight,
         xml: described,
         arriving: None,
@@ -68,7 +68,8 @@ pub fn domain_facts(connect: &Connect, uuid: DomainUuid) -> Result<DomainFacts> 
         snapshots: snapshots(&domain, 0).unwrap_or_default(),
         external_snapshots: snapshots(&domain, sys::VIR_DOMAIN_SNAPSHOT_LIST_EXTERNAL).unwrap_or_default(),
         checkpoints: ffi::checkpoint_names(&domain).unwrap_or_default(),
-        managed_save: domain.has_managed_save(0).unwrap_or(false),
+        saved: if active { None } else { saved(&domain, &name) },
+        tpm_state: None,
         chains_unread: Vec::new(),
         block_jobs: Vec::new(),
         images: Vec::new(),
@@ -78,7 +79,23 @@ pub fn domain_facts(connect: &Connect, uuid: DomainUuid) -> Result<DomainFacts> 
         not_responding: if active { ffi::control_trouble(&domain).unwrap_or_default() } else { None },
         disk_errors: Vec::new(),
         definition,
+        name,
     })
+}
+
+/// Its saved memory. libvirt says that there is some of what it has saved itself since it was started; what it was saved with, it says
+/// of every file that is there.
+fn saved(domain: &Domain, name: &str) -> Option<SavedMemory> {
+    let described = ffi::saved_xml(domain);
+    if described.is_err() && !domain.has_managed_save(0).unwrap_or(false) {
+        return None;
+    }
+    let (definition, unread) = match described.map(|text| xml::definition(&text)) {
+        Ok(Ok(definition)) => (Some(definition), None),
+        Ok(Err(error)) => (None, Some(error.to_string())),
+        Err(error) => (None, Some(error.message)),
+    };
+    Some(SavedMemory { path: SavedMemory::usual_path(name), definition, compressed_by: None, unread })
 }
 
 fn snapshots(domain: &Domain, kinds: u32) -> Result<Vec<String>> {

@@ -1,9 +1,10 @@
-//! What is read out of libvirt's XML. Nothing here fails on XML that holds more than it looks for.
+//! What is read out of libvirt's XML, and the XML of a copy ([`copy()`]). Nothing here fails on XML that holds more than it looks for.
 //!
 //! * [`definition()`] – a domain; [`access_element`] – its metadata; [`capabilities()`] – a host; [`machine_support`] – what a host's QEMU offers a domain;
 //!   [`network()`], [`pool()`] – networks and storage pools.
 
 mod capabilities;
+mod copy;
 mod definition;
 mod devices;
 mod metadata;
@@ -14,6 +15,7 @@ use std::str::FromStr;
 use roxmltree::{Document, Node};
 
 pub use capabilities::{Capabilities, capabilities, machine_support};
+pub use copy::copy;
 pub use definition::definition;
 pub use metadata::{ACCESS_NAMESPACE, ACCESS_PREFIX, access_element};
 pub use resources::{backing, file, network, new_file, pool};

@@ -1,5 +1,6 @@
 //! The domain on its source.
 
+use super::kept::{SavedMemory, TpmState};
 use super::reception::NetworkFacts;
 use crate::model::DomainUuid;
 use crate::model::definition::Definition;
@@ -33,7 +34,9 @@ pub struct DomainFacts {
     /// Names of its checkpoints.
     pub checkpoints: Vec<String>,
     /// Its memory is saved on disk, to be loaded at the next start.
-    pub managed_save: bool,
+    pub saved: Option<SavedMemory>,
+    /// The state of its emulated TPM, where it is stopped.
+    pub tpm_state: Option<TpmState>,
     /// Disks of a stopped one of which it could not be read what lies below them: the drive's name, and why.
     pub chains_unread: Vec<(String, String)>,
     /// Jobs on its disks.
@@ -91,7 +94,8 @@ impl DomainFacts {
             snapshots: Vec::new(),
             external_snapshots: Vec::new(),
             checkpoints: Vec::new(),
-            managed_save: false,
+            saved: None,
+            tpm_state: None,
             chains_unread: Vec::new(),
             block_jobs: Vec::new(),
             images: Vec::new(),
@@ -113,6 +117,14 @@ impl DomainFacts {
     #[must_use]
     pub fn there(&self) -> &Definition {
         self.arriving.as_ref().unwrap_or(&self.definition)
+    }
+
+    /// The files in which libvirt keeps something of it beside its definition, where it is stopped, but for the variables of its
+    /// firmware.
+    pub fn kept_files(&self) -> impl Iterator<Item = &str> {
+        let tpm = self.tpm_state.iter().flat_map(|state| &state.files);
+        let saved = self.saved.iter().filter(|saved| saved.unread.is_none()).map(|saved| &saved.path);
+        tpm.chain(saved).filter(|_| !self.is_active()).map(String::as_str)
     }
 
     /// The path of a drive that is a volume.

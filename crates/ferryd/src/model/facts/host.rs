@@ -77,6 +77,8 @@ pub struct ShellFacts {
     pub migration_ports: Option<(u16, u16)>,
     /// swtpm's version, where it is there.
     pub swtpm: Option<String>,
+    /// Programs that unpack saved memory, of those that are there.
+    pub programs: Vec<String>,
     /// ssh sessions that sshd lets begin at once (`MaxStartups`).
     pub ssh_max_startups: Option<u32>,
     /// Whether processes without privileges may handle page faults (`vm.unprivileged_userfaultfd`), where the kernel knows of it and

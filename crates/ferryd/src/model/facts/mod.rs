@@ -1,12 +1,13 @@
 //! The facts that checks and plan are made from: read once, then only looked at.
 //!
-//! * [`host`] – a machine; [`domain`] – the domain on its source; [`reception`] – what the destination has for it;
-//!   [`meeting`] – how the two machines reach each other.
+//! * [`host`] – a machine; [`domain`] – the domain on its source, [`kept`] – what libvirt keeps beside its definition; [`reception`] –
+//!   what the destination has for it; [`meeting`] – how the two machines reach each other.
 //!
 //! What could not be found out is a fact too: it is `None`, and the check that wanted it says so where it matters.
 
 pub mod domain;
 pub mod host;
+pub mod kept;
 pub mod meeting;
 pub mod reception;
 
@@ -14,6 +15,7 @@ pub use domain::{BlockJob, DiskImage, DomainFacts};
 pub use host::{
     BridgeFacts, HostFacts, HostKnowledge, NumaNode, PathFacts, PathKind, ShellFacts, is_networked, version,
 };
+pub use kept::{SavedMemory, TpmState};
 pub use meeting::{Login, Meeting, PortProbe, Resolved, ServerProbe, Sharing, SshPlace};
 pub use reception::{CpuVerdict, MachineSupport, Namesake, NetworkFacts, Occupied, PoolFacts, Reception};
 
@@ -53,6 +55,10 @@ pub struct Wanted {
     pub storage: Vec<StorageMapping>,
     /// With the disks that are copied as one image each.
     pub flatten: bool,
+    /// Without what libvirt knows of its snapshots.
+    pub snapshots_dropped: bool,
+    /// A copy of it stays on the source.
+    pub copy: bool,
 }
 
 impl Facts {

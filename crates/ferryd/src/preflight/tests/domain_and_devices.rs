@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::definition::{CharacterDevice, Filesystem, Graphics, HostDevice, SharedMemory, Tpm};
+use crate::model::definition::{CharacterDevice, Filesystem, Graphics, HostDevice, SharedMemory};
 use crate::model::facts::{BlockJob, Namesake, Occupied};
 use Severity::{Blocker, Note, Warning};
 
@@ -23,10 +23,6 @@ fn of_the_domain() {
             facts.domain = None;
             (facts.reception, facts.meeting) = (None, None);
         }),
-        ("managed-save", Blocker, |facts| {
-            domain(facts).sight.state = VmState::Shutoff;
-            domain(facts).managed_save = true;
-        }),
         ("nvram-stays", Blocker, |facts| {
             domain(facts).sight.state = VmState::Shutoff;
             defined(facts).firmware.nvram = Some("/nvram/web1.fd".to_owned());
@@ -36,11 +32,6 @@ fn of_the_domain() {
             source(facts).shell.as_mut().unwrap().paths.insert(NVRAM.to_owned(), file("ext4"));
         }),
         ("nvram-taken", Blocker, |facts| nvram(facts, Sharing::Different("another file".to_owned()))),
-        ("tpm-state-stays", Blocker, |facts| {
-            domain(facts).sight.state = VmState::Shutoff;
-            let tpm = Tpm { backend: "emulator".to_owned(), ..Tpm::default() };
-            defined(facts).tpm = Some(tpm);
-        }),
         ("vm-state", Blocker, |facts| domain(facts).sight.state = VmState::Crashed),
         ("job-active", Blocker, |facts| domain(facts).sight.job = true),
         ("name-taken", Blocker, |facts| namesake(facts, "web1", 9)),

@@ -4,6 +4,7 @@
 
 mod domain_and_devices;
 mod hosts_and_access;
+mod kept_and_left;
 mod places;
 mod storage_and_network;
 

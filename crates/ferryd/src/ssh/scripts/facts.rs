@@ -87,6 +87,7 @@ pub fn parse_inspection(output: &str, now_ms: u64, took_ms: u64) -> Option<Shell
             }
             ["root-key", line] => facts.root_key = Some((*line).to_owned()),
             ["swtpm", version] => facts.swtpm = Some((*version).to_owned()).filter(|text| !text.is_empty()),
+            ["program", name] => facts.programs.push((*name).to_owned()),
             ["max-startups", _] => {
                 facts.ssh_max_startups = number(1).and_then(|count| u32::try_from(count).ok())
             }

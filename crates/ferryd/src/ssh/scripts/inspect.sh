@@ -55,6 +55,7 @@ for key in "$HOME"/.ssh/id_ed25519.pub "$HOME"/.ssh/id_ecdsa.pub "$HOME"/.ssh/id
     if IFS= read -r line 2>/dev/null <"$key"; then say root-key "$line" && break; fi
 done
 if [ "$WANT_TPM" = 1 ]; then say swtpm "$(timeout 2 swtpm --version 2>/dev/null | head -n 1)"; fi
+for program in gzip bzip2 xz lzop zstd; do command -v "$program" >/dev/null && say program "$program"; done
 if [ "$WANT_SSHD" = 1 ]; then
     for sshd in sshd /usr/sbin/sshd; do
         if command -v "$sshd" >/dev/null; then

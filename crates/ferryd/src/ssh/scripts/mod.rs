@@ -5,6 +5,7 @@
 
 mod facts;
 mod images;
+mod kept;
 
 use std::ops::RangeInclusive;
 
@@ -18,6 +19,7 @@ pub use images::{
     Chain, Flattening, chains, find_marks, flatten, parse_chains, parse_flattening, parse_marked,
     parse_marks_found, remove_marks, write_marks,
 };
+pub use kept::{Kept, kept, parse_kept};
 
 use super::keys::PublicLine;
 use super::wrapper::shell_quoted;
@@ -159,6 +161,23 @@ pub fn parse_sum(line: &str) -> Option<[u8; 32]> {
         *byte = u8::from_str_radix(digits.get(at * 2..at * 2 + 2)?, 16).ok()?;
     }
     Some(sum)
+}
+
+/// A script that removes those of these directories that are empty, in this order; the others stay.
+pub fn remove_empty(directories: &[String]) -> String {
+    let words: Vec<String> = directories.iter().map(|path| shell_quoted(path)).collect();
+    format!("for place in {}; do rmdir -- \"$place\" 2>/dev/null; done; :", words.join(" "))
+}
+
+/// A script that tells device and inode of a file, which [`parse_node`] reads.
+pub fn node_of(path: &str) -> String {
+    format!("stat -L -c '%d %i' -- {}", shell_quoted(path))
+}
+
+/// What [`node_of`] printed.
+pub fn parse_node(output: &str) -> Option<(u64, u64)> {
+    let (device, inode) = output.trim().split_once(' ')?;
+    Some((device.parse().ok()?, inode.parse().ok()?))
 }
 
 /// A script that lets a key log in as the user. Doing it again changes nothing.
