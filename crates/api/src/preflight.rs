@@ -40,7 +40,7 @@ pub struct PreflightRequest {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub storage: Vec<StorageMapping>,
     /// As it is asked for in a migration: disks that are copied arrive as one image each.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub flatten: bool,
     /// As in a migration: networks of libvirt's, the destination's by the source's.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

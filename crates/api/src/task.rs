@@ -38,7 +38,7 @@ pub struct MigrationRequest {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub storage: Vec<StorageMapping>,
     /// Disks that are copied arrive as one image each, with nothing below it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub flatten: bool,
     /// Networks of libvirt's that its interfaces and screens are connected to: the destination's by the source's
     /// (`{"default": "lan"}`).
