@@ -103,6 +103,7 @@ fn scenario(moment: Moment, faults: &[What], autostart: bool, seed: u64) -> Scen
         wants_running: true,
         cold: false,
         files: false,
+        direct: false,
         copy_ms: if stretched { 2_000 } else { 6_000 },
         switch_ms: match moment {
             Moment::T3 => 6_000,

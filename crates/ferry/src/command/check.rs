@@ -17,6 +17,13 @@ pub(super) async fn run(context: &Context, args: CheckArgs) -> Result<Exit, Fail
         ignore: args.ignore,
         secure: args.secure,
         bandwidth_mib_s: args.bandwidth,
+        tls: args.transport.tls,
+        parallel: args.transport.parallel,
+        via: args.transport.via,
+        compress: args.transport.compress,
+        zerocopy: args.transport.zerocopy,
+        rdma: args.transport.rdma,
+        direct: args.transport.direct,
     };
     let reports = context.client.check(&request).await?;
     if context.json {

@@ -20,6 +20,13 @@ pub(super) async fn run(context: &Context, args: MigrateArgs) -> Result<Exit, Fa
         max_downtime_ms: args.max_downtime,
         bandwidth_mib_s: args.bandwidth,
         secure: args.secure,
+        tls: args.transport.tls,
+        parallel: args.transport.parallel,
+        via: args.transport.via,
+        compress: args.transport.compress,
+        zerocopy: args.transport.zerocopy,
+        rdma: args.transport.rdma,
+        direct: args.transport.direct,
         ignore: args.ignore,
     };
     if args.plan {

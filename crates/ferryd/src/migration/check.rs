@@ -9,7 +9,7 @@ use api::task::TaskQuery;
 use api::vm::Vm;
 use futures_util::stream::{self, StreamExt};
 
-use super::{Migrations, bandwidth_fits, name_fits};
+use super::{Migrations, bandwidth_fits, name_fits, transport_fits};
 use crate::inventory::facts::{self, Asked, Inquiry};
 use crate::inventory::member::Member;
 use crate::inventory::unknown_host;
@@ -32,6 +32,7 @@ impl Migrations {
         name_fits("vm", &request.vm)?;
         request.destination.as_ref().map(|name| name_fits("destination", name)).transpose()?;
         bandwidth_fits(request.bandwidth_mib_s)?;
+        transport_fits(&request.into())?;
         let vm = self.find(&request.vm, request.source.as_deref()).await?;
         let source = self.member(&vm.host)?;
         let destinations = match &request.destination {
@@ -53,7 +54,11 @@ impl Migrations {
         source: Arc<Member>,
         destination: Arc<Member>,
     ) -> Result<Report, Problem> {
-        let wanted = Wanted { tunnelled: request.secure, bandwidth_mib_s: request.bandwidth_mib_s };
+        let wanted = Wanted {
+            tunnelled: request.secure,
+            bandwidth_mib_s: request.bandwidth_mib_s,
+            transport: transport_fits(&request.into())?,
+        };
         let inquiry = self.inquiry(vm, &source, &destination, wanted, true).await?;
         let began = std::time::Instant::now();
         let (facts, asked) = facts::gather(&inquiry).await;

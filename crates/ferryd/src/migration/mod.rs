@@ -4,6 +4,7 @@
 //! * [`steps`] – the table of steps and the runner that walks it.
 //! * `carry` – files that go along; `manifest` – what the log says of them.
 //! * `perform` – libvirt's migration under watch, and the hand-over; `monitor` – what is seen of it.
+//! * `limit` – a limit of the bandwidth that is changed meanwhile.
 //! * `contact` – how long the source was out of sight.
 //! * `settle` – ask both hosts, decide, act, until it has ended; [`copy`] – what a host's answers come to, `knowledge` – what the log
 //!   proves, [`outcome`] – the decision (`cold` – of a stopped domain): pure.
@@ -20,6 +21,7 @@ pub mod copy;
 pub mod debts;
 mod inherited;
 mod knowledge;
+mod limit;
 mod manifest;
 mod monitor;
 pub mod outcome;
@@ -43,8 +45,10 @@ pub use inherited::InheritedRequest;
 
 use crate::inventory::{Fleet, facts};
 use crate::model::facts::{Facts, Wanted};
+use crate::model::transport::Asked;
 use crate::model::{DomainUuid, TaskId};
 use crate::plan::Plan;
+use crate::plan::transport::Options;
 use crate::preflight;
 use crate::store::{NewTask, Store, StoreError};
 use crate::task::Engine;
@@ -138,7 +142,11 @@ impl Migrations {
     async fn facts(&self, request: &MigrationRequest, vm: &Vm, clear: bool) -> Result<Facts, Problem> {
         let (source, destination) = (self.member(&vm.host)?, self.member(&request.destination)?);
         self.nothing_owed(vm, &request.destination, clear).await?;
-        let wanted = Wanted { tunnelled: request.secure, bandwidth_mib_s: request.bandwidth_mib_s };
+        let wanted = Wanted {
+            tunnelled: request.secure,
+            bandwidth_mib_s: request.bandwidth_mib_s,
+            transport: transport_fits(&request.into())?,
+        };
         let inquiry = self.inquiry(vm, &source, &destination, wanted, false).await?;
         Ok(facts::gather(&inquiry).await.0)
     }
@@ -218,6 +226,7 @@ impl Migrations {
             updated_at_ms: now_ms,
             ended_at_ms: None,
             progress: None,
+            bandwidth_mib_s: plan.bandwidth_mib_s,
             outcome: None,
             findings,
             choices: Vec::new(),
@@ -234,7 +243,13 @@ fn valid(request: &MigrationRequest) -> Result<(), Problem> {
     if request.max_downtime_ms.is_some_and(|ms| ms == 0 || ms > MAX_DOWNTIME_MS) {
         return Err(bad_value("max_downtime_ms", format!("max_downtime_ms must be 1 to {MAX_DOWNTIME_MS}.")));
     }
+    transport_fits(&request.into())?;
     bandwidth_fits(request.bandwidth_mib_s)
+}
+
+/// How the memory is to travel, where that makes sense.
+fn transport_fits(options: &Options<'_>) -> Result<Asked, Problem> {
+    options.asked().map_err(|senseless| bad_value(senseless.field, senseless.why))
 }
 
 fn bad_value(field: &str, detail: String) -> Problem {
@@ -249,7 +264,11 @@ fn name_fits(field: &str, text: &str) -> Result<(), Problem> {
     Ok(())
 }
 
-fn bandwidth_fits(mib_s: Option<u64>) -> Result<(), Problem> {
+/// A limit of the bandwidth is one that libvirt takes.
+///
+/// # Errors
+/// A problem document that names the field.
+pub fn bandwidth_fits(mib_s: Option<u64>) -> Result<(), Problem> {
     if mib_s.is_some_and(|mib_s| mib_s == 0 || mib_s > MAX_BANDWIDTH_MIB_S) {
         return Err(bad_value(
             "bandwidth_mib_s",

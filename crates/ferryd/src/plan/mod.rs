@@ -7,10 +7,12 @@ use serde::{Deserialize, Serialize};
 use crate::hypervisor::MigrateCall;
 use crate::model::DomainUuid;
 use crate::model::facts::{DomainFacts, Facts};
+use crate::model::transport::Transport;
 use crate::preflight;
 
 mod files;
 mod report;
+pub mod transport;
 
 pub use files::{Carried, CopiedDisk, Files, Role, files, stays};
 
@@ -44,6 +46,9 @@ pub struct Plan {
     pub bandwidth_mib_s: Option<u64>,
     /// Send everything through libvirt's own connection.
     pub tunnelled: bool,
+    /// How the memory travels.
+    #[serde(default)]
+    pub transport: Transport,
     /// The ports that the destination receives migrations on, where they are not libvirt's usual ones: by them a migration that hangs
     /// is broken off.
     #[serde(default)]
@@ -75,6 +80,7 @@ impl Plan {
             max_downtime_ms: request.max_downtime_ms,
             bandwidth_mib_s: request.bandwidth_mib_s,
             tunnelled: request.secure,
+            transport: transport::transport(facts, domain),
             migration_ports: facts.destination.shell().and_then(|shell| shell.migration_ports),
             sharing_proven: preflight::sharing_proven(facts),
             files: files(facts),
@@ -89,6 +95,7 @@ impl Plan {
             arrive_paused: true,
             persistent: self.persistent,
             tunnelled: self.tunnelled,
+            transport: self.transport.clone(),
             sharing_proven: self.sharing_proven,
             bandwidth_mib_s: self.bandwidth_mib_s,
             copied_disks: self.files.copied.iter().map(|disk| disk.target.clone()).collect(),

@@ -20,6 +20,9 @@ impl Plan {
         if !self.cold {
             parameters
                 .extend(call.bandwidth_mib_s.map(|mib_s| ("bandwidth".to_owned(), format!("{mib_s} MiB/s"))));
+            let transport = call.transport.parameters();
+            parameters
+                .extend(transport.iter().map(|(name, value)| (name.name().to_owned(), value.to_string())));
             let disks = call.copied_disks.iter();
             parameters.extend(disks.map(|disk| ("migrate_disks".to_owned(), disk.clone())));
         }
@@ -106,7 +109,9 @@ impl Plan {
         if self.cold {
             step(destination, format!("define {name}, with what libvirt knows of its snapshots"));
         } else {
-            step(source, format!("have libvirt send {name} to {destination}, where it arrives paused"));
+            let how = self.transport.describe();
+            let how = if how.is_empty() { how } else { format!(" {how},") };
+            step(source, format!("have libvirt send {name} to {destination},{how} where it arrives paused"));
             step(source, "prove that its QEMU has ended".to_owned());
             if self.wants_running {
                 step(destination, format!("let {name} run"));

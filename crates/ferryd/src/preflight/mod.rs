@@ -16,6 +16,7 @@ mod network;
 mod say;
 mod servers;
 mod storage;
+mod transport;
 
 use api::finding::{Finding, Severity};
 
@@ -48,6 +49,11 @@ const CHECKS: &[Check] = &[
     access::hostname,
     access::migration_port,
     access::sessions,
+    transport::supported,
+    transport::via,
+    transport::rdma,
+    transport::tls,
+    transport::unused,
     cpu::features,
     cpu::passed_on,
     machine::machine_type,

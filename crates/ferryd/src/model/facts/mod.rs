@@ -1,7 +1,7 @@
 //! The facts that checks and plan are made from: read once, then only looked at.
 //!
 //! * [`host`] – a machine; [`domain`] – the domain on its source; [`reception`] – what the destination has for it;
-//!   [`meeting`] – how the two machines reach each other.
+//!   [`meeting`] – how the two machines reach each other; [`transport`] – what they have for the way the memory is to travel.
 //!
 //! What could not be found out is a fact too: it is `None`, and the check that wanted it says so where it matters.
 
@@ -9,6 +9,7 @@ pub mod domain;
 pub mod host;
 pub mod meeting;
 pub mod reception;
+pub mod transport;
 
 pub use domain::{BlockJob, DiskImage, DomainFacts};
 pub use host::{
@@ -17,7 +18,10 @@ pub use host::{
 pub use meeting::{Login, Meeting, PortProbe, Resolved, ServerProbe, Sharing, SshPlace};
 pub use reception::{CpuVerdict, MachineSupport, Namesake, NetworkFacts, Occupied, PoolFacts, Reception};
 
+pub use transport::{Certificate, HostTransport, TransportFacts};
+
 use super::DomainUuid;
+use super::transport::Asked;
 
 /// All facts of one migration.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +40,8 @@ pub struct Facts {
     pub destination_peer_uri: Option<String>,
     /// How it is asked to be sent.
     pub wanted: Wanted,
+    /// What both machines have for that.
+    pub transport: TransportFacts,
 }
 
 /// What of a request the checks look at.
@@ -45,6 +51,8 @@ pub struct Wanted {
     pub tunnelled: bool,
     /// With this limit of the bandwidth.
     pub bandwidth_mib_s: Option<u64>,
+    /// How the memory is to travel.
+    pub transport: Asked,
 }
 
 impl Facts {
@@ -67,6 +75,13 @@ impl Facts {
             (Some(source), Some(destination)) => source.uuid == destination.uuid,
             _ => false,
         }
+    }
+
+    /// The source's libvirt need not reach the destination's: a stopped domain goes by way of the controller, and so does the
+    /// conversation of one that is sent directly.
+    #[must_use]
+    pub fn goes_by_controller(&self) -> bool {
+        self.is_stopped() || self.wanted.transport.direct
     }
 
     /// The UUID of the domain, where it is known.

@@ -5,6 +5,7 @@
 mod domain_and_devices;
 mod hosts_and_access;
 mod storage_and_network;
+mod transport;
 
 use api::vm::VmState;
 use uuid::Uuid;
@@ -16,7 +17,7 @@ use crate::model::domain::{DomainSight, Reason};
 use crate::model::facts::{
     BridgeFacts, CpuVerdict, DomainFacts, HostFacts, HostKnowledge, Login, MachineSupport, Meeting,
     NetworkFacts, NumaNode, PathFacts, PathKind, PortProbe, Reception, Resolved, Sharing, ShellFacts,
-    SshPlace, Wanted,
+    SshPlace, TransportFacts, Wanted,
 };
 
 const GIB: u64 = 1 << 30;
@@ -137,6 +138,7 @@ fn good() -> Facts {
         }),
         destination_peer_uri: Some("qemu+ssh://root@kvm2/system".to_owned()),
         wanted: Wanted::default(),
+        transport: TransportFacts::default(),
     }
 }
 

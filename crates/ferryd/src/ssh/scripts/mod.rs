@@ -5,6 +5,7 @@
 
 mod facts;
 mod images;
+mod transport;
 
 use std::ops::RangeInclusive;
 
@@ -17,6 +18,8 @@ pub use facts::{
 pub use images::{
     Chain, chains, find_marks, parse_chains, parse_marked, parse_marks_found, remove_marks, write_marks,
 };
+
+pub use transport::{TransportAnswer, parse_transport, transport};
 
 use super::keys::PublicLine;
 use super::wrapper::shell_quoted;
