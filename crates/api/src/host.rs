@@ -15,6 +15,10 @@ pub struct HostRequest {
     /// (for a host registered as `qemu:///system` it is needed to migrate *to* it).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer_uri: Option<String>,
+    /// Where migrations to this host send the memory unless they say otherwise: an address of its own (`10.1.0.2`), or a network
+    /// that it has one in (`10.1.0.0/24`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub migrate_via: Option<String>,
     /// A password for the ssh login, used once to put Ferry's own key on the host; never stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
@@ -29,6 +33,7 @@ impl std::fmt::Debug for HostRequest {
             .field("name", &self.name)
             .field("uri", &self.uri)
             .field("peer_uri", &self.peer_uri)
+            .field("migrate_via", &self.migrate_via)
             .field("password", &self.password.as_ref().map(|_| "…"))
             .field("fingerprint", &self.fingerprint)
             .finish()
@@ -57,6 +62,9 @@ pub struct Host {
     /// The URI by which other hosts reach this one, where it was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer_uri: Option<String>,
+    /// The address or network that migrations to it send the memory to, where one was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub migrate_via: Option<String>,
     /// Whether it is connected.
     pub state: HostState,
     /// Why it is not connected, in plain words.

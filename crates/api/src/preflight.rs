@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::finding::Finding;
-use crate::task::{PostCopy, StorageMapping};
+use crate::task::{Compression, PostCopy, StorageMapping};
 
 /// Body of `POST /api/v1/preflight`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -57,6 +57,27 @@ pub struct PreflightRequest {
     /// As in a migration: a patch of the destination's definition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub xml_patch: Option<String>,
+    /// As it is asked for in a migration: send memory encrypted between the two QEMUs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tls: bool,
+    /// As it is asked for in a migration: over this many connections at once (1 to 255).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parallel: Option<u8>,
+    /// As it is asked for in a migration: by this address or network of the destination's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<String>,
+    /// As it is asked for in a migration: compress the memory on its way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compress: Option<Compression>,
+    /// As it is asked for in a migration: without copying memory before it is sent.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub zerocopy: bool,
+    /// As it is asked for in a migration: by RDMA.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rdma: bool,
+    /// As it is asked for in a migration: with `ferryd` between the two libvirts.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub direct: bool,
 }
 
 /// What the checks say as a whole.

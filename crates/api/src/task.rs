@@ -31,6 +31,29 @@ pub struct MigrationRequest {
     /// When to switch to post-copy, where that is allowed; none means never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub post_copy: Option<PostCopy>,
+    /// Send memory (and disks that are copied) encrypted between the two QEMUs (libvirt's native TLS): both hosts need certificates.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tls: bool,
+    /// Send the memory over this many connections at once (1 to 255; QEMU's multifd).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parallel: Option<u8>,
+    /// Send the memory by this network: an address of the destination's (`10.1.0.2`), or a network that it has one in
+    /// (`10.1.0.0/24`); goes before what the host was registered with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<String>,
+    /// Compress the memory on its way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compress: Option<Compression>,
+    /// Have the network card read the guest's memory without copying it first; needs `parallel`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub zerocopy: bool,
+    /// Send the memory by RDMA.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rdma: bool,
+    /// Have `ferryd` itself carry the conversation of the two libvirts, for a source that does not reach the destination's libvirt. The
+    /// memory goes straight from QEMU to QEMU all the same.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub direct: bool,
     /// Codes of warnings and notes of the checks to leave out; a blocker cannot be ignored.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ignore: Vec<String>,
@@ -105,6 +128,33 @@ pub enum SnapshotsWish {
     Keep,
     /// It does not; what they are in the images stays there.
     Drop,
+}
+
+/// How memory is compressed on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Compression {
+    /// Only what changed of a page that was sent before.
+    Xbzrle,
+    /// Each page by itself, with zlib, on several threads; QEMU before 9.1.
+    Mt,
+    /// With zlib; needs `parallel`.
+    Zlib,
+    /// With Zstandard; needs `parallel`.
+    Zstd,
+}
+
+impl Compression {
+    /// The name that libvirt has for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Xbzrle => "xbzrle",
+            Self::Mt => "mt",
+            Self::Zlib => "zlib",
+            Self::Zstd => "zstd",
+        }
+    }
 }
 
 /// What kind of work a task is.
@@ -268,6 +318,9 @@ pub struct Task {
     /// How far the copy is; the last figures stay.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
+    /// The limit of the bandwidth that is in effect; none means as much as there is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bandwidth_mib_s: Option<u64>,
     /// What it came to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
@@ -314,4 +367,12 @@ pub struct ResolveRequest {
     /// The other host does not answer, and a person vouches that it is powered off and stays so until it was cleaned.
     #[serde(default)]
     pub fenced: bool,
+}
+
+/// Body of `PATCH /api/v1/tasks/{id}`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TaskChange {
+    /// The new upper limit of the bandwidth of a migration under way (1 to 1,000,000 MiB/s).
+    pub bandwidth_mib_s: u64,
 }

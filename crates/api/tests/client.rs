@@ -46,6 +46,7 @@ fn event(id: i64) -> String {
         updated_at_ms: 1,
         ended_at_ms: None,
         progress: None,
+        bandwidth_mib_s: None,
         outcome: None,
         findings: vec![],
         choices: vec![],

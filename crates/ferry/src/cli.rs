@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use api::client::Address;
-use api::task::{PostCopy, Side, SnapshotsWish, StorageMapping};
+use api::task::{Compression, PostCopy, Side, SnapshotsWish, StorageMapping};
 use api::vm::VmState;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
@@ -145,6 +145,10 @@ pub(crate) struct HostAdd {
     /// The libvirt URI by which the other hosts reach this one, where it differs from URI
     #[arg(long, value_name = "URI", value_parser = value::uri)]
     pub(crate) peer_uri: Option<String>,
+    /// Where migrations to this host send the memory: an address of its own, like 10.1.0.2, or a network that it has one in, like
+    /// 10.1.0.0/24 [without it: by its host name]
+    #[arg(long, value_name = "ADDRESS|CIDR", value_parser = value::via)]
+    pub(crate) migrate_via: Option<String>,
     /// Read a password for the ssh login from standard input (the first line)
     #[arg(long)]
     pub(crate) password_stdin: bool,
@@ -201,6 +205,9 @@ pub(crate) struct MigrateArgs {
     /// now (after one pass). Should a host or the link fail then, its memory is lost
     #[arg(long, value_name = "WHEN", value_parser = post_copies(), conflicts_with = "secure")]
     pub(crate) post_copy: Option<PostCopy>,
+    /// How the memory travels.
+    #[command(flatten)]
+    pub(crate) transport: TransportArgs,
     /// Leave out the warning or note of the checks with this code; may be given several times
     #[arg(long, value_name = "CODE", value_parser = value::code)]
     pub(crate) ignore: Vec<String>,
@@ -230,6 +237,33 @@ pub(crate) struct MigrateArgs {
     pub(crate) mapping: MappingArgs,
 }
 
+/// How the memory travels. Which of them exclude each other ferryd knows, and says before anything begins.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "How the memory travels")]
+pub(crate) struct TransportArgs {
+    /// Encrypt it between the two QEMUs: both hosts need certificates, see `ferryd tls init`
+    #[arg(long)]
+    pub(crate) tls: bool,
+    /// Over this many connections at once, 1 to 255
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
+    pub(crate) parallel: Option<u8>,
+    /// By this address of the destination, like 10.1.0.2, or by its address in this network, like 10.1.0.0/24
+    #[arg(long, value_name = "ADDRESS|CIDR", value_parser = value::via)]
+    pub(crate) via: Option<String>,
+    /// Compress it: xbzrle, mt (QEMU before 9.1), zlib or zstd (the last two with --parallel)
+    #[arg(long, value_name = "METHOD", value_parser = compressions())]
+    pub(crate) compress: Option<Compression>,
+    /// Without copying it before it is sent; needs --parallel
+    #[arg(long)]
+    pub(crate) zerocopy: bool,
+    /// By RDMA
+    #[arg(long)]
+    pub(crate) rdma: bool,
+    /// With ferryd between the two libvirts, for a source that does not reach the destination's; the memory goes straight there
+    #[arg(long)]
+    pub(crate) direct: bool,
+}
+
 /// `ferry check`
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
@@ -254,6 +288,9 @@ pub(crate) struct CheckArgs {
     /// As for a migration with this --post-copy
     #[arg(long, value_name = "WHEN", value_parser = post_copies(), conflicts_with = "secure")]
     pub(crate) post_copy: Option<PostCopy>,
+    /// As for a migration whose memory travels so.
+    #[command(flatten)]
+    pub(crate) transport: TransportArgs,
     /// As for a migration with this limit of the bandwidth
     #[arg(long, value_name = "RATE", value_parser = value::bandwidth_mib_s)]
     pub(crate) bandwidth: Option<u64>,
@@ -289,6 +326,18 @@ pub(crate) enum TaskCommand {
         /// Its id, or the beginning of it
         #[arg(value_name = "ID", value_parser = value::task_ref)]
         id: TaskRef,
+    },
+    /// Change a migration that is under way
+    ///
+    /// The new limit of the bandwidth holds at once for memory that is being copied; of disks that are being copied, for the memory
+    /// after them. A migration that does not copy any more is left as it is, and the exit code is 1.
+    Set {
+        /// Its id, or the beginning of it
+        #[arg(value_name = "ID", value_parser = value::task_ref)]
+        id: TaskRef,
+        /// The most bandwidth to use from now on, like 100MiB/s or 1.5GiB/s
+        #[arg(long, value_name = "RATE", value_parser = value::bandwidth_mib_s)]
+        bandwidth: u64,
     },
     /// Ask a task to stop; the virtual machine stays at the source
     Cancel {
@@ -334,6 +383,10 @@ fn post_copies() -> impl TypedValueParser<Value = PostCopy> {
 
 fn snapshot_wishes() -> impl TypedValueParser<Value = SnapshotsWish> {
     words(&["keep", "drop"])
+}
+
+fn compressions() -> impl TypedValueParser<Value = Compression> {
+    words(&["xbzrle", "mt", "zlib", "zstd"])
 }
 
 fn sides() -> impl TypedValueParser<Value = Side> {
@@ -401,6 +454,19 @@ mod tests {
         assert_eq!(read("ferry migrate v --to k --delete-source-disks"), (None, false, true));
         let both = parse("ferry migrate v --to k --copy --delete-source-disks").unwrap_err();
         assert_eq!(both.kind(), ErrorKind::ArgumentConflict);
+    }
+
+    #[test]
+    fn how_memory_travels_is_read() {
+        let line =
+            "ferry migrate web1 --to kvm2 --tls --parallel 4 --via 10.1.0.0/24 --compress zstd --direct";
+        let Command::Migrate(args) = parse(line).unwrap().command else { panic!("not migrate") };
+        let TransportArgs { tls, parallel, via, compress, zerocopy, rdma, direct } = args.transport;
+        assert_eq!((tls, parallel, via.as_deref()), (true, Some(4), Some("10.1.0.0/24")));
+        assert_eq!((compress, zerocopy, rdma, direct), (Some(Compression::Zstd), false, false, true));
+        for wrong in ["--parallel 0", "--parallel 256", "--via kvm2", "--via 10.1.0.0/33", "--compress lz4"] {
+            assert!(parse(&format!("ferry migrate web1 --to kvm2 {wrong}")).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -139,6 +139,19 @@ pub(crate) fn uri(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// Reads an address, or a network: an address and how many of its bits are the network's.
+pub(crate) fn via(text: &str) -> Result<String, String> {
+    let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
+    let wrong = || "an address like 10.1.0.2, or a network like 10.1.0.0/24".to_owned();
+    let address: std::net::IpAddr = address.parse().map_err(|_| wrong())?;
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    match bits.map(str::parse::<u8>) {
+        None => Ok(text.to_owned()),
+        Some(Ok(bits)) if bits <= most => Ok(text.to_owned()),
+        Some(_) => Err(wrong()),
+    }
+}
+
 /// Reads the fingerprint of an ssh host key.
 pub(crate) fn fingerprint(text: &str) -> Result<String, String> {
     // SHA-256 in base64 without padding, as ssh-keygen and ssh show it.

@@ -14,7 +14,9 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, mpsc};
 
 use crate::libvirt::error::HostError;
+use crate::libvirt::link::Link;
 use crate::model::domain::{Answer, DomainEvent, HostSight, JobFigures};
+use crate::model::transport::Transport;
 use crate::model::{DomainUuid, TaskId};
 use crate::plan::Rewrite;
 
@@ -35,6 +37,8 @@ pub struct MigrateCall {
     pub keep_source: bool,
     /// Send everything through libvirt's own connection (`VIR_MIGRATE_TUNNELLED`).
     pub tunnelled: bool,
+    /// How the memory travels.
+    pub transport: Transport,
     /// The disks were proven to be the same on both hosts: libvirt need not refuse those whose file system it does not know as
     /// shared (`VIR_MIGRATE_UNSAFE`).
     pub sharing_proven: bool,
@@ -69,6 +73,14 @@ pub enum MigrateFlag {
     UndefineSource,
     /// `VIR_MIGRATE_TUNNELLED`
     Tunnelled,
+    /// `VIR_MIGRATE_TLS`
+    Tls,
+    /// `VIR_MIGRATE_PARALLEL`
+    Parallel,
+    /// `VIR_MIGRATE_COMPRESSED`
+    Compressed,
+    /// `VIR_MIGRATE_ZEROCOPY`
+    Zerocopy,
     /// `VIR_MIGRATE_UNSAFE`
     Unsafe,
     /// `VIR_MIGRATE_NON_SHARED_INC`
@@ -92,6 +104,10 @@ impl MigrateFlag {
             Self::PersistDestination => "VIR_MIGRATE_PERSIST_DEST",
             Self::UndefineSource => "VIR_MIGRATE_UNDEFINE_SOURCE",
             Self::Tunnelled => "VIR_MIGRATE_TUNNELLED",
+            Self::Tls => "VIR_MIGRATE_TLS",
+            Self::Parallel => "VIR_MIGRATE_PARALLEL",
+            Self::Compressed => "VIR_MIGRATE_COMPRESSED",
+            Self::Zerocopy => "VIR_MIGRATE_ZEROCOPY",
             Self::Unsafe => "VIR_MIGRATE_UNSAFE",
             Self::NonSharedIncremental => "VIR_MIGRATE_NON_SHARED_INC",
             Self::PostCopy => "VIR_MIGRATE_POSTCOPY",
@@ -107,11 +123,15 @@ impl MigrateCall {
     pub fn flags(&self) -> Vec<MigrateFlag> {
         let wanted = [
             (MigrateFlag::Live, true),
-            (MigrateFlag::PeerToPeer, true),
+            (MigrateFlag::PeerToPeer, !self.transport.direct),
             (MigrateFlag::Paused, self.arrive_paused),
             (MigrateFlag::PersistDestination, self.persistent),
             (MigrateFlag::UndefineSource, self.persistent && !self.keep_source),
             (MigrateFlag::Tunnelled, self.tunnelled),
+            (MigrateFlag::Tls, self.transport.tls),
+            (MigrateFlag::Parallel, self.transport.parallel.is_some()),
+            (MigrateFlag::Compressed, self.transport.compress.is_some()),
+            (MigrateFlag::Zerocopy, self.transport.zerocopy),
             (MigrateFlag::Unsafe, self.sharing_proven),
             (MigrateFlag::PostCopy, self.post_copy),
             (MigrateFlag::PostCopyResume, self.recover),
@@ -256,6 +276,20 @@ pub trait Hypervisor: Send + Sync + 'static {
 
     /// Sends the domain away; ends when libvirt's call ends. Its result is not where the domain is: look at both hosts.
     async fn migrate(&self, domain: DomainUuid, call: &MigrateCall) -> Result<()>;
+    /// The same with the controller between the two hosts' libvirts instead of the source's speaking to the destination's: it ends when
+    /// the controller does, the destination's copy going with the connection while it has not been finished.
+    async fn migrate_direct(
+        &self,
+        domain: DomainUuid,
+        call: &MigrateCall,
+        destination: &dyn Hypervisor,
+    ) -> Result<()>;
+    /// libvirt's own connections to the host, for a call that needs those of two; none of a simulated one.
+    fn libvirt(&self) -> Option<&Link>;
+    /// The limit of the bandwidth that libvirt remembers for the domain's migrations, in MiB/s.
+    async fn max_bandwidth(&self, domain: DomainUuid) -> Result<u64>;
+    /// Sets it; a migration under way keeps to it at once. libvirt takes it for a domain that does not migrate as well.
+    async fn set_max_bandwidth(&self, domain: DomainUuid, mib_s: u64) -> Result<()>;
     /// Sets the longest pause allowed for the migration under way.
     async fn set_max_downtime(&self, domain: DomainUuid, downtime_ms: u64) -> Result<()>;
     /// Has the migration under way switch to post-copy: the domain goes on at the destination at once, and its memory follows.

@@ -12,6 +12,7 @@
 //! * [`task`] – the durable engine: queue, lease, log, cancellation. Knows nothing of migration.
 //! * [`store`] – hosts, tasks, their log and events in a database.
 //! * [`http`] – our API, the inherited contract, the event stream.
+//! * [`tls`] – a small certificate authority for encrypted migrations.
 //! * [`config`] – configuration: file, environment, flags.
 
 pub mod config;
@@ -27,3 +28,4 @@ pub mod preflight;
 pub mod ssh;
 pub mod store;
 pub mod task;
+pub mod tls;

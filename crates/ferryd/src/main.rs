@@ -20,6 +20,7 @@ use ferryd::ssh::SshDir;
 use ferryd::store::Store;
 use ferryd::store::sqlite::SqliteStore;
 use ferryd::task::{Clock, Engine};
+use ferryd::tls::{self, TlsHost};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -47,10 +48,35 @@ struct Cli {
 enum Command {
     /// Print the configuration in effect, as a file that says the same.
     Config,
+    /// Certificates for migrations that are encrypted by QEMU (`ferry migrate --tls`).
+    #[command(subcommand)]
+    Tls(TlsCommand),
+}
+
+#[derive(Subcommand)]
+enum TlsCommand {
+    /// Make a small certificate authority, and certificates for hosts
+    ///
+    /// An authority that is in DIR already is used and never written over; hosts get new certificates from it each time. What is to be
+    /// copied to which host is said.
+    Init {
+        /// The directory to make them in; the authority's key stays there.
+        #[arg(long, value_name = "DIR")]
+        dir: PathBuf,
+        /// A host: the name that it calls itself, and after commas other names and addresses of it (kvm2,10.1.0.2).
+        #[arg(value_name = "HOST", required = true)]
+        hosts: Vec<TlsHost>,
+    },
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    if let Some(Command::Tls(TlsCommand::Init { dir, hosts })) = &cli.command {
+        return match tls::init(dir, hosts, SystemTime::now()) {
+            Ok(told) => print(&format!("{told}\n")),
+            Err(error) => fail(&error.into(), 1),
+        };
+    }
     let config = match Config::load(cli.flags, cli.config.as_deref()) {
         Ok(config) => config,
         Err(error) => return fail(&error.into(), 2),

@@ -6,7 +6,9 @@ use api::event::Event;
 use api::task::{Task, TaskQuery};
 use async_trait::async_trait;
 use ferryd::model::{DomainUuid, TaskId};
-use ferryd::store::{Debt, Decision, HostRecord, Lease, LogEntry, NewTask, Result, Store, TaskRecord};
+use ferryd::store::{
+    BandwidthWish, Debt, Decision, HostRecord, Lease, LogEntry, NewTask, Result, Store, TaskRecord,
+};
 use tokio::time::Duration;
 
 use crate::gate::Gate;
@@ -139,6 +141,10 @@ impl Store for GatedStore {
 
     async fn request_cancel(&self, id: TaskId) -> Result<()> {
         gated!(self, request_cancel(id))
+    }
+
+    async fn request_bandwidth(&self, id: TaskId, wish: &BandwidthWish) -> Result<()> {
+        gated!(self, request_bandwidth(id, wish))
     }
 
     async fn request_resolve(&self, id: TaskId, decision: &Decision) -> Result<()> {

@@ -8,6 +8,7 @@ use ferryd::migration::debts::Sweeper;
 use ferryd::migration::steps::{Hosts, Mover};
 use ferryd::migration::timing::Timing;
 use ferryd::model::TaskId;
+use ferryd::model::transport::Transport;
 use ferryd::plan::{Carried, CopiedDisk, Files, Plan, Rewrite, Role};
 use ferryd::store::{NewTask, Store};
 use ferryd::task::{Clock, Engine};
@@ -184,6 +185,7 @@ impl History {
                 max_downtime_ms: scenario.max_downtime_ms,
                 bandwidth_mib_s: None,
                 tunnelled: false,
+                transport: Transport { direct: scenario.direct, ..Transport::default() },
                 migration_ports: None,
                 sharing_proven: false,
                 post_copy: None,
@@ -336,10 +338,14 @@ impl History {
         }
     }
 
-    /// Somebody cancels; a person decides.
+    /// Somebody cancels, or limits the bandwidth anew; a person decides.
     fn tend_wishes(&mut self, id: TaskId) {
         let Some(open) = self.controllers.iter().find(|controller| controller.gate.is_open()) else { return };
         let engine = open.engine.clone();
+        if let Some(mib_s) = self.stage.with(|world| world.limit_wanted_mib_s.take()) {
+            let engine = engine.clone();
+            tokio::spawn(async move { engine.limit_bandwidth(id, mib_s).await });
+        }
         if self.stage.with(|world| std::mem::take(&mut world.cancel_wanted)) {
             let engine = engine.clone();
             tokio::spawn(async move { engine.cancel(id).await });
@@ -452,6 +458,7 @@ fn new_task(id: TaskId, plan: &Plan, now_ms: u64) -> Task {
         updated_at_ms: now_ms,
         ended_at_ms: None,
         progress: None,
+        bandwidth_mib_s: None,
         outcome: None,
         findings: Vec::new(),
         choices: Vec::new(),

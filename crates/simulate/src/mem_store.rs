@@ -8,7 +8,8 @@ use api::task::{Side, Task, TaskQuery, TaskState};
 use async_trait::async_trait;
 use ferryd::model::{DomainUuid, TaskId};
 use ferryd::store::{
-    Debt, Decision, HostRecord, Lease, LogEntry, NewTask, Result, Store, StoreError, TaskRecord,
+    BandwidthWish, Debt, Decision, HostRecord, Lease, LogEntry, NewTask, Result, Store, StoreError,
+    TaskRecord,
 };
 
 /// A store that lives as long as its value.
@@ -157,7 +158,7 @@ impl Store for MemStore {
             return Err(StoreError::DomainBusy(other));
         }
         let (task, plan) = (new.task.clone(), new.plan.clone());
-        let record = TaskRecord { task, plan, cancel_requested: false, resolve: None };
+        let record = TaskRecord { task, plan, cancel_requested: false, resolve: None, bandwidth: None };
         let row = Row { record, log: Vec::new(), active: true, lease: None, generation: 0 };
         data.tasks.insert(id, row);
         Ok(data.add_event(&new.task))
@@ -265,6 +266,11 @@ impl Store for MemStore {
 
     async fn request_cancel(&self, id: TaskId) -> Result<()> {
         self.data().unended(id)?.record.cancel_requested = true;
+        Ok(())
+    }
+
+    async fn request_bandwidth(&self, id: TaskId, wish: &BandwidthWish) -> Result<()> {
+        self.data().unended(id)?.record.bandwidth = Some(*wish);
         Ok(())
     }
 

@@ -51,6 +51,8 @@ pub enum What {
     ConnectionDrop,
     /// Somebody cancels.
     Cancel,
+    /// Somebody limits the bandwidth anew, in MiB/s.
+    Limit(u64),
     /// A controller is killed, and started again.
     ControllerKill(usize, Ms),
     /// The same at its n-th passing from now.
@@ -101,6 +103,8 @@ pub struct Scenario {
     pub copy: bool,
     /// The source's image is to go, once the guest is on the destination.
     pub deletes: bool,
+    /// A controller is between the two daemons.
+    pub direct: bool,
     /// How long the copy takes.
     pub copy_ms: Ms,
     /// How long the last data takes.
@@ -139,6 +143,7 @@ impl Scenario {
             files: false,
             copy: false,
             deletes: false,
+            direct: false,
             copy_ms: dice.between(300, 12_000),
             switch_ms: if dice.chance(70) { dice.between(10, 250) } else { dice.between(250, 6_000) },
             windows_ms: [0; 3].map(|_| if stretched { dice.between(5, 2_500) } else { dice.between(5, 40) }),
@@ -168,6 +173,11 @@ impl Scenario {
             scenario.with_image(dice);
             scenario.copy = persistent && dice.chance(30);
             scenario.deletes = !scenario.copy && dice.chance(40);
+        }
+        scenario.direct = !scenario.cold && dice.chance(20);
+        if dice.chance(10) {
+            let trigger = Trigger::Phase(Phase::Copy, dice.between(0, scenario.copy_ms));
+            scenario.faults.push(Fault { trigger, what: What::Limit(dice.between(1, 1_000)) });
         }
         scenario
     }

@@ -8,6 +8,7 @@ use ferryd::hypervisor::{
     Result, Snapshot, Span, Undefine,
 };
 use ferryd::libvirt::error::HostError;
+use ferryd::libvirt::link::Link;
 use ferryd::model::domain::{Answer, Boot, DomainEvent, DomainSight, HostSight, JobFigures, ProcessAnswer};
 use ferryd::model::{DomainUuid, TaskId};
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -236,6 +237,37 @@ impl Hypervisor for SimHost {
         // The planted mistake: it runs on arrival.
         call.arrive_paused &= self.plant != Some(Plant::PausedFlag);
         self.call("migrate", None, move |world, host, reply| world.migrate(host, reply, call)).await
+    }
+
+    async fn migrate_direct(
+        &self,
+        _domain: DomainUuid,
+        call: &MigrateCall,
+        _destination: &dyn Hypervisor,
+    ) -> Result<()> {
+        let (mut call, controller) = (call.clone(), self.controller);
+        call.arrive_paused &= self.plant != Some(Plant::PausedFlag);
+        self.call("migrate", None, move |world, host, reply| {
+            world.migrate_direct(host, reply, call, controller)
+        })
+        .await
+    }
+
+    fn libvirt(&self) -> Option<&Link> {
+        None
+    }
+
+    async fn max_bandwidth(&self, domain: DomainUuid) -> Result<u64> {
+        self.call("bandwidth", Some(CALL_LIMIT), move |world, host, reply| {
+            let told = world.max_bandwidth(host, domain);
+            reply.send(world, told);
+        })
+        .await
+    }
+
+    async fn set_max_bandwidth(&self, domain: DomainUuid, mib_s: u64) -> Result<()> {
+        self.order("limit the bandwidth", move |world, host| world.set_max_bandwidth(host, domain, mib_s))
+            .await
     }
 
     async fn set_max_downtime(&self, _domain: DomainUuid, _downtime_ms: u64) -> Result<()> {

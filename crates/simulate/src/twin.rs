@@ -105,6 +105,7 @@ fn scenario(moment: Moment, faults: &[What], autostart: bool, seed: u64) -> Scen
         files: false,
         copy: false,
         deletes: false,
+        direct: false,
         copy_ms: if stretched { 2_000 } else { 6_000 },
         switch_ms: match moment {
             Moment::T3 => 6_000,

@@ -46,6 +46,7 @@ fn a_decision_does_not_outlive_what_the_person_saw() {
             files: false,
             copy: false,
             deletes: false,
+            direct: false,
             copy_ms: 1_000,
             switch_ms: 100,
             windows_ms: [20; 3],

@@ -33,6 +33,7 @@ suite! {
     an_ended_task_takes_no_update,
     the_log_keeps_intents_and_results_in_order,
     a_cancellation_is_noted_while_the_task_lasts,
+    a_limit_is_noted_while_the_task_lasts,
     a_decision_is_noted_only_where_one_is_needed,
     events_are_in_order_and_resumable,
     events_written_at_once_are_all_numbered,

@@ -33,7 +33,7 @@ use crate::host::{Host, HostRequest};
 use crate::plan::PlanReport;
 use crate::preflight::{PreflightRequest, Report};
 use crate::problem::Problem;
-use crate::task::{MigrationRequest, ResolveRequest, Task, TaskQuery};
+use crate::task::{MigrationRequest, ResolveRequest, Task, TaskChange, TaskQuery};
 use crate::vm::{Vm, VmQuery};
 
 /// Result of a call.
@@ -202,6 +202,16 @@ impl Client {
     /// A problem `unknown-task` or `too-late`, or any other [`ClientError`].
     pub async fn cancel(&self, id: Uuid) -> Result<Task> {
         self.post(&format!("tasks/{id}/cancel"), None::<&()>, self.limit).await
+    }
+
+    /// Changes the limit of the bandwidth of a migration under way; gives the task as it is then.
+    ///
+    /// # Errors
+    /// A problem `unknown-task`, `too-late` or `bad-value`, or any other [`ClientError`].
+    pub async fn change(&self, id: Uuid, change: &TaskChange) -> Result<Task> {
+        let body = serde_json::to_vec(change).map_err(|error| self.protocol(error.to_string()))?;
+        let answer = self.call(Method::PATCH, &format!("tasks/{id}"), Some(body), self.limit).await?;
+        self.read(&answer)
     }
 
     /// Gives a person's decision on a task that needs attention.

@@ -26,6 +26,13 @@ pub(super) async fn run(context: &Context, args: CheckArgs) -> Result<Exit, Fail
         graphics_listen: mapping.graphics_listen,
         rename: mapping.rename,
         xml_patch: mapping.xml_patch,
+        tls: args.transport.tls,
+        parallel: args.transport.parallel,
+        via: args.transport.via,
+        compress: args.transport.compress,
+        zerocopy: args.transport.zerocopy,
+        rdma: args.transport.rdma,
+        direct: args.transport.direct,
     };
     let reports = context.client.check(&request).await?;
     if context.json {

@@ -34,6 +34,7 @@ async fn add(context: &Context, args: HostAdd) -> Result<Exit, Failure> {
         name: args.name,
         uri: args.uri,
         peer_uri: args.peer_uri,
+        migrate_via: args.migrate_via,
         password: None,
         fingerprint: args.fingerprint,
     };

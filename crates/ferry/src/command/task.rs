@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use api::client::{Item, Retry};
-use api::task::{ResolveRequest, Task, TaskQuery};
+use api::task::{ResolveRequest, Task, TaskChange, TaskQuery};
 use uuid::Uuid;
 
 use super::migrate::summarise;
@@ -34,6 +34,7 @@ pub(super) async fn run(context: &Context, command: TaskCommand) -> Result<Exit,
             if context.json { say::json(&task)? } else { say::out(&render::task::task(&task, now_ms()))? }
         }
         TaskCommand::Watch { id } => return watch(context, &id).await,
+        TaskCommand::Set { id, bandwidth } => set(context, &id, bandwidth).await?,
         TaskCommand::Cancel { id } => {
             let task = context.client.cancel(full_id(context, &id).await?).await?;
             accepted(context, &task, "is asked to stop")?;
@@ -41,6 +42,24 @@ pub(super) async fn run(context: &Context, command: TaskCommand) -> Result<Exit,
         TaskCommand::Resolve(args) => resolve(context, args).await?,
     }
     Ok(Exit::Done)
+}
+
+/// Changes the limit of the bandwidth, and says whether it holds already.
+async fn set(context: &Context, id: &TaskRef, bandwidth_mib_s: u64) -> Result<(), Failure> {
+    let id = full_id(context, id).await?;
+    let task = context.client.change(id, &TaskChange { bandwidth_mib_s }).await?;
+    if context.json {
+        return say::json(&task);
+    }
+    let what = if task.bandwidth_mib_s == Some(bandwidth_mib_s) {
+        format!("The migration of {} uses at most {bandwidth_mib_s} MiB/s from now on.", task.vm)
+    } else {
+        format!(
+            "The migration of {} uses at most {bandwidth_mib_s} MiB/s as soon as it copies memory; see: ferry task show {id}",
+            task.vm
+        )
+    };
+    say::out(&what)
 }
 
 async fn resolve(context: &Context, args: ResolveArgs) -> Result<(), Failure> {

@@ -54,6 +54,7 @@ pub(crate) fn host(host: &Host) -> String {
         ("problem", host.problem.clone().unwrap_or_default()),
         ("uri", host.uri.clone()),
         ("peer uri", host.peer_uri.clone().unwrap_or_default()),
+        ("memory by", host.migrate_via.clone().unwrap_or_default()),
         ("machines", format!("{} running of {}", host.vms_running, host.vms_total)),
     ];
     if let Some(info) = &host.info {
@@ -80,6 +81,7 @@ mod tests {
             name: name.to_owned(),
             uri: format!("qemu+ssh://root@{name}/system"),
             peer_uri: None,
+            migrate_via: None,
             state: HostState::Connected,
             problem: None,
             info: Some(HostInfo {

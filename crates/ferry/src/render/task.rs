@@ -78,6 +78,7 @@ pub(crate) fn task(task: &Task, now_ms: u64) -> String {
     if let Some(progress) = &task.progress {
         pairs.push(("progress", figures(progress)));
     }
+    pairs.push(("limit", task.bandwidth_mib_s.map(|mib_s| format!("{mib_s} MiB/s")).unwrap_or_default()));
     if let Some(outcome) = &task.outcome {
         pairs.push(("location", location(task, outcome)));
         pairs.push(("measured", measured(outcome)));
@@ -208,6 +209,7 @@ mod tests {
                 expected_downtime_ms: Some(30),
                 ..Progress::default()
             }),
+            bandwidth_mib_s: None,
             outcome: None,
             findings: vec![],
             choices: vec![],

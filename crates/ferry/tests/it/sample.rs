@@ -28,6 +28,7 @@ pub(crate) fn task(state: TaskState, phase: Phase, message: &str) -> Task {
         updated_at_ms: 1_000_000,
         ended_at_ms: None,
         progress: None,
+        bandwidth_mib_s: None,
         outcome: None,
         findings: vec![],
         choices: vec![],
@@ -105,6 +106,7 @@ pub(crate) fn host(name: &str) -> Host {
         name: name.to_owned(),
         uri: format!("qemu+ssh://root@{name}/system"),
         peer_uri: None,
+        migrate_via: None,
         state: HostState::Connected,
         problem: None,
         info: Some(HostInfo {

@@ -152,3 +152,17 @@ fn a_failed_task_is_shown_with_0_and_watched_with_1() {
     assert_eq!(output.code, 1);
     assert!(output.stderr.contains("  cause: libvirt 38: no route\n"), "{}", output.stderr);
 }
+
+#[test]
+fn a_limit_is_told_as_it_holds() {
+    let limited = Task { bandwidth_mib_s: Some(400), ..copying() };
+    let server = Server::start([
+        ("PATCH /api/v1/tasks/0198c0a1-b2c3-7000-8000-000000000001", Reply::json(200, &limited)),
+        ("PATCH /api/v1/tasks/0198c0a1-b2c3-7000-8000-000000000001", Reply::json(200, &copying())),
+    ]);
+    let output = ferry(&server, &format!("task set {ID} --bandwidth 400MiB/s"));
+    assert_eq!(output.stdout, "The migration of web1 uses at most 400 MiB/s from now on.\n");
+    let output = ferry(&server, &format!("task set {ID} --bandwidth 400MiB/s"));
+    assert!(output.stdout.contains("as soon as it copies memory"), "{}", output.stdout);
+    assert_eq!(ferry(&server, &format!("task set {ID}")).code, 2, "there is nothing to set");
+}

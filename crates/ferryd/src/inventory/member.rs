@@ -272,6 +272,7 @@ impl Member {
             name: self.record.name.clone(),
             uri: self.record.uri.clone(),
             peer_uri: self.record.peer_uri.clone(),
+            migrate_via: self.record.migrate_via.clone(),
             state,
             problem,
             info: view.machine.map(|machine| machine.info()),

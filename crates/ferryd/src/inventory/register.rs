@@ -1,6 +1,7 @@
 //! How a host becomes a registered one: its key is trusted, a login exists, libvirt answers, and it is a machine of its own.
 
 use crate::model::HostName;
+use crate::model::transport::Via;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -98,6 +99,7 @@ impl Fleet {
             name: name.to_owned(),
             uri: LibvirtUri::local().to_string(),
             peer_uri: None,
+            migrate_via: None,
             password: None,
             fingerprint: None,
         })
@@ -247,7 +249,14 @@ fn valid(request: &HostRequest) -> Result<HostRecord, Problem> {
         }
         None => None,
     };
-    Ok(HostRecord { name: request.name.clone(), uri: uri.to_string(), peer_uri })
+    let migrate_via = match &request.migrate_via {
+        Some(text) => {
+            let via = text.parse::<Via>().map_err(|error| bad("migrate_via", &error))?;
+            Some(via.to_string())
+        }
+        None => None,
+    };
+    Ok(HostRecord { name: request.name.clone(), uri: uri.to_string(), peer_uri, migrate_via })
 }
 
 fn exists(name: &str) -> Problem {

@@ -26,6 +26,7 @@ use crate::hypervisor::{
 use crate::model::domain::{
     Answer, Boot, DomainEvent, DomainSight, HostSight, JobFigures, Process, ProcessAnswer,
 };
+use crate::model::transport::{ParameterValue, TransportParameter};
 use crate::model::{DomainUuid, TaskId};
 use crate::ssh::scripts::{self, ProcessId, Watch};
 use crate::ssh::{ConnectFailure, LibvirtUri, Session, Shell, classify};
@@ -39,6 +40,10 @@ const WATCH_LIMIT: Duration = Duration::from_secs(20);
 
 /// How long it may take to look through all that may use a file.
 const USERS_LIMIT: Duration = Duration::from_secs(120);
+
+/// Seconds between keep-alive probes to the destination of a direct migration, and how many may be missed: when it is gone, a frozen guest
+/// goes on only once that connection is given up.
+const DIRECT_KEEP_ALIVE: (u32, u32) = (2, 4);
 
 /// The ports QEMU receives migrations on by default (qemu.conf's `migration_port_min` and `_max`).
 pub const MIGRATION_PORTS: std::ops::RangeInclusive<u16> = 49152..=49215;
@@ -149,6 +154,10 @@ fn migrate_flags(call: &MigrateCall) -> u32 {
         MigrateFlag::PersistDestination => sys::VIR_MIGRATE_PERSIST_DEST,
         MigrateFlag::UndefineSource => sys::VIR_MIGRATE_UNDEFINE_SOURCE,
         MigrateFlag::Tunnelled => sys::VIR_MIGRATE_TUNNELLED,
+        MigrateFlag::Tls => sys::VIR_MIGRATE_TLS,
+        MigrateFlag::Parallel => sys::VIR_MIGRATE_PARALLEL,
+        MigrateFlag::Compressed => sys::VIR_MIGRATE_COMPRESSED,
+        MigrateFlag::Zerocopy => sys::VIR_MIGRATE_ZEROCOPY,
         MigrateFlag::Unsafe => sys::VIR_MIGRATE_UNSAFE,
         MigrateFlag::NonSharedIncremental => sys::VIR_MIGRATE_NON_SHARED_INC,
         MigrateFlag::PostCopy => sys::VIR_MIGRATE_POSTCOPY,
@@ -156,6 +165,27 @@ fn migrate_flags(call: &MigrateCall) -> u32 {
         MigrateFlag::NonSharedDisk => sys::VIR_MIGRATE_NON_SHARED_DISK,
     };
     call.flags().into_iter().map(number).fold(0, |all, flag| all | flag)
+}
+
+/// libvirt's parameters of a migration.
+fn migrate_params(call: &MigrateCall) -> Vec<(&'static CStr, TypedValue)> {
+    let name = |parameter| match parameter {
+        TransportParameter::Uri => param::URI,
+        TransportParameter::ListenAddress => param::LISTEN_ADDRESS,
+        TransportParameter::TlsDestination => param::TLS_DESTINATION,
+        TransportParameter::ParallelConnections => param::PARALLEL_CONNECTIONS,
+        TransportParameter::Compression => param::COMPRESSION,
+    };
+    let value = |value| match value {
+        ParameterValue::Text(text) => TypedValue::Text(text),
+        ParameterValue::Number(number) => TypedValue::Int(number.into()),
+    };
+    let limit = call.bandwidth_mib_s.map(|mib_s| (param::BANDWIDTH, TypedValue::UInt(mib_s)));
+    let after = call.bandwidth_mib_s.filter(|_| call.post_copy);
+    let after = after.map(|mib_s| (param::BANDWIDTH_POST_COPY, TypedValue::UInt(mib_s)));
+    let disks = call.copied_disks.iter().map(|disk| (param::DISKS, TypedValue::Text(disk.clone())));
+    let transport = call.transport.parameters().into_iter().map(|(which, it)| (name(which), value(it)));
+    limit.into_iter().chain(after).chain(disks).chain(transport).collect()
 }
 
 #[async_trait]
@@ -311,20 +341,51 @@ impl Hypervisor for LibvirtHost {
         self.link
             .long_call("migrate", move |connect| {
                 let domain = lookup(connect, domain)?;
-                let mut params: Vec<(&CStr, TypedValue)> = Vec::new();
-                if let Some(mib_s) = call.bandwidth_mib_s {
-                    params.push((param::BANDWIDTH, TypedValue::UInt(mib_s)));
-                    if call.post_copy {
-                        params.push((param::BANDWIDTH_POST_COPY, TypedValue::UInt(mib_s)));
-                    }
-                }
-                for disk in &call.copied_disks {
-                    params.push((param::DISKS, TypedValue::Text(disk.clone())));
-                }
+                let mut params = migrate_params(&call);
                 params.extend(redefine::params(&domain, &call)?);
                 ffi::migrate_to_uri(&domain, Some(&call.peer_uri), &params, migrate_flags(&call))
             })
             .await
+    }
+
+    async fn migrate_direct(
+        &self,
+        domain: DomainUuid,
+        call: &MigrateCall,
+        destination: &dyn Hypervisor,
+    ) -> Result<()> {
+        let Some(there) = destination.libvirt() else {
+            return Err(
+                self.shell_error("migrating directly", "the destination has no libvirt to connect to")
+            );
+        };
+        let call = call.clone();
+        let (interval_s, count) = DIRECT_KEEP_ALIVE;
+        let there = there.own_connection(interval_s, count).await?;
+        self.link
+            .long_call("migrate", move |connect| {
+                let domain = lookup(connect, domain)?;
+                // What has not been finished on the destination goes with that connection, which is closed on this thread.
+                let mut params = migrate_params(&call);
+                params.extend(redefine::params(&domain, &call)?);
+                ffi::migrate_between(&domain, &there, &params, migrate_flags(&call))
+            })
+            .await
+    }
+
+    fn libvirt(&self) -> Option<&Link> {
+        Some(&self.link)
+    }
+
+    async fn max_bandwidth(&self, domain: DomainUuid) -> Result<u64> {
+        self.on_domain("bandwidth", domain, |domain| Ok(domain.migrate_max_speed(0)?)).await
+    }
+
+    async fn set_max_bandwidth(&self, domain: DomainUuid, mib_s: u64) -> Result<()> {
+        self.on_domain("limit the bandwidth", domain, move |domain| {
+            Ok(domain.migrate_set_max_speed(mib_s, 0)?)
+        })
+        .await
     }
 
     async fn set_max_downtime(&self, domain: DomainUuid, downtime_ms: u64) -> Result<()> {

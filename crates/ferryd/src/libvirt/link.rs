@@ -286,6 +286,28 @@ impl Link {
         }
     }
 
+    /// Opens a connection that nobody else uses, with other keep-alive probes than the link's: every so many seconds, so many of which may
+    /// be missed (libvirt takes them once for each connection).
+    ///
+    /// # Errors
+    /// [`HostError::Unreachable`] with what the attempt said.
+    pub async fn own_connection(
+        &self,
+        keep_alive_s: u32,
+        keep_alive_count: u32,
+    ) -> Result<Connect, HostError> {
+        let limits = LinkLimits { keep_alive_s, keep_alive_count, ..self.limits };
+        let uri = self.inner.uri.clone();
+        let opening = tokio::task::spawn_blocking(move || open(&uri, limits));
+        let reason = match tokio::time::timeout(limits.connect, opening).await {
+            Ok(Ok(Ok(connect))) => return Ok(connect),
+            Ok(Ok(Err(error))) => error.message,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no connection within {} s", limits.connect.as_secs_f32()),
+        };
+        Err(self.unreachable(&reason))
+    }
+
     async fn long_connection(&self) -> Result<(Connect, OwnedSemaphorePermit), HostError> {
         // One that died by itself is replaced when the next one is opened.
         let alive = |long: &&LongConnection| long.connect.is_alive().unwrap_or(false);

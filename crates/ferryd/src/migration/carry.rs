@@ -244,8 +244,7 @@ impl Work {
 
     fn next_span(&self, at: u64, length: u64) -> Option<Span> {
         // A break costs at most some seconds of work again, also where the bandwidth is limited.
-        let limit =
-            self.plan.bandwidth_mib_s.map_or(u64::MAX, |mib_s| mib_s.saturating_mul(SPAN_TAKES_S << 20));
+        let limit = self.limit_mib_s().map_or(u64::MAX, |mib_s| mib_s.saturating_mul(SPAN_TAKES_S << 20));
         let most = self.timing.span_bytes.min(limit);
         let span = Span { offset: at, length: most.min(length.saturating_sub(at)) };
         (span.length > 0).then_some(span)
@@ -387,7 +386,7 @@ impl Work {
 
     /// No more than the limit of the bandwidth lets through.
     async fn keep_to_the_limit(&self, began: Instant, passed: u64) {
-        let Some(mib_s) = self.plan.bandwidth_mib_s else { return };
+        let Some(mib_s) = self.limit_mib_s() else { return };
         let due = Duration::from_secs_f64(passed as f64 / (mib_s as f64 * 1_048_576.0));
         tokio::time::sleep_until(began + due).await;
     }
@@ -403,7 +402,8 @@ impl Work {
             storage_total_bytes: Some(self.passed.total),
             ..Progress::default()
         };
-        self.handle.update(|task| task.progress = Some(progress)).await
+        let limit_mib_s = self.limit_mib_s();
+        self.handle.update(|task| (task.progress, task.bandwidth_mib_s) = (Some(progress), limit_mib_s)).await
     }
 
     /// A stopped domain that somebody starts meanwhile writes to what is carried.

@@ -9,7 +9,7 @@ use api::task::{StorageMapping, TaskQuery};
 use api::vm::Vm;
 use futures_util::stream::{self, StreamExt};
 
-use super::{Migrations, bad_value, bandwidth_fits, mapping, name_fits, post_copy_fits};
+use super::{Migrations, bad_value, bandwidth_fits, mapping, name_fits, post_copy_fits, transport_fits};
 use crate::inventory::facts::{self, Asked, Inquiry};
 use crate::inventory::member::Member;
 use crate::inventory::unknown_host;
@@ -33,9 +33,10 @@ impl Migrations {
         name_fits("vm", &request.vm)?;
         request.destination.as_ref().map(|name| name_fits("destination", name)).transpose()?;
         bandwidth_fits(request.bandwidth_mib_s)?;
-        post_copy_fits(request.post_copy, request.secure)?;
+        post_copy_fits(request.post_copy, request.secure, request.direct)?;
         storage_fits(&request.storage)?;
         let rewrite = &mapping::of_check(request)?;
+        transport_fits(&request.into())?;
         let vm = self.find(&request.vm, request.source.as_deref()).await?;
         let source = self.member(&vm.host)?;
         let destinations = match &request.destination {
@@ -64,6 +65,7 @@ impl Migrations {
             post_copy: request.post_copy,
             storage: request.storage.clone(),
             flatten: request.flatten,
+            transport: transport_fits(&request.into())?,
             ..Wanted::default()
         };
         let inquiry = self.inquiry(vm, &source, &destination, wanted, rewrite, true).await?;

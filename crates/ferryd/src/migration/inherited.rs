@@ -7,8 +7,9 @@ use api::problem::{Code, Problem};
 use api::task::{MigrationRequest, Task};
 use zeroize::Zeroizing;
 
-use super::Migrations;
+use super::{Migrations, transport_fits};
 use crate::inventory::Refusal;
+use crate::plan::transport::Options;
 use crate::ssh::{SshTarget, Transport, UriError};
 
 /// A migration as the inherited contract asks for it: the destination is a machine's name or address, not a registered
@@ -49,25 +50,21 @@ impl Migrations {
     /// # Errors
     /// A problem document that says why not.
     pub async fn start_inherited(&self, request: InheritedRequest) -> Result<Task, Problem> {
-        if request.rdma {
-            let detail = "Migration over RDMA is not available; send the request without enable_rdma.";
-            return Err(Problem::new(Code::BadValue, detail).field("enable_rdma"));
-        }
-        // Before anything is registered for it: an unknown virtual machine changes nothing.
+        let mut wanted = MigrationRequest {
+            vm: request.vm.clone(),
+            secure: request.secure,
+            rdma: request.rdma,
+            ..MigrationRequest::default()
+        };
+        // Before anything is registered for it: what makes no sense, or means an unknown virtual machine, changes nothing.
+        transport_fits(&Options::from(&wanted))?;
         if let Err(problem) = self.fleet.find_vm(&request.vm, None)
             && problem.code != Code::AmbiguousVm
         {
             return Err(problem);
         }
-        let destination = self.destination(&request).await?;
-        self.start(MigrationRequest {
-            source: self.fleet.host_of_namesake(&request.vm),
-            vm: request.vm,
-            destination,
-            secure: request.secure,
-            ..MigrationRequest::default()
-        })
-        .await
+        wanted.destination = self.destination(&request).await?;
+        self.start(wanted).await
     }
 
     /// The registered name of the machine that `remote_host` leads to.
@@ -88,6 +85,7 @@ impl Migrations {
             name: remote_host.clone(),
             uri: format!("qemu+ssh://{target}/system"),
             peer_uri: None,
+            migrate_via: None,
             password: request.password.as_ref().map(|password| password.to_string()),
             fingerprint: None,
         };

@@ -7,6 +7,7 @@
 //! * `perform` – libvirt's migration under watch, and the hand-over; `monitor` – what is seen of it; `again` – post-copy: beginning anew
 //!   by it, the switch, joining again what broke.
 //! * `mapping` – what of a request makes the definition another one on the destination; `define` – a stopped domain's definition there.
+//! * `limit` – a limit of the bandwidth that is changed meanwhile.
 //! * `contact` – how long the source was out of sight.
 //! * `settle` – ask both hosts, decide, act, until it has ended; [`copy`] – what a host's answers come to, `knowledge` – what the log
 //!   proves, [`outcome`] – the decision (`cold` – of a stopped domain, `post_copy` – of one that moves so, `resolve` – of a person's word): pure.
@@ -28,6 +29,7 @@ mod flatten;
 mod inherited;
 mod knowledge;
 mod leaving;
+mod limit;
 mod manifest;
 mod mapping;
 mod monitor;
@@ -57,8 +59,10 @@ pub use inherited::InheritedRequest;
 
 use crate::inventory::{Fleet, facts};
 use crate::model::facts::{Facts, Wanted};
+use crate::model::transport::Asked;
 use crate::model::{DomainUuid, TaskId};
 use crate::plan::{Plan, Rewrite};
+use crate::plan::transport::Options;
 use crate::preflight;
 use crate::store::{NewTask, Store, StoreError};
 use crate::task::Engine;
@@ -181,6 +185,7 @@ impl Migrations {
             flatten: request.flatten,
             snapshots_dropped: request.snapshots == Some(SnapshotsWish::Drop),
             copy: request.copy,
+            transport: transport_fits(&request.into())?,
         };
         let inquiry = self.inquiry(vm, &source, &destination, wanted, rewrite, false).await?;
         Ok(facts::gather(&inquiry).await.0)
@@ -261,6 +266,7 @@ impl Migrations {
             updated_at_ms: now_ms,
             ended_at_ms: None,
             progress: None,
+            bandwidth_mib_s: plan.bandwidth_mib_s,
             outcome: None,
             findings,
             choices: Vec::new(),
@@ -277,7 +283,8 @@ fn valid(request: &MigrationRequest) -> Result<(), Problem> {
     if request.max_downtime_ms.is_some_and(|ms| ms == 0 || ms > MAX_DOWNTIME_MS) {
         return Err(bad_value("max_downtime_ms", format!("max_downtime_ms must be 1 to {MAX_DOWNTIME_MS}.")));
     }
-    post_copy_fits(request.post_copy, request.secure)?;
+    post_copy_fits(request.post_copy, request.secure, request.direct)?;
+    transport_fits(&request.into())?;
     check::storage_fits(&request.storage)?;
     if request.copy && request.delete_source_disks {
         let detail = "A copy needs the images that it leaves on the source: copy and delete_source_disks exclude each other.";
@@ -286,13 +293,22 @@ fn valid(request: &MigrationRequest) -> Result<(), Problem> {
     bandwidth_fits(request.bandwidth_mib_s)
 }
 
-fn post_copy_fits(post_copy: Option<PostCopy>, secure: bool) -> Result<(), Problem> {
+fn post_copy_fits(post_copy: Option<PostCopy>, secure: bool, direct: bool) -> Result<(), Problem> {
     if post_copy.is_some() && secure {
         let detail = "post_copy and secure exclude each other: after the switch the destination asks for memory that it needs at \
                       once, and libvirt's own connection has no way back for that.";
         return Err(bad_value("post_copy", detail.to_owned()));
     }
+    if post_copy.is_some() && direct {
+        let detail = "post_copy and direct exclude each other: a ferryd that is stopped after the switch would cost the guest's memory.";
+        return Err(bad_value("post_copy", detail.to_owned()));
+    }
     Ok(())
+}
+
+/// How the memory is to travel, where that makes sense.
+fn transport_fits(options: &Options<'_>) -> Result<Asked, Problem> {
+    options.asked().map_err(|senseless| bad_value(senseless.field, senseless.why))
 }
 
 fn bad_value(field: &str, detail: String) -> Problem {
@@ -307,7 +323,11 @@ fn name_fits(field: &str, text: &str) -> Result<(), Problem> {
     Ok(())
 }
 
-fn bandwidth_fits(mib_s: Option<u64>) -> Result<(), Problem> {
+/// A limit of the bandwidth is one that libvirt takes.
+///
+/// # Errors
+/// A problem document that names the field.
+pub fn bandwidth_fits(mib_s: Option<u64>) -> Result<(), Problem> {
     if mib_s.is_some_and(|mib_s| mib_s == 0 || mib_s > MAX_BANDWIDTH_MIB_S) {
         return Err(bad_value(
             "bandwidth_mib_s",

@@ -155,6 +155,11 @@ impl Monitor {
         frozen_for > freeze && (silent || (still && frozen_for > freeze + switch_over))
     }
 
+    /// How long the figures have been the same.
+    pub(super) fn still_for(&self) -> Duration {
+        self.moved_at.elapsed()
+    }
+
     /// Whether it is time to break off (again): closing connections may miss one that is just being made.
     pub(super) fn break_off_due(&mut self, every: Duration) -> bool {
         let due = self.broke_off_at.is_none_or(|at| at.elapsed() >= every);

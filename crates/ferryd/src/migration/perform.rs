@@ -13,6 +13,7 @@ use super::copy::Copy;
 use super::knowledge::Came;
 use super::outcome::{Action, Next, decide};
 use super::steps::{PERFORM, Work};
+use crate::hypervisor::MigrateCall;
 use crate::libvirt::error::HostError;
 use crate::model::DomainUuid;
 use crate::model::domain::{Answer, DomainEvent, HostSight, JobFigures, ProcessAnswer};
@@ -47,12 +48,14 @@ impl Work {
     /// Has libvirt send the domain, watches, and hands over. Ends when libvirt's call ends; where the domain is then, `settle`
     /// finds out.
     pub(super) async fn perform(&mut self) -> Result<(), Stop> {
+        self.note_limit_before().await?;
         let (eyes, mut seen) = self.open_eyes();
         let mut proof = pin!(proof_of_death(self.source.clone(), self.plan.domain));
         let mut wishes = self.handle.wishes();
         let seq = self.intend_perform().await?;
         self.monitor.begin();
         self.contact.made();
+        self.limit.begun_with(self.handle.wish().bandwidth);
         let mut call = self.begin_call();
         self.tell_copying().await?;
         let (mut proven, mut stood_still, mut turned) = (false, false, Instant::now());
@@ -102,16 +105,33 @@ impl Work {
     }
 
     fn begin_call(&self) -> JoinHandle<Result<(), HostError>> {
-        let call = if self.know.post_copy { self.plan.post_copy_call() } else { self.plan.call() };
-        let (source, domain) = (self.source.clone(), self.plan.domain);
-        tokio::spawn(async move { source.migrate(domain, &call).await })
+        let (source, destination, domain) = (self.source.clone(), self.destination.clone(), self.plan.domain);
+        let planned = if self.know.post_copy { self.plan.post_copy_call() } else { self.plan.call() };
+        let call = MigrateCall { bandwidth_mib_s: self.limit_mib_s(), ..planned };
+        tokio::spawn(async move {
+            if call.transport.direct {
+                source.migrate_direct(domain, &call, &*destination).await
+            } else {
+                source.migrate(domain, &call).await
+            }
+        })
+    }
+
+    /// A copy that a ferryd which is gone had begun with itself between the two libvirts has ended with that: both of them give it up
+    /// when their connections break.
+    pub(super) fn note_if_it_was_carried(&mut self, begun: bool) {
+        if begun && self.plan.transport.direct {
+            let why = "ferryd, which was between the two libvirts (--direct), was stopped meanwhile";
+            self.cause.get_or_insert_with(|| why.to_owned());
+        }
     }
 
     async fn tell_copying(&mut self) -> Result<(), Stop> {
-        let to = self.plan.destination.clone();
+        let (to, limit_mib_s) = (self.plan.destination.clone(), self.limit_mib_s());
         let then = if self.know.post_copy { "; after one pass it goes on there" } else { "" };
         self.handle
             .update(|task| {
+                task.bandwidth_mib_s = limit_mib_s;
                 if task.state == TaskState::Queued {
                     task.state = TaskState::Running;
                 }
@@ -256,6 +276,9 @@ impl Work {
                 if figures.active && given_up && !self.monitor.frozen() {
                     self.abort_beside();
                 }
+                if figures.active && figures.memory_processed_bytes > 0 && !self.monitor.frozen() {
+                    self.keep_to_new_limit().await?;
+                }
                 let moved = self.monitor.job_told(figures);
                 if moved && self.monitor.report_due(self.timing.report) {
                     let progress = self.monitor.progress();
@@ -276,8 +299,13 @@ impl Work {
     /// Whether the migration waits for something that does not come.
     pub(super) fn is_stuck(&self) -> bool {
         let switch_over = Duration::from_millis(self.plan.max_downtime_ms.unwrap_or(300));
+        // Between two libvirts that speak to each other these notice a cable between their hosts that is out; ferryd in between does not.
+        let still = self.plan.transport.direct
+            && !self.monitor.frozen()
+            && self.monitor.still_for() > self.timing.silence * 2;
+        let stuck = still || self.monitor.stuck(self.timing.freeze, self.timing.silence, switch_over);
         // A post-copy that was switched is not broken off: libvirt notices a dead link, and both are joined again.
-        !self.know.switch_intended && self.monitor.stuck(self.timing.freeze, self.timing.silence, switch_over)
+        stuck && !self.know.switch_intended
     }
 
     /// Breaks off a migration that waits for something that does not come.

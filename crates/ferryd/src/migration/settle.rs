@@ -339,6 +339,9 @@ impl Work {
         if figures.active && !self.downtime_set {
             self.set_downtime().await;
         }
+        if figures.active && figures.memory_processed_bytes > 0 && !self.monitor.frozen() {
+            self.keep_to_new_limit().await?;
+        }
         if self.monitor.job_told(figures) && self.monitor.report_due(self.timing.report) {
             let progress = self.monitor.progress();
             self.handle.update(|task| task.progress = progress).await?;
@@ -426,6 +429,10 @@ impl Work {
         let cause = self.cause.clone().filter(|_| !matches!(state, TaskState::Done | TaskState::Cancelled));
         let progress = self.monitor.progress();
         tracing::info!(migration.id = %self.handle.id(), domain.uuid = %self.plan.domain, ?state, message, "ended");
+        self.note_new_limit().await?;
+        if ending.location == Location::Source {
+            self.forget_limit().await?;
+        }
         if let Some(side) = ending.owed {
             self.owe(side).await?;
         }

@@ -31,6 +31,7 @@ use super::carry::Passed;
 use super::contact::Contact;
 use super::knowledge::{Came, knowledge, run_of};
 use super::leaving::Leaving;
+use super::limit::Limit;
 use super::manifest::{self, Made};
 use super::monitor::Monitor;
 use super::outcome::{Action, Ending, Knowledge};
@@ -99,6 +100,7 @@ impl Runner for Mover {
             run: run_of(&log),
             downtime_set: false,
             linger_until: None,
+            limit: Limit::of(&log),
             made: manifest::made(&log),
             spent: manifest::spent(&log),
             passed: Passed::default(),
@@ -141,6 +143,8 @@ pub(super) struct Work {
     pub(super) run: Run,
     /// An adopted copy was told the longest pause allowed.
     pub(super) downtime_set: bool,
+    /// A new limit of the bandwidth.
+    pub(super) limit: Limit,
     /// Files that this task has made on the destination.
     pub(super) made: Vec<Made>,
     /// Files that it made there, used up, and removed again.
@@ -181,6 +185,7 @@ impl Work {
         if !log.is_empty() {
             tracing::info!(migration.id = %self.handle.id(), "taken up again where its log ends");
             self.linger();
+            self.note_if_it_was_carried(begun);
         }
         if !begun && self.await_hosts().await {
             // Somebody may have called it off meanwhile.

@@ -29,6 +29,8 @@ pub struct Definition {
     pub current_memory_bytes: u64,
     /// What its memory is backed by.
     pub memory_backing: MemoryBacking,
+    /// What its QEMU may take of the host's memory is limited (`<memtune>`, `<hard_limit>`).
+    pub memory_hard_limit: bool,
     /// Largest number of virtual CPUs.
     pub vcpus_max: u32,
     /// Virtual CPUs it has.

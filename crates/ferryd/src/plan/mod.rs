@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::hypervisor::{CopyIdentity, MigrateCall};
 use crate::model::DomainUuid;
 use crate::model::facts::{DomainFacts, Facts};
+use crate::model::transport::Transport;
 use crate::preflight;
 
 mod files;
@@ -16,6 +17,7 @@ mod places;
 mod report;
 mod rewrite;
 mod there;
+pub mod transport;
 
 pub use files::{Carried, CopiedDisk, Files, FlattenedDisk, Role, files, stays};
 pub use host_files::{host_files, same_firmware};
@@ -55,6 +57,9 @@ pub struct Plan {
     pub bandwidth_mib_s: Option<u64>,
     /// Send everything through libvirt's own connection.
     pub tunnelled: bool,
+    /// How the memory travels.
+    #[serde(default)]
+    pub transport: Transport,
     /// The ports that the destination receives migrations on, where they are not libvirt's usual ones: by them a migration that hangs
     /// is broken off.
     #[serde(default)]
@@ -110,6 +115,7 @@ impl Plan {
             max_downtime_ms: request.max_downtime_ms,
             bandwidth_mib_s: request.bandwidth_mib_s,
             tunnelled: request.secure,
+            transport: transport::transport(facts, domain),
             migration_ports: facts.destination.shell().and_then(|shell| shell.migration_ports),
             sharing_proven: preflight::sharing_proven(facts),
             post_copy: request.post_copy.filter(|_| runs(domain)),
@@ -133,6 +139,7 @@ impl Plan {
             persistent: self.persistent,
             keep_source: self.copy.is_some(),
             tunnelled: self.tunnelled,
+            transport: self.transport.clone(),
             sharing_proven: self.sharing_proven,
             bandwidth_mib_s: self.bandwidth_mib_s,
             copied_disks: self.files.copied.iter().map(|disk| disk.target.clone()).collect(),

@@ -25,6 +25,9 @@ impl Plan {
         if !self.cold {
             parameters
                 .extend(call.bandwidth_mib_s.map(|mib_s| ("bandwidth".to_owned(), format!("{mib_s} MiB/s"))));
+            let transport = call.transport.parameters();
+            parameters
+                .extend(transport.iter().map(|(name, value)| (name.name().to_owned(), value.to_string())));
             let disks = call.copied_disks.iter();
             parameters.extend(disks.map(|disk| ("migrate_disks".to_owned(), disk.clone())));
             parameters.extend(self.rewritten_parameters());
@@ -170,7 +173,9 @@ impl Plan {
             step(source, POST_COPY.to_owned());
         } else {
             let to = self.place_there();
-            step(source, format!("have libvirt send {name} to {to}, where it arrives paused"));
+            let how = self.transport.describe();
+            let how = if how.is_empty() { how } else { format!(" {how},") };
+            step(source, format!("have libvirt send {name} to {to},{how} where it arrives paused"));
             if self.post_copy == Some(PostCopy::WhenStuck) {
                 step(source, format!("should the copy not converge, stop it and begin anew: {POST_COPY}"));
             }

@@ -11,7 +11,7 @@ const STARTUPS_FEW: u32 = 10;
 
 /// The source's libvirt has an address to reach the destination by.
 pub(super) fn peer_address(facts: &Facts, findings: &mut Vec<Finding>) {
-    if facts.destination_peer_uri.is_some() || facts.is_stopped() {
+    if facts.destination_peer_uri.is_some() || facts.goes_by_controller() {
         return;
     }
     let name = facts.destination.name();
@@ -38,7 +38,9 @@ fn meeting(facts: &Facts) -> Option<(&HostFacts, &HostFacts, &Meeting)> {
 
 /// The source can resolve the address in the peer URI.
 pub(super) fn peer_name(facts: &Facts, findings: &mut Vec<Finding>) {
-    let Some((source, destination, meeting)) = meeting(facts) else { return };
+    let Some((source, destination, meeting)) = meeting(facts).filter(|_| !facts.goes_by_controller()) else {
+        return;
+    };
     let Some(peer) = &meeting.peer else { return };
     if peer.addresses.is_empty() {
         findings.push(blocker(
@@ -88,7 +90,9 @@ fn name_remedy(source: &HostFacts, destination: &HostFacts, name: &str, known: &
 
 /// The source's root gets into the destination.
 pub(super) fn login(facts: &Facts, findings: &mut Vec<Finding>) {
-    let Some((source, destination, meeting)) = meeting(facts) else { return };
+    let Some((source, destination, meeting)) = meeting(facts).filter(|_| !facts.goes_by_controller()) else {
+        return;
+    };
     if meeting.peer.as_ref().is_some_and(|peer| peer.addresses.is_empty() || peer.is_loopback()) {
         return;
     }
@@ -174,7 +178,9 @@ fn login_fails(
 /// The source can resolve the name that the destination calls itself by: there QEMU sends the memory.
 pub(super) fn hostname(facts: &Facts, findings: &mut Vec<Finding>) {
     let Some((source, destination, meeting)) = meeting(facts) else { return };
-    let Some(hostname) = meeting.hostname.as_ref().filter(|_| !facts.wanted.tunnelled) else { return };
+    // Sent to an address, it needs no name.
+    let by_name = !facts.wanted.tunnelled && facts.transport.via.is_none();
+    let Some(hostname) = meeting.hostname.as_ref().filter(|_| by_name) else { return };
     let known =
         meeting.peer.as_ref().filter(|peer| !peer.is_loopback()).map(|peer| peer.addresses.as_slice());
     let remedy = || name_remedy(source, destination, &hostname.name, known.unwrap_or_default());

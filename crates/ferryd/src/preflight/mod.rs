@@ -20,6 +20,7 @@ mod say;
 mod secrets;
 mod servers;
 mod storage;
+mod transport;
 
 use api::finding::{Finding, Severity};
 
@@ -52,6 +53,11 @@ const CHECKS: &[Check] = &[
     access::hostname,
     access::migration_port,
     access::sessions,
+    transport::supported,
+    transport::via,
+    transport::rdma,
+    transport::tls,
+    transport::unused,
     cpu::features,
     cpu::passed_on,
     machine::machine_type,

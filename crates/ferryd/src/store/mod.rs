@@ -25,6 +25,9 @@ pub struct HostRecord {
     pub uri: String,
     /// libvirt URI by which other hosts reach it, where it differs.
     pub peer_uri: Option<String>,
+    /// The address or network by which migrations to it send the memory.
+    #[serde(default)]
+    pub migrate_via: Option<String>,
 }
 
 /// A task as it is created.
@@ -47,6 +50,17 @@ pub struct TaskRecord {
     pub cancel_requested: bool,
     /// A person decided, and it has not been acted upon.
     pub resolve: Option<Decision>,
+    /// The limit of the bandwidth that somebody asked for last.
+    pub bandwidth: Option<BandwidthWish>,
+}
+
+/// A limit of the bandwidth that was asked for while the task was under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BandwidthWish {
+    /// The limit.
+    pub mib_s: u64,
+    /// When it was asked for, in milliseconds since 1970: the last one counts.
+    pub at_ms: u64,
 }
 
 /// A person's decision.
@@ -209,6 +223,9 @@ pub trait Store: Send + Sync + 'static {
     /// Notes a person's decision on a task that needs attention; a later decision replaces one that was not acted upon.
     /// Fails with [`StoreError::Ended`] when it does not need any, with [`StoreError::NoSuchTask`] when there is none.
     async fn request_resolve(&self, id: TaskId, decision: &Decision) -> Result<()>;
+    /// Notes the limit of the bandwidth that is asked for; a later one replaces it. Fails with [`StoreError::Ended`] when the task has
+    /// ended, with [`StoreError::NoSuchTask`] when there is none. Not fenced: anyone may ask.
+    async fn request_bandwidth(&self, id: TaskId, wish: &BandwidthWish) -> Result<()>;
     /// Forgets the decision, which does not hold any more. Fenced.
     async fn clear_resolve(&self, lease: &Lease) -> Result<()>;
 

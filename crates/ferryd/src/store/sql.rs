@@ -1,14 +1,15 @@
 //! The statements, written so that SQLite and PostgreSQL both take them (numbered parameters, nothing of one database only).
 
-pub(super) const HOSTS: &str = "SELECT name, uri, peer_uri FROM hosts ORDER BY name";
+pub(super) const HOSTS: &str = "SELECT name, uri, peer_uri, migrate_via FROM hosts ORDER BY name";
 pub(super) const ADD_HOST: &str =
-    "INSERT INTO hosts (name, uri, peer_uri, created_at_ms) VALUES ($1, $2, $3, $4)";
+    "INSERT INTO hosts (name, uri, peer_uri, migrate_via, created_at_ms) VALUES ($1, $2, $3, $4, $5)";
 pub(super) const REMOVE_HOST: &str = "DELETE FROM hosts WHERE name = $1";
 
 pub(super) const ADD_TASK: &str = "INSERT INTO tasks \
      (id, kind, state, active, domain_uuid, vm, plan, body, created_at_ms, updated_at_ms) \
      VALUES ($1, $2, $3, 1, $4, $5, $6, $7, $8, $9)";
-pub(super) const TASK: &str = "SELECT body, plan, cancel_requested, resolve FROM tasks WHERE id = $1";
+pub(super) const TASK: &str =
+    "SELECT body, plan, cancel_requested, resolve, bandwidth FROM tasks WHERE id = $1";
 pub(super) const TASKS: &str = "SELECT id, body FROM tasks \
      WHERE (CAST($1 AS TEXT) IS NULL OR vm = $1) \
      AND (CAST($2 AS TEXT) IS NULL OR state = $2) \
@@ -40,6 +41,7 @@ pub(super) const UPDATE_TASK: &str = "UPDATE tasks \
      WHERE id = $1 AND generation = $2 AND lease_owner = $3 AND active = 1";
 
 pub(super) const REQUEST_CANCEL: &str = "UPDATE tasks SET cancel_requested = 1 WHERE id = $1 AND active = 1";
+pub(super) const REQUEST_BANDWIDTH: &str = "UPDATE tasks SET bandwidth = $2 WHERE id = $1 AND active = 1";
 pub(super) const REQUEST_RESOLVE: &str =
     "UPDATE tasks SET resolve = $2 WHERE id = $1 AND state = 'needs-attention'";
 

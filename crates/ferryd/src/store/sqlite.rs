@@ -18,7 +18,8 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions, Row, SqlSafeStr, Sqlite, Transaction};
 
 use super::{
-    Debt, Decision, HostRecord, Lease, LogEntry, NewTask, Result, Store, StoreError, TaskRecord, codec, sql,
+    BandwidthWish, Debt, Decision, HostRecord, Lease, LogEntry, NewTask, Result, Store, StoreError,
+    TaskRecord, codec, sql,
 };
 use crate::model::{DomainUuid, TaskId};
 
@@ -139,6 +140,7 @@ impl Store for SqliteStore {
                     name: row.try_get("name")?,
                     uri: row.try_get("uri")?,
                     peer_uri: row.try_get("peer_uri")?,
+                    migrate_via: row.try_get("migrate_via")?,
                 })
             })
             .collect()
@@ -149,6 +151,7 @@ impl Store for SqliteStore {
             .bind(&host.name)
             .bind(&host.uri)
             .bind(&host.peer_uri)
+            .bind(&host.migrate_via)
             .bind(codec::to_db(now_ms))
             .execute(&self.writer)
             .await;
@@ -305,6 +308,15 @@ impl Store for SqliteStore {
         if noted.rows_affected() == 0 { Err(self.why_not(id).await?) } else { Ok(()) }
     }
 
+    async fn request_bandwidth(&self, id: TaskId, wish: &BandwidthWish) -> Result<()> {
+        let noted = sqlx::query(sql::REQUEST_BANDWIDTH)
+            .bind(id.to_string())
+            .bind(codec::encode("the limit", wish)?)
+            .execute(&self.writer)
+            .await?;
+        if noted.rows_affected() == 0 { Err(self.why_not(id).await?) } else { Ok(()) }
+    }
+
     async fn clear_resolve(&self, lease: &Lease) -> Result<()> {
         self.fenced(lease, sql::CLEAR_RESOLVE, None).await
     }
@@ -362,7 +374,10 @@ impl Store for SqliteStore {
 
 /// Every change of the tables that there ever was, in order. A released file is never edited: a change is a new file.
 fn schema() -> Migrator {
-    let changes = [(1, "first", include_str!("schema/0001_first.sql"))];
+    let changes = [
+        (1, "first", include_str!("schema/0001_first.sql")),
+        (2, "transport", include_str!("schema/0002_transport.sql")),
+    ];
     let changes = changes.map(|(version, name, text)| {
         Migration::new(version, Cow::Borrowed(name), MigrationType::Simple, text.into_sql_str(), false)
     });
@@ -390,12 +405,16 @@ fn is_unique_violation(error: &sqlx::Error) -> bool {
 
 fn task_record(id: TaskId, row: &SqliteRow) -> Result<TaskRecord> {
     let resolve: Option<&str> = row.try_get("resolve")?;
+    let bandwidth: Option<&str> = row.try_get("bandwidth")?;
     Ok(TaskRecord {
         task: codec::task(&id.to_string(), row.try_get("body")?)?,
         plan: codec::decode(|| format!("the plan of task {id}"), row.try_get("plan")?)?,
         cancel_requested: row.try_get::<i32, _>("cancel_requested")? != 0,
         resolve: resolve
             .map(|text| codec::decode(|| format!("the decision on task {id}"), text))
+            .transpose()?,
+        bandwidth: bandwidth
+            .map(|text| codec::decode(|| format!("the limit of task {id}"), text))
             .transpose()?,
     })
 }

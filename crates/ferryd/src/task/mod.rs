@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use api::problem::{Code, Problem};
-use api::task::{ResolveRequest, Task};
+use api::task::{Phase, ResolveRequest, Task, TaskState};
 use async_trait::async_trait;
 use tokio::sync::{Notify, watch};
 
@@ -27,12 +27,14 @@ pub use clock::Clock;
 pub use handle::{Handle, Stop};
 
 use crate::model::TaskId;
-use crate::store::{Decision, Lease, LogEntry, NewTask, Store, StoreError, TaskRecord};
+use crate::store::{BandwidthWish, Decision, Lease, LogEntry, NewTask, Store, StoreError, TaskRecord};
 
 /// How long a lease lasts without being renewed.
 const LEASE: Duration = Duration::from_secs(15);
 /// How often it is renewed.
 const RENEWAL: Duration = Duration::from_secs(4);
+/// How long a new limit of the bandwidth is waited for to hold before its asker is answered.
+const LIMIT_HOLDS_WITHIN: Duration = Duration::from_secs(5);
 /// How often tasks are looked for that nobody works on (their controller died).
 const SWEEP: Duration = Duration::from_secs(5);
 
@@ -53,6 +55,8 @@ pub struct Wish {
     pub cancel: bool,
     /// Do this.
     pub resolve: Option<Decision>,
+    /// Keep to this limit of the bandwidth.
+    pub bandwidth: Option<BandwidthWish>,
 }
 
 /// Runs tasks.
@@ -234,6 +238,32 @@ impl Engine {
         self.current(id).await
     }
 
+    /// Asks a task to keep to another limit of the bandwidth, and waits a while for it to hold. The answer says which does
+    /// (`bandwidth_mib_s`): the new one may have to wait until memory is copied.
+    ///
+    /// # Errors
+    /// Unknown task, or one that does not copy any more.
+    pub async fn limit_bandwidth(&self, id: TaskId, mib_s: u64) -> Result<Task, Problem> {
+        let mut events = self.events();
+        copies_still(&self.current(id).await?)?;
+        let wish = BandwidthWish { mib_s, at_ms: self.clock.now_ms() };
+        self.store.request_bandwidth(id, &wish).await.map_err(|error| refusal(id, error))?;
+        self.wish(id, |known| known.bandwidth = Some(wish));
+        let until = tokio::time::Instant::now() + LIMIT_HOLDS_WITHIN;
+        loop {
+            let task = self.current(id).await?;
+            if task.bandwidth_mib_s == Some(mib_s) {
+                return Ok(task);
+            }
+            // It may have taken effect right before the end: only that tells.
+            let waits =
+                !task.state.is_final() && tokio::time::timeout_at(until, events.changed()).await.is_ok();
+            if !waits {
+                return copies_still(&task).map(|()| task);
+            }
+        }
+    }
+
     async fn current(&self, id: TaskId) -> Result<Task, Problem> {
         let record = self.store.task(id).await.map_err(|error| refusal(id, error))?;
         record.map(|record| record.task).ok_or_else(|| refusal(id, StoreError::NoSuchTask(id)))
@@ -247,9 +277,25 @@ fn heed(wish: &watch::Sender<Wish>, record: &TaskRecord) {
         let asked = Wish {
             cancel: known.cancel || record.cancel_requested,
             resolve: [record.resolve, known.resolve].into_iter().flatten().max_by_key(|it| it.at_ms),
+            bandwidth: [record.bandwidth, known.bandwidth].into_iter().flatten().max_by_key(|it| it.at_ms),
         };
         std::mem::replace(known, asked) != asked
     });
+}
+
+/// A limit is of use only to a task that has something left to copy.
+fn copies_still(task: &Task) -> Result<(), Problem> {
+    let at_it = matches!(task.state, TaskState::Queued | TaskState::Running);
+    if at_it && matches!(task.phase, Phase::Queued | Phase::Prepare | Phase::Copy) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        Code::TooLate,
+        format!(
+            "The migration of {} does not copy any more: its bandwidth cannot be limited. `ferry task show {}` tells how it is.",
+            task.vm, task.id
+        ),
+    ))
 }
 
 fn refusal(id: TaskId, error: StoreError) -> Problem {

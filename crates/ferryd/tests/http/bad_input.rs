@@ -1,11 +1,14 @@
 //! Whatever is wrong with a request is a problem document that names the field: never a 5xx.
 
 use api::problem::Code::{
-    self, BadRequest, MethodNotAllowed, NoSuchRoute, TooLarge, UnknownHost, UnknownTask, UnknownVm,
-    UnsupportedMediaType,
+    self, BadRequest, BadValue, MethodNotAllowed, NoSuchRoute, TooLarge, TooLate, UnknownHost, UnknownTask,
+    UnknownVm, UnsupportedMediaType,
 };
+use api::task::{Phase, Task, TaskState};
 use axum::body::{Body, Bytes};
 use axum::http::{Method, Request, StatusCode, header};
+
+use ferryd::model::TaskId;
 
 use crate::{Answer, Served};
 
@@ -160,6 +163,55 @@ async fn wrong_arguments() {
 }
 
 #[tokio::test]
+async fn ways_to_travel_that_exclude_each_other() {
+    let served = Served::new().await;
+    for (options, field) in [
+        (r#""secure":true,"tls":true"#, "tls"),
+        (r#""parallel":2,"compress":"xbzrle""#, "compress"),
+        (r#""compress":"zstd""#, "compress"),
+        (r#""parallel":0"#, "parallel"),
+        (r#""via":"kvm2""#, "via"),
+    ] {
+        for path in ["/api/v1/migrations", "/api/v1/migrations/plan", "/api/v1/preflight"] {
+            let body = format!(r#"{{"vm":"a","destination":"b",{options}}}"#);
+            served.post(path, body).await.is_problem(BadValue, Some(field));
+        }
+    }
+    for (wrong, field) in [(r#""parallel":256"#, "parallel"), (r#""compress":"lz4""#, "compress")] {
+        let body = format!(r#"{{"vm":"a","destination":"b",{wrong}}}"#);
+        served.post("/api/v1/migrations", body).await.is_problem(BadRequest, Some(field));
+    }
+}
+
+#[tokio::test]
+async fn a_limit_of_what_does_not_copy() {
+    let served = Served::new().await;
+    let patch = |id: String, body: &'static str| {
+        let request =
+            Request::patch(format!("/api/v1/tasks/{id}")).header(header::CONTENT_TYPE, "application/json");
+        served.ask(request.body(Body::from(body)).unwrap())
+    };
+    patch(ID.to_owned(), r#"{"bandwidth_mib_s":5}"#).await.is_problem(UnknownTask, None);
+    patch(ID.to_owned(), r#"{"bandwidth_mib_s":0}"#).await.is_problem(BadValue, Some("bandwidth_mib_s"));
+    patch(ID.to_owned(), r#"{"bandwidth_mib_s":1000001}"#)
+        .await
+        .is_problem(BadValue, Some("bandwidth_mib_s"));
+    patch(ID.to_owned(), "{}").await.is_problem(BadRequest, Some("bandwidth_mib_s"));
+    let new = crate::tasks::new_task("web1");
+    let store = &served.app.store;
+    store.create_task(&new).await.unwrap();
+    let lease = store.lease(TaskId(new.task.id), "one", 1_000, 2_000).await.unwrap().unwrap();
+    for (phase, state) in [
+        (Phase::SwitchOver, TaskState::Running),
+        (Phase::Copy, TaskState::Cancelling),
+        (Phase::Ended, TaskState::Done),
+    ] {
+        store.update(&lease, &Task { phase, state, ..new.task.clone() }).await.unwrap();
+        patch(new.task.id.to_string(), r#"{"bandwidth_mib_s":5}"#).await.is_problem(TooLate, None);
+    }
+}
+
+#[tokio::test]
 async fn an_endless_argument_is_not_sent_back_whole() {
     let served = Served::new().await;
     for path in
@@ -181,7 +233,7 @@ async fn wrong_methods() {
         ("/api/v1/vms/a".to_owned(), &["GET", "HEAD"]),
         ("/api/v1/migrations".to_owned(), &["GET", "HEAD", "POST"]),
         ("/api/v1/tasks".to_owned(), &["GET", "HEAD"]),
-        (format!("/api/v1/tasks/{ID}"), &["GET", "HEAD"]),
+        (format!("/api/v1/tasks/{ID}"), &["GET", "HEAD", "PATCH"]),
         (format!("/api/v1/tasks/{ID}/cancel"), &["POST"]),
         (format!("/api/v1/tasks/{ID}/resolve"), &["POST"]),
         ("/api/v1/openapi.json".to_owned(), &["GET", "HEAD"]),

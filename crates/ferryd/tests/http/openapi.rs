@@ -20,6 +20,7 @@ const ROUTES: &[(&str, &str)] = &[
     ("get", "/api/v1/tasks/{id}"),
     ("get", "/api/v1/vms"),
     ("get", "/api/v1/vms/{vm}"),
+    ("patch", "/api/v1/tasks/{id}"),
     ("post", "/api/v1/hosts"),
     ("post", "/api/v1/migrations"),
     ("post", "/api/v1/migrations/plan"),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use api::task::{Phase, Side, Task, TaskKind, TaskQuery, TaskState};
 use ferryd::model::{DomainUuid, TaskId};
-use ferryd::store::{Debt, Decision, HostRecord, Lease, NewTask, Store, StoreError};
+use ferryd::store::{BandwidthWish, Debt, Decision, HostRecord, Lease, NewTask, Store, StoreError};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -26,6 +26,7 @@ pub(crate) fn new_task(vm: &str) -> NewTask {
         updated_at_ms: 1_000,
         ended_at_ms: None,
         progress: None,
+        bandwidth_mib_s: None,
         outcome: None,
         findings: Vec::new(),
         choices: Vec::new(),
@@ -43,6 +44,7 @@ fn host(name: &str) -> HostRecord {
         name: name.to_owned(),
         uri: format!("qemu+ssh://root@{name}/system"),
         peer_uri: Some(format!("qemu+tls://{name}/system")),
+        migrate_via: Some("10.1.0.0/24".to_owned()),
     }
 }
 
@@ -68,7 +70,12 @@ pub(crate) async fn hosts_are_kept_by_name(store: Arc<dyn Store>) {
     assert!(matches!(store.add_host(&host("a"), 3).await, Err(StoreError::HostExists)));
     assert!(store.remove_host("a").await.unwrap());
     assert!(!store.remove_host("a").await.unwrap());
-    let odd = HostRecord { name: "'; DROP TABLE hosts; --".to_owned(), uri: String::new(), peer_uri: None };
+    let odd = HostRecord {
+        name: "'; DROP TABLE hosts; --".to_owned(),
+        uri: String::new(),
+        peer_uri: None,
+        migrate_via: None,
+    };
     store.add_host(&odd, u64::MAX).await.unwrap();
     assert_eq!(store.hosts().await.unwrap(), [odd, host("b")]);
 }
@@ -299,6 +306,21 @@ pub(crate) async fn a_cancellation_is_noted_while_the_task_lasts(store: Arc<dyn 
     let lease = leased(&*store, &new, "one").await;
     store.update(&lease, &with_state(&new.task, TaskState::Cancelled)).await.unwrap();
     assert!(matches!(store.request_cancel(id).await, Err(StoreError::Ended)));
+}
+
+pub(crate) async fn a_limit_is_noted_while_the_task_lasts(store: Arc<dyn Store>) {
+    let new = created(&*store, "web1").await;
+    let id = TaskId(new.task.id);
+    assert_eq!(store.task(id).await.unwrap().unwrap().bandwidth, None);
+    for wish in [BandwidthWish { mib_s: 7, at_ms: 1_001 }, BandwidthWish { mib_s: 9, at_ms: 1_002 }] {
+        store.request_bandwidth(id, &wish).await.unwrap();
+        assert_eq!(store.task(id).await.unwrap().unwrap().bandwidth, Some(wish));
+    }
+    let wish = BandwidthWish { mib_s: 5, at_ms: 1_003 };
+    assert!(matches!(store.request_bandwidth(TaskId::new(), &wish).await, Err(StoreError::NoSuchTask(_))));
+    let lease = leased(&*store, &new, "one").await;
+    store.update(&lease, &with_state(&new.task, TaskState::Done)).await.unwrap();
+    assert!(matches!(store.request_bandwidth(id, &wish).await, Err(StoreError::Ended)));
 }
 
 pub(crate) async fn a_decision_is_noted_only_where_one_is_needed(store: Arc<dyn Store>) {

@@ -189,6 +189,27 @@ impl World {
         }
     }
 
+    /// The limit of the bandwidth that libvirt remembers for a domain's migrations.
+    pub fn max_bandwidth(&mut self, host: usize, domain: DomainUuid) -> Told<u64> {
+        match self.find(host, domain) {
+            Some(_) => Ok(self.max_bandwidth_mib_s[host]),
+            None => no_domain(),
+        }
+    }
+
+    /// Sets it; of a domain that does not migrate as well.
+    pub fn set_max_bandwidth(&mut self, host: usize, domain: DomainUuid, mib_s: u64) -> Told<()> {
+        match self.find(host, domain) {
+            Some((uuid, found)) if found.active => {
+                self.nobody_elses(host, uuid, "the limit of the bandwidth");
+                self.max_bandwidth_mib_s[host] = mib_s;
+                Ok(())
+            }
+            Some(_) => invalid("domain is not running"),
+            None => no_domain(),
+        }
+    }
+
     /// Defines the guest.
     pub fn define(&mut self, host: usize) -> Told<()> {
         let domains = &mut self.hosts[host].domains;

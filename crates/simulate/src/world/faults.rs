@@ -109,6 +109,7 @@ impl World {
             }
             What::Bystander(host) => self.bystander_waits(host, 0),
             What::Cancel => self.cancel_wanted = true,
+            What::Limit(mib_s) => self.limit_wanted_mib_s = Some(mib_s),
             What::ControllerKill(n, lasts) => self.controller_dies(n, lasts),
             What::ControllerFuse(n, passes, lasts) => {
                 self.restart_after[n] = lasts;

@@ -72,6 +72,12 @@ impl Link {
         self.up && self.epoch == epoch
     }
 
+    /// Which connection it is.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
     /// Whether there is a connection.
     #[must_use]
     pub fn is_up(&self) -> bool {

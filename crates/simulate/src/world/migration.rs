@@ -11,6 +11,7 @@ use api::vm::VmState;
 use ferryd::hypervisor::MigrateCall;
 use ferryd::model::domain::{DomainEvent, JobFigures, Reason};
 
+use super::direct::Client;
 use super::guest::By;
 use super::host::{Definition, Domain, Saved};
 use super::links::{Reply, Told, refusal};
@@ -64,6 +65,8 @@ pub struct Mig {
     /// Where it stands.
     pub phase: Phase,
     call: MigrateCall,
+    /// The controller between the daemons, where there is one.
+    pub(super) client: Option<Client>,
     reply: Option<Reply<()>>,
     entered: Ms,
     /// Work left in this phase.
@@ -101,6 +104,7 @@ impl Mig {
         JobFigures {
             active: true,
             data_processed_bytes: moved << 16,
+            memory_processed_bytes: moved << 16,
             memory_remaining_bytes: self.left << 16,
             memory_total_bytes: 1 << 30,
             iteration: self.iteration,
@@ -123,6 +127,16 @@ impl Mig {
 impl World {
     /// A call to send the guest away.
     pub fn migrate(&mut self, host: usize, reply: Reply<()>, call: MigrateCall) {
+        self.migrate_by(host, reply, call, None);
+    }
+
+    pub(super) fn migrate_by(
+        &mut self,
+        host: usize,
+        reply: Reply<()>,
+        call: MigrateCall,
+        client: Option<Client>,
+    ) {
         let active = self.hosts[host].domains.get(&ours()).is_some_and(|domain| domain.active);
         if !active || self.mig.is_some() {
             return reply.send(self, Err(refusal(55, "domain is not running, or another job is active")));
@@ -136,6 +150,7 @@ impl World {
             to: 1 - host,
             phase: Phase::Connect,
             call,
+            client,
             reply: Some(reply),
             entered: self.now,
             left,
@@ -166,7 +181,10 @@ impl World {
 
     fn mig_tick(&mut self, id: u32) {
         let Some(tick) = self.mig_now(id) else { return };
-        self.mig_watch(tick);
+        match self.mig.as_ref().and_then(|mig| mig.client) {
+            Some(client) => self.direct_watch(client, tick),
+            None => self.mig_watch(tick),
+        }
         if self.mig_now(id).is_some() {
             self.mig_step(tick);
         }
@@ -182,13 +200,14 @@ impl World {
 
     fn mig_step(&mut self, tick: Ms) {
         let Some(mig) = &self.mig else { return };
-        let (from, to, phase) = (mig.from, mig.to, mig.phase);
+        let (from, to, phase, client) = (mig.from, mig.to, mig.phase, mig.client);
         let source_serves = self.hosts[from].serves();
         let copying = matches!(phase, Phase::Copy | Phase::SwitchOver);
         if copying {
             return self.mig_copies(from, to, phase, tick);
         }
         let goes = match phase {
+            _ if client.is_some() => client.is_some_and(|client| self.direct_goes(client, from, to, phase)),
             Phase::Connect | Phase::Prepare | Phase::Sent | Phase::Cancel => {
                 source_serves && self.peer_answers(to)
             }
@@ -294,7 +313,10 @@ impl World {
             Phase::Confirm => self.mig_kills_source(from),
             Phase::Dying => self.mig_done(from),
             Phase::Cancel => {
-                self.drop_incoming(to);
+                // A controller tells the destination itself.
+                if self.mig.as_ref().is_some_and(|mig| mig.client.is_none()) {
+                    self.drop_incoming(to);
+                }
                 self.mig_told();
             }
         }
@@ -344,6 +366,8 @@ impl World {
                 mig.answer_is_here = here;
             }
             self.enter(Phase::Answer, answer);
+        } else if self.direct_finish_failed() {
+            self.mig_cancels("the destination could not finish");
         } else if let Some(mig) = &mut self.mig {
             // The source learns it as soon as it listens.
             mig.conn = false;
@@ -426,7 +450,10 @@ impl World {
     }
 
     /// The other side of a migration whose driver is gone.
-    fn left_alone(&mut self, mig: &Mig) {
+    pub(super) fn left_alone(&mut self, mig: &Mig) {
+        if let Some(client) = mig.client {
+            return self.direct_left_alone(mig, client, mig.call.clone());
+        }
         let finishing = mig.phase == Phase::Finish;
         let ordered = finishing || mig.phase == Phase::Sent;
         self.destination_left_alone(mig.to, mig.call.clone(), ordered, finishing);

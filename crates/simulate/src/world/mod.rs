@@ -5,6 +5,7 @@
 
 pub mod api;
 mod connection;
+mod direct;
 pub mod faults;
 pub mod files;
 pub mod guest;
@@ -36,6 +37,9 @@ pub(crate) type Act = Box<dyn FnOnce(&mut World) + Send>;
 
 /// So many looks at one moment are no coincidence.
 const STANDSTILL: u32 = 10_000;
+
+/// What libvirt remembers where nobody has set a limit: the most that QEMU takes.
+const UNLIMITED_MIB_S: u64 = 8_796_093_022_207;
 
 /// The source, of the first migration.
 pub const SOURCE: usize = 0;
@@ -87,6 +91,8 @@ pub struct World {
     pub peer_flows_at: Ms,
     /// libvirt's migration under way.
     pub mig: Option<Mig>,
+    /// The limit of its migrations' bandwidth that each host's daemon remembers of the guest, in MiB/s.
+    pub max_bandwidth_mib_s: [u64; 2],
     /// What is true of the guest.
     pub guest: Guest,
     /// Each controller's connections to both hosts.
@@ -107,6 +113,8 @@ pub struct World {
     pub next_pid: u32,
     /// Somebody wants the task cancelled.
     pub cancel_wanted: bool,
+    /// Somebody wants the bandwidth limited so.
+    pub limit_wanted_mib_s: Option<u64>,
     /// How long each controller stays away when it has died.
     pub restart_after: [Ms; 2],
     /// When a controller last was not at work.
@@ -148,6 +156,7 @@ impl World {
             peer_cable: true,
             peer_flows_at: 0,
             mig: None,
+            max_bandwidth_mib_s: [UNLIMITED_MIB_S; 2],
             guest: Guest::default(),
             links: Vec::new(),
             gates: Vec::new(),
@@ -158,6 +167,7 @@ impl World {
             noisy: true,
             next_pid: 1000,
             cancel_wanted: false,
+            limit_wanted_mib_s: None,
             restart_after: [1_000; 2],
             troubled_at: 0,
             resume_intended: false,

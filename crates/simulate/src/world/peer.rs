@@ -15,7 +15,7 @@ const PATIENCE: Ms = 28_000;
 const LOOK: Ms = 250;
 
 impl World {
-    fn incoming(&self, to: usize) -> Option<Option<Process>> {
+    pub(super) fn incoming(&self, to: usize) -> Option<Option<Process>> {
         let domain = self.hosts[to].domains.get(&ours()).filter(|domain| domain.saved == Saved::Incoming)?;
         Some(domain.qemu.map(|qemu| qemu.process))
     }

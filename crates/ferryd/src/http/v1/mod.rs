@@ -56,7 +56,7 @@ fn described() -> OpenApiRouter<AppState> {
         .routes(routes!(migrations::plan))
         .routes(routes!(preflight::check))
         .routes(routes!(tasks::list))
-        .routes(routes!(tasks::show))
+        .routes(routes!(tasks::show, tasks::change))
         .routes(routes!(tasks::cancel))
         .routes(routes!(tasks::resolve))
         .routes(routes!(events::stream))

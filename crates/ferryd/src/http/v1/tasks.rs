@@ -1,13 +1,14 @@
 //! `/tasks`: durable units of work.
 
 use api::problem::{Code, Problem};
-use api::task::{ResolveRequest, Task, TaskQuery};
+use api::task::{ResolveRequest, Task, TaskChange, TaskQuery};
 use axum::extract::State;
 use axum::http::StatusCode;
 
 use crate::http::extract::{Json, NoBody, Query, TaskPath};
 use crate::http::problem::{Failure, problems};
 use crate::http::{AppState, to_the_end};
+use crate::migration::bandwidth_fits;
 
 /// A list of tasks holds no more than this, the newest.
 pub const LIST_LIMIT: u32 = 1000;
@@ -15,6 +16,7 @@ pub const LIST_LIMIT: u32 = 1000;
 problems!(ListProblems: BadRequest);
 problems!(ShowProblems: BadRequest, UnknownTask);
 problems!(CancelProblems: BadRequest, TooLarge, UnknownTask, TooLate);
+problems!(ChangeProblems: BadRequest, BadValue, UnsupportedMediaType, TooLarge, UnknownTask, TooLate);
 problems!(ResolveProblems: BadRequest, BadValue, UnsupportedMediaType, TooLarge, UnknownTask, TooLate);
 
 /// Tasks by filter, newest first, at most 1000.
@@ -51,6 +53,24 @@ pub async fn cancel(
 ) -> Result<(StatusCode, Json<Task>), Failure> {
     let task = to_the_end(async move { app.engine.cancel(id).await }).await?;
     Ok((StatusCode::ACCEPTED, Json(task)))
+}
+
+/// Changes a migration under way: its limit of the bandwidth.
+///
+/// Answered when the new limit holds, or after a few seconds: `bandwidth_mib_s` of the task says which one does. A migration that does
+/// not copy any more is refused with `too-late`.
+#[utoipa::path(patch, path = "/tasks/{id}", tag = "tasks", operation_id = "change_task",
+    params(("id" = uuid::Uuid, Path, description = "The task's id.")), request_body = TaskChange,
+    responses((status = 200, description = "The task, with the limit that holds.", body = Task), ChangeProblems))]
+pub async fn change(
+    State(app): State<AppState>,
+    TaskPath(id): TaskPath,
+    Json(change): Json<TaskChange>,
+) -> Result<Json<Task>, Failure> {
+    bandwidth_fits(Some(change.bandwidth_mib_s))?;
+    let task =
+        to_the_end(async move { app.engine.limit_bandwidth(id, change.bandwidth_mib_s).await }).await?;
+    Ok(Json(task))
 }
 
 /// Decides about a task that needs attention.

@@ -10,11 +10,13 @@
 //! then by a later check of the same directory), and the port that the destination listens on is let go after the first connection or
 //! some seconds.
 
+mod certificates;
 mod chains;
 mod kept;
 mod marks;
 mod questions;
 mod sharing;
+mod transport;
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -29,8 +31,9 @@ use crate::libvirt::xml;
 use crate::model::definition::{Definition, Disk};
 use crate::model::facts::{
     DomainFacts, Facts, HostFacts, HostKnowledge, Meeting, Occupied, PortProbe, Reception, ShellFacts,
-    SshPlace, Wanted,
+    SshPlace, TransportFacts, Wanted,
 };
+use crate::model::transport::{Asked as AskedTransport, Via};
 use crate::model::{ConnectFailure, DomainUuid};
 use crate::plan::{self, Rewrite};
 use crate::ssh::LibvirtUri;
@@ -88,7 +91,12 @@ pub async fn gather_way_home(there: &Inquiry<'_>, facts: &Facts) -> Option<(Fact
     let domain = after_reboot(facts)?;
     let watch = Stopwatch::within(there.limit);
     // Where its disks shall go there says nothing of the way back.
-    let wanted = Wanted { storage: Vec::new(), flatten: false, ..there.wanted.clone() };
+    let wanted = Wanted {
+        storage: Vec::new(),
+        flatten: false,
+        transport: way_home(there.wanted.transport),
+        ..there.wanted.clone()
+    };
     let home = Inquiry {
         source: there.destination,
         destination: there.source,
@@ -107,6 +115,11 @@ pub async fn gather_way_home(there: &Inquiry<'_>, facts: &Facts) -> Option<(Fact
         reception.namesakes.clear();
     }
     Some((facts, watch.read()))
+}
+
+/// How the memory would travel back: an address of the destination's is none of the source's.
+fn way_home(there: AskedTransport) -> AskedTransport {
+    AskedTransport { via: there.via.filter(|via| matches!(via, Via::Network(..))), ..there }
 }
 
 /// The domain as it would be after a reboot on the destination.
@@ -178,12 +191,18 @@ impl Inquiry<'_> {
         };
         let same = matches!((source.known(), destination.known()), (Some(one), Some(other)) if one.uuid == other.uuid);
         let (mut reception, mut meeting) = (None, None);
+        let transport = match same {
+            true => TransportFacts::default(),
+            false => self.ask_transport(watch).await,
+        };
+        let address = transport.address.map(|address| address.to_string());
         let looked = async {
             let (Some(domain), Some(there), false) = (&domain, destination.known(), same) else {
                 return None;
             };
             let peer = destination_peer_uri.as_deref().and_then(plain_uri);
-            Some(self.look(domain, peer, &there.hostname, port, watch).await)
+            let to = address.as_deref().unwrap_or(&there.hostname);
+            Some(self.look(domain, peer, to, port, watch).await)
         };
         let (looked, told) = tokio::join!(looked, self.ask_qemu(domain.as_ref(), watch));
         if let Some(looked) = looked {
@@ -215,6 +234,7 @@ impl Inquiry<'_> {
             meeting,
             destination_peer_uri,
             wanted: self.wanted.clone(),
+            transport,
         }
     }
 

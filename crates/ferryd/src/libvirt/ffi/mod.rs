@@ -139,6 +139,31 @@ pub fn migrate_to_uri(
     .map(drop)
 }
 
+/// Migrates a domain from its connection to the one of the destination, this process between them (`virDomainMigrate3`); blocks
+/// until it has ended one way or the other. The result decides nothing: look at both hosts.
+///
+/// # Errors
+/// What libvirt says, which is not where the domain is.
+pub fn migrate_between(
+    domain: &Domain,
+    destination: &Connect,
+    params: &[(&CStr, TypedValue)],
+    flags: u32,
+) -> Result<()> {
+    let list = ParamList::build(params)?;
+    let count = u32::try_from(list.count).unwrap_or(0);
+    // SAFETY: domain, connection and parameters outlive the call, which keeps none of them; what it returns is a reference of our own
+    // to the domain on the destination, given back here exactly once.
+    unsafe {
+        let arrived =
+            sys::virDomainMigrate3(domain.as_ptr(), destination.as_ptr(), list.params, count, flags);
+        if arrived.is_null() {
+            return Err(last_error());
+        }
+        check(sys::virDomainFree(arrived)).map(drop)
+    }
+}
+
 /// One domain's bulk statistics.
 #[derive(Clone, Debug)]
 pub struct DomainStats {
@@ -209,4 +234,14 @@ pub mod param {
     pub const BANDWIDTH: &CStr = super::sys::VIR_MIGRATE_PARAM_BANDWIDTH;
     /// The same for what follows after the switch to post-copy.
     pub const BANDWIDTH_POST_COPY: &CStr = super::sys::VIR_MIGRATE_PARAM_BANDWIDTH_POSTCOPY;
+    /// Where the memory is sent: `tcp://` or `rdma://` and an address or name.
+    pub const URI: &CStr = super::sys::VIR_MIGRATE_PARAM_URI;
+    /// The address that the destination's QEMU listens on.
+    pub const LISTEN_ADDRESS: &CStr = super::sys::VIR_MIGRATE_PARAM_LISTEN_ADDRESS;
+    /// The name that the destination's certificate must have.
+    pub const TLS_DESTINATION: &CStr = super::sys::VIR_MIGRATE_PARAM_TLS_DESTINATION;
+    /// How many connections carry the memory.
+    pub const PARALLEL_CONNECTIONS: &CStr = super::sys::VIR_MIGRATE_PARAM_PARALLEL_CONNECTIONS;
+    /// How the memory is compressed.
+    pub const COMPRESSION: &CStr = super::sys::VIR_MIGRATE_PARAM_COMPRESSION;
 }

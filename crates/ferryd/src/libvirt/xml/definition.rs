@@ -36,6 +36,7 @@ pub fn definition(xml: &str) -> Result<Definition> {
         memory_bytes,
         current_memory_bytes: child(root, "currentMemory").and_then(bytes).unwrap_or(memory_bytes),
         memory_backing: child(root, "memoryBacking").map(memory_backing).unwrap_or_default(),
+        memory_hard_limit: path(root, &["memtune", "hard_limit"]).is_some(),
         vcpus_max,
         vcpus,
         cpu: child(root, "cpu").map(|node| cpu(node, xml)).unwrap_or_default(),

@@ -1,7 +1,8 @@
 //! The facts that checks and plan are made from: read once, then only looked at.
 //!
 //! * [`host`] – a machine; [`domain`] – the domain on its source, [`kept`] – what libvirt keeps beside its definition; [`reception`] –
-//!   what the destination has for it; [`meeting`] – how the two machines reach each other.
+//!   what the destination has for it; [`meeting`] – how the two machines reach each other;
+//!   [`transport`] – what they have for the way the memory is to travel.
 //!
 //! What could not be found out is a fact too: it is `None`, and the check that wanted it says so where it matters.
 
@@ -10,6 +11,7 @@ pub mod host;
 pub mod kept;
 pub mod meeting;
 pub mod reception;
+pub mod transport;
 
 pub use domain::{BlockJob, DiskImage, DomainFacts};
 pub use host::{
@@ -19,9 +21,12 @@ pub use kept::{SavedMemory, TpmState};
 pub use meeting::{Login, Meeting, PortProbe, Resolved, ServerProbe, Sharing, SshPlace};
 pub use reception::{CpuVerdict, MachineSupport, Namesake, NetworkFacts, Occupied, PoolFacts, Reception};
 
+pub use transport::{Certificate, HostTransport, TransportFacts};
+
 use api::task::{PostCopy, StorageMapping};
 
 use super::DomainUuid;
+use super::transport::Asked;
 
 /// All facts of one migration.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,6 +45,8 @@ pub struct Facts {
     pub destination_peer_uri: Option<String>,
     /// How it is asked to be sent.
     pub wanted: Wanted,
+    /// What both machines have for that.
+    pub transport: TransportFacts,
 }
 
 /// What of a request the checks look at.
@@ -59,6 +66,8 @@ pub struct Wanted {
     pub snapshots_dropped: bool,
     /// A copy of it stays on the source.
     pub copy: bool,
+    /// How the memory is to travel.
+    pub transport: Asked,
 }
 
 impl Facts {
@@ -81,6 +90,13 @@ impl Facts {
             (Some(source), Some(destination)) => source.uuid == destination.uuid,
             _ => false,
         }
+    }
+
+    /// The source's libvirt need not reach the destination's: a stopped domain goes by way of the controller, and so does the
+    /// conversation of one that is sent directly.
+    #[must_use]
+    pub fn goes_by_controller(&self) -> bool {
+        self.is_stopped() || self.wanted.transport.direct
     }
 
     /// The UUID of the domain, where it is known.

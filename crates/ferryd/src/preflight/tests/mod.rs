@@ -7,6 +7,7 @@ mod hosts_and_access;
 mod kept_and_left;
 mod places;
 mod storage_and_network;
+mod transport;
 
 use api::vm::VmState;
 use uuid::Uuid;
@@ -18,7 +19,7 @@ use crate::model::domain::{DomainSight, Reason};
 use crate::model::facts::{
     BridgeFacts, CpuVerdict, DomainFacts, HostFacts, HostKnowledge, Login, MachineSupport, Meeting,
     NetworkFacts, NumaNode, PathFacts, PathKind, PortProbe, Reception, Resolved, Sharing, ShellFacts,
-    SshPlace, Wanted,
+    SshPlace, TransportFacts, Wanted,
 };
 
 const GIB: u64 = 1 << 30;
@@ -139,6 +140,7 @@ fn good() -> Facts {
         }),
         destination_peer_uri: Some("qemu+ssh://root@kvm2/system".to_owned()),
         wanted: Wanted::default(),
+        transport: TransportFacts::default(),
     }
 }
 

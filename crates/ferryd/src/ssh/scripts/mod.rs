@@ -6,6 +6,7 @@
 mod facts;
 mod images;
 mod kept;
+mod transport;
 
 use std::ops::RangeInclusive;
 
@@ -20,6 +21,8 @@ pub use images::{
     parse_marks_found, remove_marks, write_marks,
 };
 pub use kept::{Kept, kept, parse_kept};
+
+pub use transport::{TransportAnswer, parse_transport, transport};
 
 use super::keys::PublicLine;
 use super::wrapper::shell_quoted;

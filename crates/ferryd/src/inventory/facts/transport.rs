@@ -1,0 +1,76 @@
+//! What the two hosts have for the way that the memory is asked to travel.
+
+use std::net::IpAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::Inquiry;
+use super::certificates::{certificates, is_signed};
+use super::questions::{self, Stopwatch};
+use crate::inventory::member::Member;
+use crate::model::facts::{Certificate, HostTransport, TransportFacts};
+use crate::model::transport::Via;
+use crate::ssh::scripts::{self, TransportAnswer};
+
+impl Inquiry<'_> {
+    /// Where the memory is to be sent: as it is asked for, or else as the destination was registered. Through libvirt's own connection
+    /// it goes where that goes.
+    fn via(&self) -> Option<Via> {
+        if self.wanted.tunnelled {
+            return None;
+        }
+        let registered = || self.destination.record().migrate_via.as_deref()?.parse().ok();
+        self.wanted.transport.via.or_else(registered)
+    }
+
+    /// Asks both hosts at once, where there is something to ask.
+    pub(super) async fn ask_transport(&self, watch: &Stopwatch) -> TransportFacts {
+        let (via, asked) = (self.via(), self.wanted.transport);
+        if via.is_none() && !asked.tls && !asked.rdma {
+            return TransportFacts::default();
+        }
+        let (source, destination) =
+            tokio::join!(ask(self.source, asked.tls, watch), ask(self.destination, asked.tls, watch));
+        let own: Vec<IpAddr> =
+            destination.as_ref().map(|answer| answer.addresses.clone()).unwrap_or_default();
+        let address = match via {
+            // The checks say so where the destination does not have it.
+            Some(Via::Address(address)) => Some(address),
+            Some(network) => network.choose(&own),
+            None => None,
+        };
+        let signed = |own: Option<&String>, by: Option<&TransportAnswer>| {
+            own.zip(by).is_some_and(|(own, by)| is_signed(own, &by.authorities))
+        };
+        TransportFacts {
+            via,
+            address,
+            server_trusted: signed(destination.as_ref().map(|it| &it.server), source.as_ref()),
+            client_trusted: signed(source.as_ref().map(|it| &it.client), destination.as_ref()),
+            source: source.map(|answer| side(&answer, &answer.client, "client-key")),
+            destination: destination.map(|answer| side(&answer, &answer.server, "server-key")),
+            now_s: now_s(),
+        }
+    }
+}
+
+fn side(answer: &TransportAnswer, certificate: &str, key: &str) -> HostTransport {
+    let own: Option<Certificate> = certificates(certificate).into_iter().next();
+    HostTransport {
+        addresses: answer.addresses.clone(),
+        rdma_devices: answer.rdma_devices.clone(),
+        tls_directory: answer.tls_directory.clone(),
+        authorities: certificates(&answer.authorities),
+        certificate: own,
+        key: answer.keys.iter().any(|there| there == key),
+    }
+}
+
+fn now_s() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+async fn ask(host: &Member, tls: bool, watch: &Stopwatch) -> Option<TransportAnswer> {
+    let output = questions::run(host, "how memory can travel", &scripts::transport(tls), watch).await?;
+    scripts::parse_transport(&output)
+}

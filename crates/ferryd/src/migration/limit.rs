@@ -1,0 +1,170 @@
+//! A limit of the bandwidth that is asked for while a migration is under way.
+//!
+//! ```text
+//!   asked for ──memory is being copied──▶ read what libvirt remembers ──▶ intent ──▶ set ──▶ told
+//! ```
+//! libvirt remembers the limit for the domain, also the one that a migration begins with (seen with 9.0), and would hold the next migration
+//! to it as well: where the domain stays at the source, what it remembered before is written back. All calls go out beside the loop that watches: they may wait for libvirt's job, and the
+//! hand-over must not wait for them.
+
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinHandle;
+
+use super::knowledge::Came;
+use super::steps::Work;
+use crate::libvirt::error::HostError;
+use crate::store::{BandwidthWish, LogEntry};
+use crate::task::Stop;
+
+/// Name of the log entry for a limit that is set.
+const LIMIT: &str = "limit-bandwidth";
+
+/// The intent to set it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Limiting {
+    mib_s: u64,
+    /// What libvirt remembered before.
+    before_mib_s: u64,
+}
+
+/// Where a new limit stands.
+#[derive(Debug, Default)]
+pub(super) struct Limit {
+    /// The wish that was last taken up.
+    taken_up: Option<BandwidthWish>,
+    /// What libvirt remembered of the domain before this task set anything.
+    before_mib_s: Option<u64>,
+    under_way: Option<Call>,
+}
+
+/// A call that is under way.
+#[derive(Debug)]
+enum Call {
+    Read(u64, JoinHandle<Result<u64, HostError>>),
+    Set(u64, i64, JoinHandle<Result<(), HostError>>),
+}
+
+impl Call {
+    fn is_finished(&self) -> bool {
+        match self {
+            Self::Read(_, call) => call.is_finished(),
+            Self::Set(_, _, call) => call.is_finished(),
+        }
+    }
+}
+
+impl Limit {
+    /// As the log of a task leaves it.
+    pub(super) fn of(log: &[LogEntry]) -> Self {
+        let first = log.iter().find(|entry| entry.step == LIMIT);
+        let first = first.and_then(|entry| serde_json::from_value::<Limiting>(entry.intent.clone()).ok());
+        Self { before_mib_s: first.map(|first| first.before_mib_s), ..Self::default() }
+    }
+
+    /// A migration begins with this wish: what is asked for later is another one.
+    pub(super) fn begun_with(&mut self, wish: Option<BandwidthWish>) {
+        self.taken_up = wish;
+    }
+}
+
+impl Work {
+    /// The limit that holds: what was last asked for, or else what was planned.
+    pub(super) fn limit_mib_s(&self) -> Option<u64> {
+        let wish = self.handle.wishes().borrow().bandwidth;
+        wish.map(|wish| wish.mib_s).or(self.plan.bandwidth_mib_s)
+    }
+
+    /// libvirt remembers the limit that a migration begins with as well: what it remembered before is noted first.
+    pub(super) async fn note_limit_before(&mut self) -> Result<(), Stop> {
+        let Some(mib_s) = self.limit_mib_s().filter(|_| self.limit.before_mib_s.is_none()) else {
+            return Ok(());
+        };
+        match self.source.max_bandwidth(self.plan.domain).await {
+            Ok(before_mib_s) => {
+                let seq = self.handle.intend(LIMIT, &Limiting { mib_s, before_mib_s }).await?;
+                self.limit.before_mib_s = Some(before_mib_s);
+                self.handle.came_to(LIMIT, seq, &Came::Done).await
+            }
+            Err(error) => {
+                self.limit_failed(&error.cause());
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes a step towards the limit that was asked for last, where memory is being copied. Never waits for a host.
+    pub(super) async fn keep_to_new_limit(&mut self) -> Result<(), Stop> {
+        self.note_new_limit().await?;
+        let wish = self.handle.wishes().borrow().bandwidth;
+        let Some(wish) =
+            wish.filter(|wish| self.limit.taken_up != Some(*wish) && self.limit.under_way.is_none())
+        else {
+            return Ok(());
+        };
+        self.limit.taken_up = Some(wish);
+        if let Some(before_mib_s) = self.limit.before_mib_s {
+            return self.set_limit(wish.mib_s, before_mib_s).await;
+        }
+        let (source, domain) = (self.source.clone(), self.plan.domain);
+        let read = tokio::spawn(async move { source.max_bandwidth(domain).await });
+        self.limit.under_way = Some(Call::Read(wish.mib_s, read));
+        Ok(())
+    }
+
+    /// Tells what came of a limit that was set, where the source has answered.
+    pub(super) async fn note_new_limit(&mut self) -> Result<(), Stop> {
+        if self.limit.under_way.as_ref().is_some_and(Call::is_finished) {
+            self.limit_came_to().await?;
+        }
+        Ok(())
+    }
+
+    async fn set_limit(&mut self, mib_s: u64, before_mib_s: u64) -> Result<(), Stop> {
+        let seq = self.handle.intend(LIMIT, &Limiting { mib_s, before_mib_s }).await?;
+        let (source, domain) = (self.source.clone(), self.plan.domain);
+        let set = tokio::spawn(async move { source.set_max_bandwidth(domain, mib_s).await });
+        self.limit.under_way = Some(Call::Set(mib_s, seq, set));
+        Ok(())
+    }
+
+    async fn limit_came_to(&mut self) -> Result<(), Stop> {
+        match self.limit.under_way.take() {
+            Some(Call::Read(mib_s, read)) => match read.await {
+                Ok(Ok(remembered)) => {
+                    let before_mib_s = *self.limit.before_mib_s.get_or_insert(remembered);
+                    self.set_limit(mib_s, before_mib_s).await?;
+                }
+                Ok(Err(error)) => self.limit_failed(&error.cause()),
+                Err(error) => self.limit_failed(&error.to_string()),
+            },
+            Some(Call::Set(mib_s, seq, set)) => match set.await {
+                Ok(result) => {
+                    self.handle.came_to(LIMIT, seq, &Came::to(&result)).await?;
+                    match result {
+                        Ok(()) => self.handle.update(|task| task.bandwidth_mib_s = Some(mib_s)).await?,
+                        Err(error) => self.limit_failed(&error.cause()),
+                    }
+                }
+                Err(error) => self.limit_failed(&error.to_string()),
+            },
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn limit_failed(&self, error: &str) {
+        tracing::warn!(migration.id = %self.handle.id(), domain.uuid = %self.plan.domain, error, "the limit of the bandwidth was not read or set");
+    }
+
+    /// The domain stays at the source: what libvirt there remembered of it before is written back.
+    pub(super) async fn forget_limit(&mut self) -> Result<(), Stop> {
+        let Some(before_mib_s) = self.limit.before_mib_s.take() else { return Ok(()) };
+        let seq = self.handle.intend(LIMIT, &Limiting { mib_s: before_mib_s, before_mib_s }).await?;
+        let result = self.source.set_max_bandwidth(self.plan.domain, before_mib_s).await;
+        self.handle.came_to(LIMIT, seq, &Came::to(&result)).await?;
+        if let Err(error) = result {
+            self.limit_failed(&error.cause());
+        }
+        Ok(())
+    }
+}
