@@ -10,6 +10,7 @@ use lab::{Expect, GuestSpec, Host, Release};
 use serde_json::json;
 use support::World;
 use support::guest::{Guest, TOO_SLOW, busy, quiet};
+use support::images::sh;
 use support::tasks::is_midway;
 
 /// An address of the source's alone.
@@ -22,10 +23,6 @@ fn bookworm_and_trixie(test: &'static str) -> World {
     world.register("kvm1");
     world.register("kvm2");
     world
-}
-
-fn sh(host: &Host, script: &str) -> String {
-    host.run(&["sh", "-ec", script]).expect(script)
 }
 
 /// A network of this name over the bridge that the hosts of a lab have.

@@ -7,18 +7,12 @@ use api::task::{Task, TaskState};
 use lab::{DiskSpec, Expect, Release};
 use support::World;
 use support::guest::quiet;
+use support::images::{disk, sh};
 
 const SHARED: &str = "/srv/shared/g1.qcow2";
 const SERVED: &str = "/srv/shared/served.raw";
 const LOCAL: &str = "/var/lib/libvirt/images/local.qcow2";
 const SERVER_PID: &str = "/run/nbd.pid";
-
-fn file_disk(path: &str, format: &str, target: &str) -> String {
-    format!(
-        "<disk type='file' device='disk'><driver name='qemu' type='{format}' cache='none'/><source file='{path}'/>\
-         <target dev='{target}' bus='virtio'/></disk>"
-    )
-}
 
 /// On a server that both hosts reach.
 fn network_disk(target: &str) -> String {
@@ -30,10 +24,6 @@ fn network_disk(target: &str) -> String {
 
 const MEDIUM: &str = "<disk type='file' device='cdrom'><driver name='qemu' type='raw'/><source file='/srv/shared/d.iso'/>\
                       <target dev='sda' bus='sata'/><readonly/></disk>";
-
-fn sh(host: &lab::Host, script: &str) -> String {
-    host.run(&["sh", "-ec", script]).expect(script)
-}
 
 #[test]
 fn each_disk_goes_its_own_way() {
@@ -57,7 +47,7 @@ fn each_disk_goes_its_own_way() {
     );
     let mut spec = quiet("g1");
     spec.disk = Some(DiskSpec { path: SHARED.to_owned(), format: "qcow2".to_owned(), create_mib: Some(32) });
-    spec.extra_devices = file_disk(LOCAL, "qcow2", "vdb") + &network_disk("vdc") + MEDIUM;
+    spec.extra_devices = disk(LOCAL, "qcow2", "vdb") + &network_disk("vdc") + MEDIUM;
     let mut guest = world.boot(spec, "kvm1");
 
     let plan: PlanReport = world.ferry_json(&["migrate", "g1", "--to", "kvm2", "--plan"]);

@@ -8,7 +8,7 @@ use api::plan::{Manner, PlanReport};
 use api::task::{Location, Task, TaskState};
 use lab::{DiskSpec, Expect, GuestSpec, Host, Release};
 use support::guest::{Guest, TOO_SLOW, busy, quiet};
-use support::images::{IMAGES, disk, image, listed, sh, sum};
+use support::images::{IMAGES, assert_no_pools, disk, image, listed, sh, sum};
 use support::process::spawn;
 use support::tasks::is_midway;
 use support::{SOON, World, until};
@@ -41,14 +41,6 @@ fn assert_nothing_left(world: &World, name: &str) {
     assert_eq!(files_in(&kvm2, IMAGES), Vec::<PathBuf>::new(), "nothing is left on kvm2");
     assert!(!kvm2.disk_path(format!("/etc/libvirt/qemu/{name}.xml")).exists());
     assert_no_pools(world);
-}
-
-#[track_caller]
-fn assert_no_pools(world: &World) {
-    for host in ["kvm1", "kvm2"] {
-        let pools = world.host(host).virsh(&["pool-list", "--all", "--name"]).expect("pools");
-        assert!(!pools.contains("ferry-"), "{host}: {pools}");
-    }
 }
 
 #[test]

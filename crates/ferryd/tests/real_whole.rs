@@ -6,34 +6,14 @@ use api::plan::PlanReport;
 use api::task::{Location, Task, TaskState};
 use lab::{DiskSpec, Expect, GuestSpec, Host, Release};
 use support::guest::quiet;
+use support::images::{assert_no_pools, disk, image, sh, sum};
 use support::{SOON, World};
 
-const IMAGES: &str = "/var/lib/libvirt/images";
 const SWTPM: &str = "/var/lib/libvirt/swtpm";
 const NVRAM: &str = "/var/lib/libvirt/qemu/nvram/whole_VARS.fd";
 const TPM: &str = "<tpm model='tpm-crb'><backend type='emulator' version='2.0'/></tpm>";
 /// Firmware takes its time under emulation.
 const BOOTS_WITHIN: std::time::Duration = std::time::Duration::from_secs(180);
-
-fn image(name: &str) -> String {
-    format!("{IMAGES}/{name}")
-}
-
-fn sh(host: &Host, script: &str) -> String {
-    host.run(&["sh", "-ec", script]).expect(script)
-}
-
-/// What a file comes to.
-fn sum(host: &Host, path: &str) -> String {
-    sh(host, &format!("sha256sum <{path}"))
-}
-
-fn disk(path: &str, format: &str, target: &str) -> String {
-    format!(
-        "<disk type='file' device='disk'><driver name='qemu' type='{format}' cache='none'/><source file='{path}'/>\
-         <target dev='{target}' bus='virtio'/></disk>"
-    )
-}
 
 fn is_there(host: &Host, path: &str) -> bool {
     host.disk_path(path).exists()
@@ -41,14 +21,6 @@ fn is_there(host: &Host, path: &str) -> bool {
 
 fn is_defined(host: &Host, name: &str) -> bool {
     is_there(host, &format!("/etc/libvirt/qemu/{name}.xml"))
-}
-
-#[track_caller]
-fn assert_no_pools(world: &World) {
-    for host in ["kvm1", "kvm2"] {
-        let pools = world.host(host).virsh(&["pool-list", "--all", "--name"]).expect("pools");
-        assert!(!pools.contains("ferry-"), "{host}: {pools}");
-    }
 }
 
 #[track_caller]

@@ -24,7 +24,7 @@ pub(crate) struct MappingArgs {
     /// Give it this name there
     #[arg(long, value_name = "NAME", value_parser = value::new_name)]
     rename: Option<String>,
-    /// Change its definition there by this file, a <diff> as in RFC 5261: see docs/moving.md
+    /// Change its definition there by this file, a diff as in RFC 5261: see docs/moving.md
     #[arg(long, value_name = "FILE")]
     xml_patch: Option<PathBuf>,
 }

@@ -2,6 +2,8 @@
 
 use lab::Host;
 
+use super::World;
+
 /// Where images lie by default.
 pub(crate) const IMAGES: &str = "/var/lib/libvirt/images";
 
@@ -41,4 +43,13 @@ pub(crate) fn disk(path: &str, format: &str, target: &str) -> String {
 #[track_caller]
 pub(crate) fn listed(host: &Host, directory: &str) -> Vec<String> {
     sh(host, &format!("ls -A {directory}")).lines().map(str::to_owned).collect()
+}
+
+/// No storage pool that was made for a migration's while is left.
+#[track_caller]
+pub(crate) fn assert_no_pools(world: &World) {
+    for host in ["kvm1", "kvm2"] {
+        let pools = world.host(host).virsh(&["pool-list", "--all", "--name"]).expect("pools");
+        assert!(!pools.contains("ferry-"), "{host}: {pools}");
+    }
 }
