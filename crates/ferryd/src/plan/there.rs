@@ -68,7 +68,7 @@ mod tests {
     use crate::model::DomainUuid;
     use crate::model::definition::Definition;
     use crate::model::domain::{DomainSight, Reason};
-    use crate::model::facts::{HostKnowledge, Wanted};
+    use crate::model::facts::{HostKnowledge, TransportFacts, Wanted};
 
     const XML: &str = "<domain>\n  <name>web1</name>\n  <devices>\n    <interface type='network'>\n      \
                        <source network='default'/>\n    </interface>\n  </devices>\n</domain>\n";
@@ -109,6 +109,7 @@ mod tests {
             meeting: None,
             destination_peer_uri: None,
             wanted: Wanted::default(),
+            transport: TransportFacts::default(),
         };
         plan.with_rewrite(asked, &facts, &domain).unwrap()
     }
