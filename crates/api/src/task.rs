@@ -80,8 +80,8 @@ pub struct MigrationRequest {
     /// It is stored with the task: no passwords in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub xml_patch: Option<String>,
-    /// What becomes of what libvirt knows of the snapshots of a stopped one (not of those in the images, which stay in them). Without
-    /// it they are kept.
+    /// What becomes of what libvirt knows of its snapshots (not of those in the images, which stay in them). Without it those of a
+    /// stopped one are kept, and one that runs and has some is not moved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshots: Option<SnapshotsWish>,
     /// It is not to vanish from the source: a definition of it stays there, stopped, with a name, UUID and MAC addresses of its own, and

@@ -217,7 +217,7 @@ pub(crate) struct MigrateArgs {
     /// Have each disk that is copied arrive as one image, with nothing below it
     #[arg(long)]
     pub(crate) flatten: bool,
-    /// What becomes of what libvirt knows of the snapshots of a stopped one [without it: keep]
+    /// What becomes of what libvirt knows of its snapshots; one that runs and has some is not moved without it [of a stopped one: keep]
     #[arg(long, value_name = "WHAT", value_parser = snapshot_wishes())]
     pub(crate) snapshots: Option<SnapshotsWish>,
     /// Leave a copy on the host it leaves: stopped, under another name and UUID, with the disks that are there

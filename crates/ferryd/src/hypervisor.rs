@@ -228,9 +228,11 @@ pub struct Undefine {
 }
 
 /// A snapshot as libvirt describes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
-    /// Its XML, with everything in it, secrets too: it is handed on, and neither stored nor logged.
+    /// Its name.
+    pub name: String,
+    /// Its XML. One with secrets in it is handed on, and neither stored nor logged.
     pub xml: String,
     /// It is the one that the domain builds on.
     pub current: bool,
@@ -267,9 +269,11 @@ pub trait Hypervisor: Send + Sync + 'static {
     async fn define(&self, xml: &str) -> Result<()>;
     /// Defines a copy of a domain beside it: the same in all but what it is known by. Done again it changes nothing.
     async fn define_copy(&self, domain: DomainUuid, copy: &CopyIdentity) -> Result<()>;
-    /// Its snapshots, each after the one it builds on.
-    async fn snapshots(&self, domain: DomainUuid) -> Result<Vec<Snapshot>>;
-    /// Has libvirt know these snapshots of a domain, which lie in its images.
+    /// Its snapshots, each after the one it builds on; with everything that is in their definitions, secrets too, or without those.
+    async fn snapshots(&self, domain: DomainUuid, secrets: bool) -> Result<Vec<Snapshot>>;
+    /// Has libvirt forget these snapshots of a domain; what they are in its images stays. One that it does not know is success.
+    async fn forget_snapshots(&self, domain: DomainUuid, names: &[String]) -> Result<()>;
+    /// Has libvirt know these snapshots of a domain, which lie in its images. Of those that it knows it takes these descriptions.
     async fn redefine_snapshots(&self, domain: DomainUuid, snapshots: &[Snapshot]) -> Result<()>;
     /// Sets whether a persistent domain starts with the host.
     async fn set_autostart(&self, domain: DomainUuid, autostart: bool) -> Result<()>;

@@ -194,6 +194,7 @@ impl History {
                 definition_there: None,
                 definition_diff: None,
                 snapshots_dropped: false,
+                snapshots_aside: false,
                 removes_tpm_state: false,
                 // It is sent on as it is.
                 copy: (scenario.copy && !world.once_more).then(|| CopyIdentity {

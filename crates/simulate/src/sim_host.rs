@@ -220,8 +220,12 @@ impl Hypervisor for SimHost {
         self.order("define a copy", move |world, host| world.define_copy(host, domain, copy)).await
     }
 
-    async fn snapshots(&self, _domain: DomainUuid) -> Result<Vec<Snapshot>> {
+    async fn snapshots(&self, _domain: DomainUuid, _secrets: bool) -> Result<Vec<Snapshot>> {
         Ok(Vec::new())
+    }
+
+    async fn forget_snapshots(&self, _domain: DomainUuid, _names: &[String]) -> Result<()> {
+        Ok(())
     }
 
     async fn redefine_snapshots(&self, _domain: DomainUuid, _snapshots: &[Snapshot]) -> Result<()> {

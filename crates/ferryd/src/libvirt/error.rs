@@ -21,6 +21,8 @@ const FROM_RPC: i32 = 7;
 pub const NO_POOL: i32 = 49;
 /// `VIR_ERR_NO_STORAGE_VOL`.
 pub const NO_VOLUME: i32 = 50;
+/// `VIR_ERR_NO_DOMAIN_SNAPSHOT`.
+pub const NO_SNAPSHOT: i32 = 72;
 /// `VIR_ERR_STORAGE_VOL_EXIST`.
 pub const VOLUME_EXISTS: i32 = 90;
 /// `VIR_ERR_OPERATION_UNSUPPORTED`.

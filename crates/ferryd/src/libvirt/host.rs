@@ -16,6 +16,7 @@ use super::ffi::{self, TypedValue, param};
 use super::files;
 use super::link::Link;
 use super::redefine;
+use super::snapshots;
 use super::translate;
 use super::usage;
 use super::xml;
@@ -302,31 +303,18 @@ impl Hypervisor for LibvirtHost {
             .await
     }
 
-    async fn snapshots(&self, domain: DomainUuid) -> Result<Vec<Snapshot>> {
-        self.on_domain("snapshots", domain, |domain| {
-            let all = domain.list_all_snapshots(sys::VIR_DOMAIN_SNAPSHOT_LIST_TOPOLOGICAL)?;
-            let described = all.iter().map(|snapshot| {
-                Ok(Snapshot {
-                    xml: snapshot.xml_desc(sys::VIR_DOMAIN_SNAPSHOT_XML_SECURE)?,
-                    current: snapshot.is_current(0)?,
-                })
-            });
-            described.collect()
-        })
-        .await
+    async fn snapshots(&self, domain: DomainUuid, secrets: bool) -> Result<Vec<Snapshot>> {
+        self.on_domain("snapshots", domain, move |domain| snapshots::list(domain, secrets)).await
+    }
+
+    async fn forget_snapshots(&self, domain: DomainUuid, names: &[String]) -> Result<()> {
+        let names = names.to_vec();
+        self.on_domain("forget snapshots", domain, move |domain| snapshots::forget(domain, &names)).await
     }
 
     async fn redefine_snapshots(&self, domain: DomainUuid, snapshots: &[Snapshot]) -> Result<()> {
-        let snapshots = snapshots.to_vec();
-        self.on_domain("redefine snapshots", domain, move |domain| {
-            for snapshot in &snapshots {
-                let current = if snapshot.current { sys::VIR_DOMAIN_SNAPSHOT_CREATE_CURRENT } else { 0 };
-                let flags = sys::VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE | current;
-                domain.create_snapshot_xml(&snapshot.xml, flags)?;
-            }
-            Ok(())
-        })
-        .await
+        let all = snapshots.to_vec();
+        self.on_domain("redefine snapshots", domain, move |domain| snapshots::redefine(domain, &all)).await
     }
 
     async fn set_autostart(&self, domain: DomainUuid, autostart: bool) -> Result<()> {

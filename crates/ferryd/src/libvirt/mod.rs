@@ -6,6 +6,7 @@
 //! * [`act`] – what is done to a domain where it is.
 //! * [`survey`] – what is read of a whole host at once.
 //! * `redefine` – what a migration is handed so that the domain arrives with another definition.
+//! * `snapshots` – what libvirt knows of a domain's snapshots.
 //! * [`translate`] – libvirt's numbers and figures in Ferry's words.
 //! * [`xml`] – what is read out of libvirt's XML.
 //! * [`error`] – errors, with libvirt's code and text.
@@ -18,6 +19,7 @@ mod flatten;
 pub mod host;
 pub mod link;
 mod redefine;
+mod snapshots;
 pub mod survey;
 pub mod translate;
 mod usage;

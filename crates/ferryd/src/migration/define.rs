@@ -43,10 +43,17 @@ fn all(
     if by.is_empty() {
         return Ok((definition, snapshots));
     }
-    let snapshot =
+    Ok((rewrite(&definition, by)?, self::snapshots(by, snapshots)?))
+}
+
+/// What libvirt knows of its snapshots, as the destination is to have it.
+pub(super) fn snapshots(by: &Rewrite, snapshots: Vec<Snapshot>) -> Result<Vec<Snapshot>, RewriteError> {
+    if by.is_empty() {
+        return Ok(snapshots);
+    }
+    let rewritten =
         |snapshot: Snapshot| Ok(Snapshot { xml: rewrite_snapshot(&snapshot.xml, by)?, ..snapshot });
-    let snapshots = snapshots.into_iter().map(snapshot).collect::<Result<_, RewriteError>>()?;
-    Ok((rewrite(&definition, by)?, snapshots))
+    snapshots.into_iter().map(rewritten).collect()
 }
 
 #[cfg(test)]
@@ -57,7 +64,7 @@ mod tests {
     fn snapshots_go_with_the_name() {
         let by = Rewrite { name: Some("b".to_owned()), ..Rewrite::default() };
         let xml = "<domainsnapshot><name>s</name><domain><name>a</name></domain></domainsnapshot>".to_owned();
-        let snapshots = vec![Snapshot { xml, current: true }];
+        let snapshots = vec![Snapshot { name: "s".to_owned(), xml, current: true }];
         let (definition, snapshots) =
             all(&by, "<domain><name>a</name></domain>".to_owned(), snapshots).unwrap();
         assert_eq!(definition, "<domain><name>b</name></domain>");

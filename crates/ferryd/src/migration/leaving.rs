@@ -72,6 +72,11 @@ impl Leaving {
         leaving
     }
 
+    /// Something else that a person is told.
+    pub(super) fn tell(&mut self, what: String) {
+        self.told.push(what);
+    }
+
     /// The account of the end, and what there is to say of this.
     pub(super) fn added_to(&self, message: String) -> String {
         self.told.iter().fold(message, |message, told| format!("{message} {told}"))
@@ -84,7 +89,7 @@ impl Work {
         if self.plan.snapshots_dropped {
             return Ok(Vec::new());
         }
-        self.source.snapshots(self.plan.domain).await
+        self.source.snapshots(self.plan.domain, true).await
     }
 
     /// The source's definition is about to go, and a copy of it is to stay.

@@ -15,6 +15,7 @@
 //! * `story` – what a person is told.
 
 mod again;
+mod aside;
 mod carry;
 mod check;
 mod cold;
@@ -52,7 +53,7 @@ use std::time::Duration;
 use api::finding::Finding;
 use api::plan::PlanReport;
 use api::problem::{Code, Problem};
-use api::task::{MigrationRequest, Phase, PostCopy, SnapshotsWish, Task, TaskKind, TaskState};
+use api::task::{MigrationRequest, Phase, PostCopy, Task, TaskKind, TaskState};
 use api::vm::{Vm, VmQuery};
 
 pub use inherited::InheritedRequest;
@@ -61,8 +62,8 @@ use crate::inventory::{Fleet, facts};
 use crate::model::facts::{Facts, Wanted};
 use crate::model::transport::Asked;
 use crate::model::{DomainUuid, TaskId};
-use crate::plan::{Plan, Rewrite};
 use crate::plan::transport::Options;
+use crate::plan::{Plan, Rewrite};
 use crate::preflight;
 use crate::store::{NewTask, Store, StoreError};
 use crate::task::Engine;
@@ -183,7 +184,7 @@ impl Migrations {
             post_copy: request.post_copy,
             storage: request.storage.clone(),
             flatten: request.flatten,
-            snapshots_dropped: request.snapshots == Some(SnapshotsWish::Drop),
+            snapshots: request.snapshots,
             copy: request.copy,
             transport: transport_fits(&request.into())?,
         };

@@ -175,6 +175,10 @@ impl Work {
                         if self.is_to_begin_again(&ending) {
                             return Ok(Settled::GaveWay);
                         }
+                        if !self.make_snapshots_known(ending).await? {
+                            self.rest(&mut waiting).await?;
+                            continue;
+                        }
                         let began = Instant::now();
                         self.see_to_the_source(ending, destination).await?;
                         let ending = self.clear_away(ending, destination).await?;

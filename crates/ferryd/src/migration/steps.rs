@@ -8,7 +8,7 @@
 //! | step | does | a crash in the middle leaves |
 //! |---|---|---|
 //! | carry (where files go along) | see `carry` | gone on with, or removed |
-//! | prepare | clears the source's autostart | autostart cleared; `settle` restores it where the domain ends |
+//! | prepare | clears the source's autostart, has libvirt forget snapshots (`aside`) | both are restored where the domain ends, by `settle` |
 //! | perform | libvirt's migration, the destination arriving paused | whatever libvirt makes of it; `settle` looks |
 //! | (of a stopped domain) | its definition is written on the destination | none or two definitions, neither running; `settle` goes on or back |
 //! | hand-over | resumes the destination, once the source's QEMU is proven dead | a paused destination; `settle` resumes it |
@@ -27,6 +27,7 @@ use tokio::sync::broadcast;
 use tokio::time::Instant;
 
 use super::again::Recovery;
+use super::aside::Aside;
 use super::carry::Passed;
 use super::contact::Contact;
 use super::knowledge::{Came, knowledge, run_of};
@@ -109,6 +110,7 @@ impl Runner for Mover {
             switch_tried: None,
             recovery: Recovery::default(),
             leaving: Leaving::of(&log),
+            aside: Aside::of(&log),
         };
         work.go(&log).await
     }
@@ -155,6 +157,8 @@ pub(super) struct Work {
     pub(super) cleared: Option<Ending>,
     /// What has become of the source's definition and images.
     pub(super) leaving: Leaving,
+    /// What libvirt knows of its snapshots, on the way.
+    pub(super) aside: Aside,
     /// How much of the files has passed.
     pub(super) passed: Passed,
     /// Until when a call that nobody has an answer of may still take effect.
@@ -262,13 +266,15 @@ impl Work {
                 task.message = format!("preparing {from} and {to}");
             })
             .await?;
-        if !self.plan.autostart {
-            return Ok(Ok(()));
+        if self.plan.autostart {
+            let seq = self.handle.intend(PREPARE, &serde_json::json!({ "clear_autostart_on": from })).await?;
+            let result = self.source.set_autostart(self.plan.domain, false).await;
+            self.handle.came_to(PREPARE, seq, &Came::to(&result)).await?;
+            if result.is_err() {
+                return Ok(result);
+            }
         }
-        let seq = self.handle.intend(PREPARE, &serde_json::json!({ "clear_autostart_on": from })).await?;
-        let result = self.source.set_autostart(self.plan.domain, false).await;
-        self.handle.came_to(PREPARE, seq, &Came::to(&result)).await?;
-        Ok(result)
+        self.set_snapshots_aside().await
     }
 
     /// Stores the intent to hand the domain to libvirt.

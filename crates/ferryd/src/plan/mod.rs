@@ -86,6 +86,10 @@ pub struct Plan {
     /// The destination's libvirt is not told of its snapshots.
     #[serde(default)]
     pub snapshots_dropped: bool,
+    /// It runs and has snapshots: the source's libvirt forgets them before it goes, and the libvirt that has it at the end is told of
+    /// them.
+    #[serde(default)]
+    pub snapshots_aside: bool,
     /// It has an emulated TPM whose state each host has for itself: that of the source goes with the definition.
     #[serde(default)]
     pub removes_tpm_state: bool,
@@ -124,6 +128,9 @@ impl Plan {
             definition_there: None,
             definition_diff: None,
             snapshots_dropped: request.snapshots == Some(SnapshotsWish::Drop),
+            snapshots_aside: request.snapshots.is_some()
+                && domain.is_active()
+                && !domain.snapshots.is_empty(),
             removes_tpm_state: leaving::removes_tpm_state(facts, domain),
             copy: None,
             deletes_source_disks: request.delete_source_disks,

@@ -139,6 +139,9 @@ impl Plan {
         if self.autostart {
             step(source, "clear autostart, so that nothing boots a second copy".to_owned());
         }
+        if self.snapshots_aside {
+            step(source, format!("have libvirt forget the snapshots of {name}, or it would not move it"));
+        }
         for file in &self.files.carried {
             step(
                 destination,
@@ -195,6 +198,9 @@ impl Plan {
         }
         if self.autostart {
             step(destination, "set autostart as it was".to_owned());
+        }
+        if self.snapshots_aside && !self.snapshots_dropped {
+            step(destination, format!("make the snapshots of {name} known to libvirt"));
         }
         if self.deletes_source_disks && !self.source_images().is_empty() {
             step(source, "remove the images that were copied, once it is proven to be there".to_owned());

@@ -169,54 +169,6 @@ pub(super) fn title_free(facts: &Facts, findings: &mut Vec<Finding>) {
     }
 }
 
-/// It has no snapshots, with which libvirt refuses to move it.
-pub(super) fn snapshots(facts: &Facts, findings: &mut Vec<Finding>) {
-    let (Some(source), Some(domain)) = (facts.source.known(), &facts.domain) else { return };
-    let (name, list) = (shell_word(&domain.name), &domain.snapshots);
-    let external = &domain.external_snapshots;
-    // Without what libvirt knows of them it is one with images below its own.
-    if !external.is_empty() && !domain.is_active() && !facts.wanted.snapshots_dropped {
-        findings.push(blocker(
-            "snapshots-external",
-            &domain.name,
-            format!("Snapshots of {} keep something in files of their own, which are not carried.", domain.name),
-            format!("{} external snapshots: {}", external.len(), external.join(", ")),
-            advice("Merge them into the image (virsh blockcommit while it runs), or move it without them (--snapshots drop): what they keep stays on the source."),
-        ));
-    }
-    if !list.is_empty() && !domain.is_active() && facts.wanted.snapshots_dropped {
-        findings.push(note(
-            "snapshots-dropped",
-            &domain.name,
-            format!(
-                "The libvirt of {} will not know the snapshots of {}; what they are in the images stays in them.",
-                facts.destination.name(),
-                domain.name
-            ),
-            format!("{} snapshots: {}", list.len(), list.join(", ")),
-        ));
-    }
-    // With a stopped one Ferry carries the others.
-    if list.is_empty() || !domain.is_active() {
-        return;
-    }
-    let commands: Vec<String> = list
-        .iter()
-        .map(|item| format!("virsh snapshot-delete {name} {} --metadata", shell_word(item)))
-        .collect();
-    findings.push(blocker(
-        "snapshots",
-        &domain.name,
-        "libvirt does not move a running virtual machine that has snapshots.".to_owned(),
-        format!("{} snapshots: {}", list.len(), list.join(", ")),
-        command(
-            "Have libvirt forget them; what they are in the images stays. (Keep their XML first: virsh snapshot-dumpxml.)",
-            commands.join(" && "),
-            Some(&source.name),
-        ),
-    ));
-}
-
 /// It has no checkpoints: libvirt moves it, and forgets them.
 pub(super) fn checkpoints(facts: &Facts, findings: &mut Vec<Finding>) {
     let (Some(source), Some(domain)) = (facts.source.known(), &facts.domain) else { return };

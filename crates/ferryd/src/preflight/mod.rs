@@ -19,6 +19,7 @@ mod places;
 mod say;
 mod secrets;
 mod servers;
+mod snapshots;
 mod storage;
 mod transport;
 
@@ -103,7 +104,7 @@ const CHECKS: &[Check] = &[
     domain::idle,
     domain::name_and_uuid_free,
     domain::title_free,
-    domain::snapshots,
+    snapshots::snapshots,
     domain::checkpoints,
     domain::block_jobs,
     domain::responding,

@@ -23,7 +23,7 @@ pub use reception::{CpuVerdict, MachineSupport, Namesake, NetworkFacts, Occupied
 
 pub use transport::{Certificate, HostTransport, TransportFacts};
 
-use api::task::{PostCopy, StorageMapping};
+use api::task::{PostCopy, SnapshotsWish, StorageMapping};
 
 use super::DomainUuid;
 use super::transport::Asked;
@@ -62,8 +62,8 @@ pub struct Wanted {
     pub storage: Vec<StorageMapping>,
     /// With the disks that are copied as one image each.
     pub flatten: bool,
-    /// Without what libvirt knows of its snapshots.
-    pub snapshots_dropped: bool,
+    /// What becomes of what libvirt knows of its snapshots, where that was said.
+    pub snapshots: Option<SnapshotsWish>,
     /// A copy of it stays on the source.
     pub copy: bool,
     /// How the memory is to travel.

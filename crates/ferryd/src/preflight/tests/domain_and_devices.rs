@@ -42,12 +42,6 @@ fn of_the_domain() {
             reception(facts).occupied =
                 vec![Occupied { domain: "old1".to_owned(), title, ..Occupied::default() }];
         }),
-        ("snapshots", Blocker, |facts| domain(facts).snapshots = vec!["before".to_owned()]),
-        ("snapshots-external", Blocker, |facts| {
-            domain(facts).sight.state = VmState::Shutoff;
-            domain(facts).snapshots = vec!["before".to_owned()];
-            domain(facts).external_snapshots = vec!["before".to_owned()];
-        }),
         ("checkpoints", Warning, |facts| domain(facts).checkpoints = vec!["monday".to_owned()]),
         ("block-job-active", Blocker, |facts| {
             let job = BlockJob { target: "vda".to_owned(), kind: "copy".to_owned() };
@@ -91,17 +85,6 @@ fn on_the_same_machine_the_domain_is_no_namesake_of_itself() {
     destination(&mut facts).uuid = Uuid::from_u128(1);
     namesake(&mut facts, "web1", 7);
     assert_eq!(codes(&facts), ["same-host"]);
-}
-
-#[test]
-fn snapshots_are_forgotten_one_by_one() {
-    let mut facts = good();
-    domain(&mut facts).snapshots = vec!["a".to_owned(), "b c".to_owned()];
-    let remedy = check(&facts).remove(0).remedy.unwrap();
-    assert_eq!(
-        remedy.command.as_deref(),
-        Some("virsh snapshot-delete web1 a --metadata && virsh snapshot-delete web1 'b c' --metadata")
-    );
 }
 
 fn line(facts: &mut Facts, kind: &str, path: &str, mode: Option<&str>) {

@@ -2,6 +2,7 @@ use super::*;
 use crate::model::definition::Tpm;
 use crate::model::facts::{DiskImage, SavedMemory, TpmState};
 use Severity::{Blocker, Note, Warning};
+use api::task::SnapshotsWish;
 
 const SAVED: &str = "/var/lib/libvirt/qemu/save/web1.save";
 const TPM: &str = "/var/lib/libvirt/swtpm/web1";
@@ -102,10 +103,14 @@ fn a_tpm_that_was_never_started_or_that_both_hosts_see_needs_nothing() {
     assert_eq!(check(&facts), []);
 }
 
-fn stopped_with_snapshot(facts: &mut Facts) {
-    domain(facts).sight.state = VmState::Shutoff;
+fn with_snapshot(facts: &mut Facts) {
     domain(facts).snapshots = vec!["before".to_owned()];
-    facts.wanted.snapshots_dropped = true;
+}
+
+fn stopped_with_snapshot(facts: &mut Facts) {
+    with_snapshot(facts);
+    domain(facts).sight.state = VmState::Shutoff;
+    facts.wanted.snapshots = Some(SnapshotsWish::Drop);
 }
 
 /// Its disk is on the source alone, and copied.
@@ -123,7 +128,17 @@ fn copied(facts: &mut Facts) {
 #[test]
 fn of_what_is_left_behind() {
     assert_found(&[
+        ("snapshots", Blocker, with_snapshot),
+        ("snapshots-external", Blocker, |facts| {
+            with_snapshot(facts);
+            domain(facts).sight.state = VmState::Shutoff;
+            domain(facts).external_snapshots = vec!["before".to_owned()];
+        }),
         ("snapshots-dropped", Note, stopped_with_snapshot),
+        ("snapshots-dropped", Note, |facts| {
+            with_snapshot(facts);
+            facts.wanted.snapshots = Some(SnapshotsWish::Drop);
+        }),
         ("snapshots-dropped", Note, |facts| {
             stopped_with_snapshot(facts);
             domain(facts).external_snapshots = vec!["before".to_owned()];
@@ -133,6 +148,9 @@ fn of_what_is_left_behind() {
     let mut facts = good();
     copied(&mut facts);
     assert_eq!(codes(&facts), ["disk-copied"], "it has a disk of its own");
+    with_snapshot(&mut facts);
+    facts.wanted.snapshots = Some(SnapshotsWish::Keep);
+    assert_eq!(codes(&facts), ["snapshots-not-copied", "disk-copied"], "QEMU does not copy them");
     domain(&mut facts).sight.persistent = false;
     assert_eq!(codes(&facts), ["copy-transient", "disk-copied"]);
 }
@@ -154,4 +172,23 @@ fn a_copy_has_variables_and_a_tpm_of_its_own() {
     assert_eq!(warnings.collect::<Vec<_>>(), ["copy-new-tpm"]);
     saved(&mut facts);
     assert!(codes(&facts).contains(&"managed-save".to_owned()), "a copy would start from its disks");
+}
+
+#[test]
+fn snapshots_of_one_that_runs_go_along_when_that_is_asked_for() {
+    let mut facts = good();
+    with_snapshot(&mut facts);
+    facts.wanted.snapshots = Some(SnapshotsWish::Keep);
+    assert_eq!(check(&facts), []);
+}
+
+#[test]
+fn snapshots_are_forgotten_one_by_one() {
+    let mut facts = good();
+    domain(&mut facts).snapshots = vec!["a".to_owned(), "b c".to_owned()];
+    let remedy = check(&facts).remove(0).remedy.unwrap();
+    assert_eq!(
+        remedy.command.as_deref(),
+        Some("virsh snapshot-delete web1 a --metadata && virsh snapshot-delete web1 'b c' --metadata")
+    );
 }
