@@ -1,6 +1,5 @@
 //! One real host: libvirt on the open connection, and, where there is ssh (or the host is this machine), its process table.
 
-use std::ffi::CStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +10,9 @@ use virt::connect::Connect;
 use virt::domain::Domain;
 use virt_sys as sys;
 
+use super::call;
 use super::error::{HostError, LibvirtError, OPERATION_INVALID, OPERATION_UNSUPPORTED, XML_ERROR};
-use super::ffi::{self, TypedValue, param};
+use super::ffi;
 use super::files;
 use super::link::Link;
 use super::redefine;
@@ -21,13 +21,12 @@ use super::translate;
 use super::usage;
 use super::xml;
 use crate::hypervisor::{
-    CopyIdentity, DeathWatch, Digest, FileIdentity, FileSight, Hypervisor, MigrateCall, MigrateFlag, NewFile,
-    Piece, Result, Snapshot, Span, Undefine,
+    CopyIdentity, DeathWatch, Digest, FileIdentity, FileSight, Hypervisor, MigrateCall, NewFile, Piece,
+    Result, Snapshot, Span, Undefine,
 };
 use crate::model::domain::{
     Answer, Boot, DomainEvent, DomainSight, HostSight, JobFigures, Process, ProcessAnswer,
 };
-use crate::model::transport::{ParameterValue, TransportParameter};
 use crate::model::{DomainUuid, TaskId};
 use crate::ssh::scripts::{self, ProcessId, Watch};
 use crate::ssh::{ConnectFailure, LibvirtUri, Session, Shell, classify};
@@ -144,49 +143,6 @@ fn gone_is_fine(result: Result<()>) -> Result<()> {
         Err(error) if error.is_no_domain() => Ok(()),
         other => other,
     }
-}
-
-/// What libvirt is asked to do with a domain, as its flags.
-fn migrate_flags(call: &MigrateCall) -> u32 {
-    let number = |flag| match flag {
-        MigrateFlag::Live => sys::VIR_MIGRATE_LIVE,
-        MigrateFlag::PeerToPeer => sys::VIR_MIGRATE_PEER2PEER,
-        MigrateFlag::Paused => sys::VIR_MIGRATE_PAUSED,
-        MigrateFlag::PersistDestination => sys::VIR_MIGRATE_PERSIST_DEST,
-        MigrateFlag::UndefineSource => sys::VIR_MIGRATE_UNDEFINE_SOURCE,
-        MigrateFlag::Tunnelled => sys::VIR_MIGRATE_TUNNELLED,
-        MigrateFlag::Tls => sys::VIR_MIGRATE_TLS,
-        MigrateFlag::Parallel => sys::VIR_MIGRATE_PARALLEL,
-        MigrateFlag::Compressed => sys::VIR_MIGRATE_COMPRESSED,
-        MigrateFlag::Zerocopy => sys::VIR_MIGRATE_ZEROCOPY,
-        MigrateFlag::Unsafe => sys::VIR_MIGRATE_UNSAFE,
-        MigrateFlag::NonSharedIncremental => sys::VIR_MIGRATE_NON_SHARED_INC,
-        MigrateFlag::PostCopy => sys::VIR_MIGRATE_POSTCOPY,
-        MigrateFlag::PostCopyResume => sys::VIR_MIGRATE_POSTCOPY_RESUME,
-        MigrateFlag::NonSharedDisk => sys::VIR_MIGRATE_NON_SHARED_DISK,
-    };
-    call.flags().into_iter().map(number).fold(0, |all, flag| all | flag)
-}
-
-/// libvirt's parameters of a migration.
-fn migrate_params(call: &MigrateCall) -> Vec<(&'static CStr, TypedValue)> {
-    let name = |parameter| match parameter {
-        TransportParameter::Uri => param::URI,
-        TransportParameter::ListenAddress => param::LISTEN_ADDRESS,
-        TransportParameter::TlsDestination => param::TLS_DESTINATION,
-        TransportParameter::ParallelConnections => param::PARALLEL_CONNECTIONS,
-        TransportParameter::Compression => param::COMPRESSION,
-    };
-    let value = |value| match value {
-        ParameterValue::Text(text) => TypedValue::Text(text),
-        ParameterValue::Number(number) => TypedValue::Int(number.into()),
-    };
-    let limit = call.bandwidth_mib_s.map(|mib_s| (param::BANDWIDTH, TypedValue::UInt(mib_s)));
-    let after = call.bandwidth_mib_s.filter(|_| call.post_copy);
-    let after = after.map(|mib_s| (param::BANDWIDTH_POST_COPY, TypedValue::UInt(mib_s)));
-    let disks = call.copied_disks.iter().map(|disk| (param::DISKS, TypedValue::Text(disk.clone())));
-    let transport = call.transport.parameters().into_iter().map(|(which, it)| (name(which), value(it)));
-    limit.into_iter().chain(after).chain(disks).chain(transport).collect()
 }
 
 #[async_trait]
@@ -329,9 +285,9 @@ impl Hypervisor for LibvirtHost {
         self.link
             .long_call("migrate", move |connect| {
                 let domain = lookup(connect, domain)?;
-                let mut params = migrate_params(&call);
+                let mut params = call::params(&call);
                 params.extend(redefine::params(&domain, &call)?);
-                ffi::migrate_to_uri(&domain, Some(&call.peer_uri), &params, migrate_flags(&call))
+                ffi::migrate_to_uri(&domain, Some(&call.peer_uri), &params, call::flags(&call))
             })
             .await
     }
@@ -354,9 +310,9 @@ impl Hypervisor for LibvirtHost {
             .long_call("migrate", move |connect| {
                 let domain = lookup(connect, domain)?;
                 // What has not been finished on the destination goes with that connection, which is closed on this thread.
-                let mut params = migrate_params(&call);
+                let mut params = call::params(&call);
                 params.extend(redefine::params(&domain, &call)?);
-                ffi::migrate_between(&domain, &there, &params, migrate_flags(&call))
+                ffi::migrate_between(&domain, &there, &params, call::flags(&call))
             })
             .await
     }

@@ -3,6 +3,7 @@
 //! * [`ffi`] – the calls that need `unsafe`.
 //! * [`link`] – the connections to one host: opened, kept alive, opened again; every call off the async threads and limited.
 //! * [`host`] – one real host behind the seam [`crate::hypervisor::Hypervisor`].
+//! * `call` – a migration's flags and parameters.
 //! * [`act`] – what is done to a domain where it is.
 //! * [`survey`] – what is read of a whole host at once.
 //! * `redefine` – what a migration is handed so that the domain arrives with another definition.
@@ -12,6 +13,7 @@
 //! * [`error`] – errors, with libvirt's code and text.
 
 pub mod act;
+mod call;
 pub mod error;
 pub mod ffi;
 mod files;
