@@ -51,6 +51,9 @@ pub struct PreflightRequest {
     /// As in a migration: addresses that its screens listen on, the destination's by the source's.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub graphics_listen: BTreeMap<String, String>,
+    /// As in a migration: where SPICE clients are sent to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub graphics_uri: Option<String>,
     /// As in a migration: its name on the destination.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rename: Option<String>,

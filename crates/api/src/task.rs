@@ -73,6 +73,10 @@ pub struct MigrationRequest {
     /// Addresses that its screens listen on: the destination's by the source's.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub graphics_listen: BTreeMap<String, String>,
+    /// Where clients that look at its SPICE screen are sent to when it moves: `spice://HOST[:PORT][?tlsPort=PORT]`. Without it libvirt
+    /// sends them to the destination's host name, or the address that the screen listens on there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub graphics_uri: Option<String>,
     /// Its name on the destination.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rename: Option<String>,

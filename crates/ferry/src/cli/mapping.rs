@@ -21,6 +21,9 @@ pub(crate) struct MappingArgs {
     /// Have screens that listen on the address OLD listen on NEW there; may be given several times
     #[arg(long, value_name = "OLD=NEW", value_parser = value::mapping)]
     graphics_listen: Vec<(String, String)>,
+    /// Send clients that look at its SPICE screen to this place when it moves [without it: to the destination's host name]
+    #[arg(long, value_name = "spice://HOST[:PORT]")]
+    graphics_uri: Option<String>,
     /// Give it this name there
     #[arg(long, value_name = "NAME", value_parser = value::new_name)]
     rename: Option<String>,
@@ -35,6 +38,7 @@ pub(crate) struct Mapping {
     pub(crate) network: BTreeMap<String, String>,
     pub(crate) bridge: BTreeMap<String, String>,
     pub(crate) graphics_listen: BTreeMap<String, String>,
+    pub(crate) graphics_uri: Option<String>,
     pub(crate) rename: Option<String>,
     pub(crate) xml_patch: Option<String>,
 }
@@ -53,6 +57,7 @@ impl MappingArgs {
             network: once("--network", self.network)?,
             bridge: once("--bridge", self.bridge)?,
             graphics_listen: once("--graphics-listen", self.graphics_listen)?,
+            graphics_uri: self.graphics_uri,
             rename: self.rename,
             xml_patch: self.xml_patch.map(read).transpose()?,
         })

@@ -24,6 +24,7 @@ pub(super) async fn run(context: &Context, args: CheckArgs) -> Result<Exit, Fail
         network: mapping.network,
         bridge: mapping.bridge,
         graphics_listen: mapping.graphics_listen,
+        graphics_uri: mapping.graphics_uri,
         rename: mapping.rename,
         xml_patch: mapping.xml_patch,
         tls: args.transport.tls,

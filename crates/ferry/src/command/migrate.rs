@@ -35,6 +35,7 @@ pub(super) async fn run(context: &Context, args: MigrateArgs) -> Result<Exit, Fa
         network: mapping.network,
         bridge: mapping.bridge,
         graphics_listen: mapping.graphics_listen,
+        graphics_uri: mapping.graphics_uri,
         rename: mapping.rename,
         xml_patch: mapping.xml_patch,
         snapshots: args.snapshots,

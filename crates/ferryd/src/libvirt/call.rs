@@ -38,6 +38,7 @@ pub(super) fn params(call: &MigrateCall) -> Vec<(&'static CStr, TypedValue)> {
         TransportParameter::TlsDestination => param::TLS_DESTINATION,
         TransportParameter::ParallelConnections => param::PARALLEL_CONNECTIONS,
         TransportParameter::Compression => param::COMPRESSION,
+        TransportParameter::GraphicsUri => param::GRAPHICS_URI,
     };
     let value = |value| match value {
         ParameterValue::Text(text) => TypedValue::Text(text),

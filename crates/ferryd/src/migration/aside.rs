@@ -178,7 +178,8 @@ mod tests {
         let snapshot = Snapshot { name: "a".to_owned(), xml: "<domainsnapshot/>".to_owned(), current: true };
         let intent = to_value([&snapshot]).expect("JSON");
         for came in [None, Some(Came::Done), Some(Came::Failed("no answer".to_owned()))] {
-            assert_eq!(Aside::of(&[entry(intent.clone(), came)]).snapshots, [snapshot.clone()]);
+            let aside = Aside::of(&[entry(intent.clone(), came)]);
+            assert_eq!(aside.snapshots, std::slice::from_ref(&snapshot));
         }
         assert!(Aside::of(&[entry(intent, Some(Came::NotSent))]).snapshots.is_empty(), "nothing was sent");
         assert!(Aside::of(&[]).snapshots.is_empty());

@@ -35,6 +35,7 @@ impl Migrations {
         bandwidth_fits(request.bandwidth_mib_s)?;
         post_copy_fits(request.post_copy, request.secure, request.direct)?;
         storage_fits(&request.storage)?;
+        mapping::graphics_uri_fits(request.graphics_uri.as_deref())?;
         let rewrite = &mapping::of_check(request)?;
         transport_fits(&request.into())?;
         let vm = self.find(&request.vm, request.source.as_deref()).await?;
@@ -65,6 +66,7 @@ impl Migrations {
             post_copy: request.post_copy,
             storage: request.storage.clone(),
             flatten: request.flatten,
+            graphics_uri: request.graphics_uri.clone(),
             transport: transport_fits(&request.into())?,
             ..Wanted::default()
         };

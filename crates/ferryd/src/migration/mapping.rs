@@ -37,6 +37,29 @@ pub(super) fn of_check(request: &PreflightRequest) -> Result<Rewrite, Problem> {
     asked(maps, request.rename.as_deref(), request.xml_patch.as_deref())
 }
 
+/// Where SPICE clients are sent to, as libvirt reads it (`qemuMigrationDstGraphicsRelocate` takes a scheme of libvirt's kinds of screens, and
+/// sends the clients of none but SPICE).
+///
+/// # Errors
+/// A value that cannot be used.
+pub(super) fn graphics_uri_fits(uri: Option<&str>) -> Result<(), Problem> {
+    let Some(uri) = uri else { return Ok(()) };
+    let fits = uri.starts_with("spice://")
+        && uri.len() <= 256
+        && uri.parse::<axum::http::Uri>().is_ok_and(|uri| {
+            let host = uri.host().is_some_and(|host| !host.is_empty());
+            let port = uri.authority().is_some_and(|authority| {
+                let after = authority.as_str().strip_prefix(uri.host().unwrap_or_default()).unwrap_or("?");
+                after.is_empty() || authority.port_u16().is_some_and(|port| port > 0)
+            });
+            host && port
+        });
+    if fits {
+        return Ok(());
+    }
+    Err(bad_value("graphics_uri", "graphics_uri must be spice://HOST[:PORT][?tlsPort=PORT].".to_owned()))
+}
+
 fn asked(maps: [&Names; 3], rename: Option<&str>, patch: Option<&str>) -> Result<Rewrite, Problem> {
     let [networks, bridges, graphics_listen] = maps;
     for (field, map) in [("network", networks), ("bridge", bridges), ("graphics_listen", graphics_listen)] {

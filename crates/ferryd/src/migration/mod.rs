@@ -186,6 +186,7 @@ impl Migrations {
             flatten: request.flatten,
             snapshots: request.snapshots,
             copy: request.copy,
+            graphics_uri: request.graphics_uri.clone(),
             transport: transport_fits(&request.into())?,
         };
         let inquiry = self.inquiry(vm, &source, &destination, wanted, rewrite, false).await?;
@@ -287,6 +288,7 @@ fn valid(request: &MigrationRequest) -> Result<(), Problem> {
     post_copy_fits(request.post_copy, request.secure, request.direct)?;
     transport_fits(&request.into())?;
     check::storage_fits(&request.storage)?;
+    mapping::graphics_uri_fits(request.graphics_uri.as_deref())?;
     if request.copy && request.delete_source_disks {
         let detail = "A copy needs the images that it leaves on the source: copy and delete_source_disks exclude each other.";
         return Err(bad_value("delete_source_disks", detail.to_owned()));

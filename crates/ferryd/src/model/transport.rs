@@ -116,6 +116,9 @@ pub struct Transport {
     /// With the controller between the two libvirts (`virDomainMigrate3` instead of `VIR_MIGRATE_PEER2PEER`).
     #[serde(default)]
     pub direct: bool,
+    /// Where the clients of its SPICE screen are sent to (`VIR_MIGRATE_PARAM_GRAPHICS_URI`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub graphics_uri: Option<String>,
 }
 
 /// A parameter of libvirt's for how the memory travels.
@@ -131,6 +134,8 @@ pub enum TransportParameter {
     ParallelConnections,
     /// `VIR_MIGRATE_PARAM_COMPRESSION`
     Compression,
+    /// `VIR_MIGRATE_PARAM_GRAPHICS_URI`
+    GraphicsUri,
 }
 
 impl TransportParameter {
@@ -143,6 +148,7 @@ impl TransportParameter {
             Self::TlsDestination => "tls.destination",
             Self::ParallelConnections => "parallel.connections",
             Self::Compression => "compression",
+            Self::GraphicsUri => "graphics_uri",
         }
     }
 }
@@ -189,6 +195,7 @@ impl Transport {
             self.tls_name.clone().and_then(|name| text(P::TlsDestination, name)),
             self.parallel.map(|count| (P::ParallelConnections, ParameterValue::Number(count))),
             self.compress.and_then(|method| text(P::Compression, method.as_str().to_owned())),
+            self.graphics_uri.clone().and_then(|uri| text(P::GraphicsUri, uri)),
         ];
         all.into_iter().flatten().collect()
     }
@@ -248,6 +255,7 @@ mod tests {
             tls_name: Some("kvm2".to_owned()),
             parallel: Some(4),
             compress: Some(Compression::Zstd),
+            graphics_uri: Some("spice://kvm2".to_owned()),
             ..Transport::default()
         };
         let told: Vec<String> =
@@ -259,7 +267,8 @@ mod tests {
                 "listen_address=2001:db8::9",
                 "tls.destination=kvm2",
                 "parallel.connections=4",
-                "compression=zstd"
+                "compression=zstd",
+                "graphics_uri=spice://kvm2"
             ]
         );
         assert_eq!(Transport::default().parameters(), []);

@@ -205,6 +205,7 @@ pub(super) fn transport(facts: &Facts, domain: &DomainFacts) -> Transport {
         zerocopy: asked.zerocopy,
         rdma_to,
         direct: asked.direct,
+        graphics_uri: facts.wanted.graphics_uri.clone(),
     }
 }
 

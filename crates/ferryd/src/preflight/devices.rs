@@ -204,6 +204,32 @@ pub(super) fn shared_memory(facts: &Facts, findings: &mut Vec<Finding>) {
     }
 }
 
+/// Clients are sent on from SPICE screens of running guests only: QEMU does so for no others.
+pub(super) fn clients(facts: &Facts, findings: &mut Vec<Finding>) {
+    let Some(domain) = facts.domain.as_ref().filter(|_| facts.wanted.graphics_uri.is_some()) else { return };
+    let kinds: Vec<&str> = domain.definition.graphics.iter().map(|screen| screen.kind.as_str()).collect();
+    if domain.is_active() && kinds.contains(&"spice") {
+        return;
+    }
+    let has = if !domain.is_active() {
+        "it does not run".to_owned()
+    } else if kinds.is_empty() {
+        "it has no screen".to_owned()
+    } else {
+        format!("its screens: {}", kinds.join(", "))
+    };
+    findings.push(blocker(
+        "no-spice",
+        &domain.name,
+        format!(
+            "Nobody looks at a SPICE screen of {}: there are no clients to be sent anywhere.",
+            domain.name
+        ),
+        has,
+        advice("Leave --graphics-uri out."),
+    ));
+}
+
 /// Its screens find the address and port that they listen on.
 pub(super) fn screens(facts: &Facts, findings: &mut Vec<Finding>) {
     let (Some((_, destination, domain)), Some(shell)) = (facts.all(), facts.destination.shell()) else {

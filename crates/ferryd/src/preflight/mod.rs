@@ -92,6 +92,7 @@ const CHECKS: &[Check] = &[
     devices::filesystems,
     devices::shared_memory,
     devices::screens,
+    devices::clients,
     devices::files,
     devices::vsock,
     devices::qemu_arguments,

@@ -244,4 +244,6 @@ pub mod param {
     pub const PARALLEL_CONNECTIONS: &CStr = super::sys::VIR_MIGRATE_PARAM_PARALLEL_CONNECTIONS;
     /// How the memory is compressed.
     pub const COMPRESSION: &CStr = super::sys::VIR_MIGRATE_PARAM_COMPRESSION;
+    /// Where the clients of its screen are sent to.
+    pub const GRAPHICS_URI: &CStr = super::sys::VIR_MIGRATE_PARAM_GRAPHICS_URI;
 }

@@ -127,3 +127,30 @@ fn a_patch_fits_each_document_of_the_domain() {
     let asked = of_migration(&request(|request| request.xml_patch = patch("<remove sel='/domain/title'/>")));
     assert_eq!(fits(&asked.unwrap(), &running).unwrap_err().field.as_deref(), Some("xml_patch"));
 }
+
+#[test]
+fn spice_clients_are_sent_to_a_host() {
+    for good in [
+        "spice://kvm2",
+        "spice://10.0.0.2:5901",
+        "spice://[::1]:5901?tlsPort=5902",
+        "spice://kvm2/?tlsPort=1",
+    ] {
+        assert_eq!(graphics_uri_fits(Some(good)), Ok(()), "{good}");
+    }
+    assert_eq!(graphics_uri_fits(None), Ok(()));
+    for bad in [
+        "",
+        "spice",
+        "spice://",
+        "vnc://kvm2",
+        "kvm2",
+        "spice://kvm2:0",
+        "spice://kvm2:99999",
+        "spice://a b",
+        "spice://u@kvm2",
+    ] {
+        let problem = graphics_uri_fits(Some(bad)).expect_err(bad);
+        assert_eq!(problem.field.as_deref(), Some("graphics_uri"));
+    }
+}

@@ -42,6 +42,13 @@ fn of_the_domain() {
             reception(facts).occupied =
                 vec![Occupied { domain: "old1".to_owned(), title, ..Occupied::default() }];
         }),
+        ("no-spice", Blocker, |facts| facts.wanted.graphics_uri = Some("spice://kvm2".to_owned())),
+        ("no-spice", Blocker, |facts| {
+            screen(facts).kind = "spice".to_owned();
+            screen(facts).port = None;
+            facts.wanted.graphics_uri = Some("spice://kvm2".to_owned());
+            domain(facts).sight.state = VmState::Shutoff;
+        }),
         ("checkpoints", Warning, |facts| domain(facts).checkpoints = vec!["monday".to_owned()]),
         ("block-job-active", Blocker, |facts| {
             let job = BlockJob { target: "vda".to_owned(), kind: "copy".to_owned() };
@@ -211,4 +218,12 @@ fn what_libvirt_makes_for_itself_is_not_looked_for() {
     line(&mut facts, "unix", path, Some("bind"));
     missing_there(&mut facts, path);
     assert_eq!(check(&facts), []);
+}
+
+#[test]
+fn clients_of_a_spice_screen_are_sent_on() {
+    let mut facts = good();
+    screen(&mut facts).kind = "spice".to_owned();
+    facts.wanted.graphics_uri = Some("spice://kvm2".to_owned());
+    assert!(!codes(&facts).contains(&"no-spice".to_owned()));
 }

@@ -148,9 +148,6 @@ fn of_what_is_left_behind() {
     let mut facts = good();
     copied(&mut facts);
     assert_eq!(codes(&facts), ["disk-copied"], "it has a disk of its own");
-    with_snapshot(&mut facts);
-    facts.wanted.snapshots = Some(SnapshotsWish::Keep);
-    assert_eq!(codes(&facts), ["snapshots-not-copied", "disk-copied"], "QEMU does not copy them");
     domain(&mut facts).sight.persistent = false;
     assert_eq!(codes(&facts), ["copy-transient", "disk-copied"]);
 }
@@ -191,4 +188,15 @@ fn snapshots_are_forgotten_one_by_one() {
         remedy.command.as_deref(),
         Some("virsh snapshot-delete web1 a --metadata && virsh snapshot-delete web1 'b c' --metadata")
     );
+}
+
+#[test]
+fn snapshots_in_an_image_are_not_copied_while_it_runs() {
+    let mut facts = good();
+    copied(&mut facts);
+    with_snapshot(&mut facts);
+    facts.wanted.snapshots = Some(SnapshotsWish::Keep);
+    assert_eq!(codes(&facts), ["snapshots-not-copied", "disk-copied"]);
+    facts.wanted.snapshots = Some(SnapshotsWish::Drop);
+    assert_eq!(codes(&facts), ["snapshots-dropped", "disk-copied"]);
 }
