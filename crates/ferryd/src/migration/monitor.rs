@@ -155,9 +155,11 @@ impl Monitor {
         frozen_for > freeze && (silent || (still && frozen_for > freeze + switch_over))
     }
 
-    /// How long the figures have been the same.
-    pub(super) fn still_for(&self) -> Duration {
-        self.moved_at.elapsed()
+    /// Whether a copy that had begun has not moved for so long. (Before it begins, the destination may take its time: to start a QEMU with
+    /// much memory, perhaps.)
+    pub(super) fn stands_still(&self, limit: Duration) -> bool {
+        let begun = self.figures.is_some_and(|figures| figures.data_processed_bytes > 0);
+        begun && !self.frozen() && self.moved_at.elapsed() > limit
     }
 
     /// Whether it is time to break off (again): closing connections may miss one that is just being made.
@@ -266,6 +268,29 @@ mod tests {
             monitor.destination_told(&Answer::Absent);
         }
         assert!(monitor.stuck(FREEZE, SILENCE, SWITCH), "nothing moves any more");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_copy_that_had_begun_stands_still() {
+        let mut monitor = Monitor::new();
+        tokio::time::advance(seconds(60)).await;
+        assert!(!monitor.stands_still(seconds(40)), "it has not begun");
+        let figures = JobFigures { active: true, data_processed_bytes: 1, ..JobFigures::default() };
+        monitor.job_told(figures);
+        for _ in 0..60 {
+            assert!(!monitor.stands_still(seconds(40)));
+            tokio::time::advance(seconds(1)).await;
+            monitor.job_told(JobFigures {
+                data_processed_bytes: monitor.transferred_bytes().unwrap() + 1,
+                ..figures
+            });
+        }
+        tokio::time::advance(seconds(41)).await;
+        monitor.job_told(monitor.figures.unwrap());
+        assert!(monitor.stands_still(seconds(40)), "the same figures are no movement");
+        monitor.source_told(DomainEvent::SuspendedMigrated);
+        tokio::time::advance(seconds(41)).await;
+        assert!(!monitor.stands_still(seconds(40)), "a frozen guest has limits of its own");
     }
 
     #[tokio::test(start_paused = true)]

@@ -299,10 +299,10 @@ impl Work {
     /// Whether the migration waits for something that does not come.
     pub(super) fn is_stuck(&self) -> bool {
         let switch_over = Duration::from_millis(self.plan.max_downtime_ms.unwrap_or(300));
-        // Between two libvirts that speak to each other these notice a cable between their hosts that is out; ferryd in between does not.
-        let still = self.plan.transport.direct
-            && !self.monitor.frozen()
-            && self.monitor.still_for() > self.timing.silence * 2;
+        // Two libvirts that speak to each other notice that their connection is dead while memory is copied. ferryd in between does not;
+        // nor was the source's seen to while it waited for QEMU to copy disks and the destination's was killed.
+        let unwatched = self.plan.transport.direct || !self.plan.files.copied.is_empty();
+        let still = unwatched && self.monitor.stands_still(self.timing.silence * 2);
         let stuck = still || self.monitor.stuck(self.timing.freeze, self.timing.silence, switch_over);
         // A post-copy that was switched is not broken off: libvirt notices a dead link, and both are joined again.
         stuck && !self.know.switch_intended
