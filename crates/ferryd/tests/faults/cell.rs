@@ -121,6 +121,13 @@ impl Subject {
         }
     }
 
+    /// Images that were made for it on the destination, where it did not come. (Those of a host that it has left stay.)
+    fn left_over(&self, world: &World) -> Option<String> {
+        let host = world.host(DESTINATION);
+        let left = self.images.iter().any(|image| host.disk_path(image).exists());
+        (left && !self.were_there.get()).then(|| format!("{DESTINATION} (images)"))
+    }
+
     /// The oracle finds nothing wrong; where it runs, it runs on `owner`.
     #[track_caller]
     pub(crate) fn assert_well(&self, world: &World, expect: Expect, owner: Option<&str>) {
@@ -194,7 +201,10 @@ pub(crate) fn wait_whole(world: &World, subject: &Subject) {
         traces.contains(&true).then(|| format!("{name} (QEMU, definition, live state: {traces:?})"))
     };
     let one = || {
-        let have: Vec<String> = [SOURCE, DESTINATION].iter().filter_map(traces).collect();
+        let mut have: Vec<String> = [SOURCE, DESTINATION].iter().filter_map(traces).collect();
+        if !have.iter().any(|traces| traces.starts_with(DESTINATION)) {
+            have.extend(subject.left_over(world));
+        }
         if have.len() <= 1 {
             Ok(())
         } else {
