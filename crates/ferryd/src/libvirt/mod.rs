@@ -4,6 +4,7 @@
 //! * [`link`] – the connections to one host: opened, kept alive, opened again; every call off the async threads and limited.
 //! * [`host`] – one real host behind the seam [`crate::hypervisor::Hypervisor`].
 //! * [`act`] – what is done to a domain where it is.
+//! * [`snapshots`] – those of a domain: listed, made, deleted, gone back to.
 //! * [`survey`] – what is read of a whole host at once.
 //! * `redefine` – what a migration is handed so that the domain arrives with another definition.
 //! * [`translate`] – libvirt's numbers and figures in Ferry's words.
@@ -18,6 +19,7 @@ mod flatten;
 pub mod host;
 pub mod link;
 mod redefine;
+pub mod snapshots;
 pub mod survey;
 pub mod translate;
 mod usage;

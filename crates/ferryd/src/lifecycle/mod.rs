@@ -1,4 +1,5 @@
-//! What is done to a domain where it is: it is started, stopped, changed, removed.
+//! What is done to a domain where it is: it is started, stopped, changed, removed; [`snapshots`] of it are made, deleted, gone back
+//! to ([`snapshotter`] does the task of making one).
 //!
 //! Never while it moves. A migration's task is its domain's lock; whoever does something else takes the domain's turn
 //! ([`crate::inventory::turns`]) and looks for a task then, and a migration takes the turn to store its task: neither begins
@@ -6,11 +7,13 @@
 //! the same connection right before anything is done ([`crate::libvirt::act`]).
 
 mod refused;
+pub mod snapshots;
+pub mod snapshotter;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::task::{TaskQuery, TaskState};
+use api::task::{Task, TaskKind, TaskQuery, TaskState};
 use api::vm::VmState;
 
 pub use refused::Refused;
@@ -183,7 +186,8 @@ impl Lifecycle {
         let done = TaskQuery { state: Some(TaskState::Done), ..TaskQuery::default() };
         let tasks = self.store.tasks(&done, u32::MAX).await?;
         // The newest first.
-        let last = tasks.into_iter().find(|task| task.vm_uuid == vm.listed.uuid);
+        let moved = |task: &Task| task.kind == TaskKind::Migration && task.vm_uuid == vm.listed.uuid;
+        let last = tasks.into_iter().find(moved);
         Ok(last.filter(|task| task.destination == vm.host).map(|task| task.source))
     }
 }

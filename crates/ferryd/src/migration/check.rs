@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use api::preflight::{PreflightRequest, Question, Report, Verdict};
 use api::problem::{Code, Problem};
-use api::task::{StorageMapping, TaskQuery};
+use api::task::{StorageMapping, Task, TaskQuery};
 use api::vm::Vm;
 use futures_util::stream::{self, StreamExt};
 
@@ -106,7 +106,8 @@ impl Migrations {
     async fn arriving_bytes(&self, destination: &str, but: DomainUuid) -> Result<u64, Problem> {
         let active = TaskQuery { active: Some(true), ..TaskQuery::default() };
         let tasks = self.store.tasks(&active, u32::MAX).await.map_err(Problem::from)?;
-        let on_its_way = tasks.iter().filter(|task| task.destination == destination && task.vm_uuid != but.0);
+        let comes = |task: &&Task| task.destination == destination && task.source != destination;
+        let on_its_way = tasks.iter().filter(comes).filter(|task| task.vm_uuid != but.0);
         let memory = on_its_way
             .filter_map(|task| self.fleet.find_vm(&task.vm_uuid.to_string(), Some(&task.source)).ok());
         Ok(memory.map(|vm| vm.max_memory_bytes).sum())

@@ -262,6 +262,7 @@ impl Migrations {
             vm_uuid: plan.domain.0,
             source: plan.source.clone(),
             destination: plan.destination.clone(),
+            snapshot: None,
             created_at_ms: now_ms,
             updated_at_ms: now_ms,
             ended_at_ms: None,
@@ -361,7 +362,9 @@ fn in_other_hands(name: &str) -> Problem {
 fn already_moving(name: &str, task: TaskId) -> Problem {
     let mut problem = Problem::new(
         Code::AlreadyMigrating,
-        format!("{name} is being moved already. `ferry task watch {task}` shows how far it is."),
+        format!(
+            "{name} is being moved already, or a snapshot of it is being made. `ferry task watch {task}` shows how far it is."
+        ),
     );
     problem.task = Some(task.0);
     problem

@@ -8,6 +8,7 @@ pub mod domain;
 pub mod facts;
 pub mod ids;
 pub mod mark;
+pub mod snapshot;
 pub mod transport;
 
 pub use connect::ConnectFailure;

@@ -1,7 +1,7 @@
 //! What is read out of libvirt's XML, and the XML of a copy ([`copy()`]). Nothing here fails on XML that holds more than it looks for.
 //!
 //! * [`definition()`] – a domain; [`access_element`] – its metadata; [`capabilities()`] – a host; [`machine_support`] – what a host's QEMU offers a domain;
-//!   [`network()`], [`pool()`] – networks and storage pools.
+//!   [`network()`], [`pool()`] – networks and storage pools; [`snapshot()`] – a snapshot of a domain.
 
 mod capabilities;
 mod copy;
@@ -9,6 +9,7 @@ mod definition;
 mod devices;
 mod metadata;
 mod resources;
+mod snapshot;
 
 use std::str::FromStr;
 
@@ -19,6 +20,7 @@ pub use copy::copy;
 pub use definition::definition;
 pub use metadata::{ACCESS_NAMESPACE, ACCESS_PREFIX, access_element};
 pub use resources::{backing, file, network, new_file, pool};
+pub use snapshot::{new_snapshot, snapshot};
 
 /// Why libvirt's XML could not be used.
 #[derive(Debug, thiserror::Error)]
