@@ -3,6 +3,7 @@
 //! * [`ffi`] – the calls that need `unsafe`.
 //! * [`link`] – the connections to one host: opened, kept alive, opened again; every call off the async threads and limited.
 //! * [`host`] – one real host behind the seam [`crate::hypervisor::Hypervisor`].
+//! * [`host_devices`] – the host's devices that a domain is given.
 //! * [`act`] – what is done to a domain where it is.
 //! * [`snapshots`] – those of a domain: listed, made, deleted, gone back to.
 //! * [`survey`] – what is read of a whole host at once.
@@ -17,6 +18,7 @@ pub mod ffi;
 mod files;
 mod flatten;
 pub mod host;
+pub mod host_devices;
 pub mod link;
 mod redefine;
 pub mod snapshots;

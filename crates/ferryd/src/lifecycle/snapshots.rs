@@ -3,7 +3,6 @@
 //! Making one may take long, and is a task ([`super::snapshotter`]); the rest is done within the request. As all that is done to a
 //! domain it takes the domain's turn, and is refused while a task or a job is at work on it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use api::task::{Phase, Task, TaskKind, TaskState};
@@ -11,7 +10,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{Lifecycle, Refused};
 use crate::inventory::known::{Known, active_elsewhere};
-use crate::inventory::member::Member;
 use crate::libvirt::snapshots::{self, Refusal};
 use crate::model::snapshot::{Obstacle, Snapshot, unfit_name};
 use crate::model::{DomainUuid, TaskId};
@@ -105,13 +103,6 @@ impl Lifecycle {
         let found =
             member.link().call("current snapshot", move |connect| snapshots::current(connect, domain)).await;
         Ok(found.map_err(Refused::from)?)
-    }
-
-    /// The host that has a virtual machine.
-    async fn place(&self, vm: &str) -> Result<(Arc<Member>, DomainUuid)> {
-        let vm = self.find(vm).await?;
-        let member = self.fleet.member(&vm.host).ok_or(Refused::Unknown)?;
-        Ok((member, vm.domain()))
     }
 
     /// Has a snapshot made, by a task of `engine`. Without a name it is named by the time: seconds since 1970.

@@ -6,6 +6,7 @@ pub mod connect;
 pub mod definition;
 pub mod domain;
 pub mod facts;
+pub mod host_device;
 pub mod ids;
 pub mod mark;
 pub mod snapshot;

@@ -1,4 +1,4 @@
-//! The inherited `snapshots`, without hosts: what is refused, in which order, and how its tasks are told.
+//! The inherited `snapshots` and `hostdevs`, without hosts: what is refused, in which order, and how tasks are told.
 
 use api::task::{Task, TaskKind, TaskState};
 use ferryd::model::TaskId;
@@ -90,4 +90,20 @@ async fn its_tasks_are_told_as_they_were_and_are_no_migrations() {
     }
     let migrations: Value = served.get("/api/v1/migrations").await.json();
     assert_eq!(migrations, json!([]));
+}
+
+#[tokio::test]
+async fn devices_are_told_only() {
+    let served = Served::new().await;
+    for prefix in ["", "/plugins/kimchi"] {
+        let all = format!("{prefix}/vms/ghost/hostdevs");
+        let one = format!("{all}/pci_0000_01_00_0");
+        for path in [&all, &one] {
+            for method in ["POST", "PUT", "DELETE"] {
+                let answer = ask(&served, method, path, Some("{}")).await;
+                refused(&answer, "405 Method Not Allowed", "Specified method");
+            }
+            refused(&ask(&served, "GET", path, None).await, "404 Not Found", "KCHVM0002E: ");
+        }
+    }
 }
