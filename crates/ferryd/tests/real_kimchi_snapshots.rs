@@ -165,7 +165,11 @@ fn what_cannot_be_is_refused_and_nothing_is_touched() {
     let make = |vm: &str| world.post(&address(vm, ""), &json!({ "name": "a" }));
     let words = "KCHSNAP0010E: Unable to create snapshot of virtual machine 'raw' because it contains a disk with format 'raw';";
     refused(&make("raw"), 400, words);
-    refused(&make("bare"), 409, "KCHSNAP0002E: Unable to create snapshot 'a' on virtual machine 'bare'. Details: it has no disk");
+    refused(
+        &make("bare"),
+        409,
+        "KCHSNAP0002E: Unable to create snapshot 'a' on virtual machine 'bare'. Details: it has no disk",
+    );
     refused(&make("efi"), 409, "KCHSNAP0002E: ");
     assert!(world.tasks().is_empty(), "what is refused becomes no task");
 
@@ -200,7 +204,9 @@ fn a_ferryd_that_dies_meanwhile_tells_what_is_true() {
     let mut spec = GuestSpec::new("box").expect("a spec");
     spec.extra_devices = disk(&path, "qcow2", "vda");
     world.define_stopped("kvm1", &spec.to_xml(), "box");
-    for (point, name, status) in [("BeforeResult", "is there", "finished"), ("AfterIntent", "is not", "failed")] {
+    for (point, name, status) in
+        [("BeforeResult", "is there", "finished"), ("AfterIntent", "is not", "failed")]
+    {
         world.restart_ferryd_with(&[("FERRYD_DIE_AT", &format!("make-snapshot:{point}"))]);
         world.wait_listed("it does not show", |vm| vm.name == "box");
         let begun = world.post(&address("box", ""), &json!({ "name": name }));

@@ -15,7 +15,9 @@ pub enum Refused {
     #[error("no host that answers has a virtual machine of this name")]
     Unknown,
     /// A task of Ferry's moves it, or makes a snapshot of it.
-    #[error("it is being moved, or a snapshot of it made; nothing was done (`ferry task watch {0}` shows how far that is)")]
+    #[error(
+        "it is being moved, or a snapshot of it made; nothing was done (`ferry task watch {0}` shows how far that is)"
+    )]
     Moves(TaskId),
     /// Something else is being done to it.
     #[error("something else is being done to it; nothing was done, try it again")]

@@ -155,7 +155,8 @@ async fn end(handle: &mut Handle, plan: &SnapshotPlan, ended: End) -> Result<(),
             (TaskState::Failed, message, Some(error.cause()))
         }
         End::NotMade => {
-            let message = format!("the connection to {host} was lost, and there is no snapshot {name} of {vm}");
+            let message =
+                format!("the connection to {host} was lost, and there is no snapshot {name} of {vm}");
             (TaskState::Failed, message, None)
         }
         End::Unknown(why) => {

@@ -30,7 +30,9 @@ pub enum Obstacle {
     #[error("it has no disk that a snapshot could be kept in")]
     NoDisk,
     /// The variables of its firmware would not be in it.
-    #[error("the variables of its UEFI firmware are in a flash image that is not qcow2, which cannot hold a snapshot")]
+    #[error(
+        "the variables of its UEFI firmware are in a flash image that is not qcow2, which cannot hold a snapshot"
+    )]
     Firmware,
 }
 

@@ -85,7 +85,8 @@ async fn its_tasks_are_told_as_they_were_and_are_no_migrations() {
         }
         let told = served.get(&format!("/plugins/kimchi/tasks/{id}")).await.json();
         let uri = "/plugins/kimchi/vms/vm1/snapshots/before";
-        let expected = json!({ "id": id.to_string(), "status": status, "message": message, "target_uri": uri });
+        let expected =
+            json!({ "id": id.to_string(), "status": status, "message": message, "target_uri": uri });
         assert_eq!(told, expected);
     }
     let migrations: Value = served.get("/api/v1/migrations").await.json();

@@ -162,7 +162,11 @@ async fn schemas_and_description_are_published_and_true() {
     for (path, item) in document["paths"].as_object().unwrap() {
         let methods = item.as_object().unwrap().keys().filter(|key| *key != "parameters");
         for method in methods {
-            let filled = path.replace("{name}", "ghost").replace("{id}", "ghost").replace("{snapshot}", "ghost").replace("{device}", "ghost");
+            let filled = path
+                .replace("{name}", "ghost")
+                .replace("{id}", "ghost")
+                .replace("{snapshot}", "ghost")
+                .replace("{device}", "ghost");
             let filled = format!("/plugins/kimchi{filled}");
             let answer = ask(&served, &method.to_uppercase(), &filled, Some("{}")).await;
             let told = String::from_utf8_lossy(&answer.body).into_owned();

@@ -63,7 +63,10 @@ async fn devices(app: AppState, vm: &str) -> Result<Vec<HostDev>, Refusal> {
     match Lifecycle::new(app.fleet, app.store).host_devices(vm).await {
         Ok(found) => Ok(found.into_iter().map(HostDev::from).collect()),
         Err(refused) => Err(Refusal::of_undone(&refused, vm, |details| {
-            format!("FERRYHDEV0001E: Unable to list the host devices of {}. Details: {details}", shortened(vm))
+            format!(
+                "FERRYHDEV0001E: Unable to list the host devices of {}. Details: {details}",
+                shortened(vm)
+            )
         })),
     }
 }

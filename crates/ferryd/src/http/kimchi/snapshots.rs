@@ -1,12 +1,12 @@
 //! `vms/NAME/snapshots`: a machine's snapshots. Making one is a task.
 
 use api::task::{Task, TaskState};
+use axum::Router;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::Router;
 use serde::Serialize;
 use serde_json::json;
 
@@ -186,8 +186,7 @@ async fn current(State(app): State<AppState>, vm: Result<NamePath, Failure>) -> 
 }
 
 async fn found(app: &AppState, vm: &str, name: &str) -> Result<KimchiSnapshot, Refusal> {
-    let work =
-        |life: Lifecycle, vm: String, name: String| async move { life.snapshot(&vm, &name).await };
+    let work = |life: Lifecycle, vm: String, name: String| async move { life.snapshot(&vm, &name).await };
     done(app, Act::Show, (vm, name), work).await.map(KimchiSnapshot::from)
 }
 

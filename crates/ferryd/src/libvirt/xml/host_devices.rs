@@ -14,7 +14,9 @@ pub fn given(xml: &str) -> Result<Vec<Given>> {
     let document = parse("domain XML", xml)?;
     let devices = child(document.root_element(), "devices");
     let all = devices.into_iter().flat_map(|devices| children(devices, "hostdev"));
-    Ok(all.map(|node| Given { kind: attribute(node, "type").unwrap_or_default(), place: place(node) }).collect())
+    Ok(all
+        .map(|node| Given { kind: attribute(node, "type").unwrap_or_default(), place: place(node) })
+        .collect())
 }
 
 fn place(node: Node<'_, '_>) -> Place {

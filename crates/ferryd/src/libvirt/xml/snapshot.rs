@@ -32,7 +32,8 @@ mod tests {
 
     #[test]
     fn a_snapshot_is_read() {
-        let xml = "<domainsnapshot><name>b </name><state>shutoff</state><parent><name> a&amp;b</name></parent>
+        let xml =
+            "<domainsnapshot><name>b </name><state>shutoff</state><parent><name> a&amp;b</name></parent>
             <creationTime>1448538123</creationTime><domain><name>web1</name></domain></domainsnapshot>";
         let expected = Snapshot {
             name: "b ".to_owned(),
