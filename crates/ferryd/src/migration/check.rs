@@ -9,7 +9,8 @@ use api::task::{StorageMapping, Task, TaskQuery};
 use api::vm::Vm;
 use futures_util::stream::{self, StreamExt};
 
-use super::{Migrations, bad_value, bandwidth_fits, mapping, name_fits, post_copy_fits, transport_fits};
+use super::wishes::Wishes;
+use super::{Migrations, bad_value, mapping, name_fits};
 use crate::inventory::facts::{self, Asked, Inquiry};
 use crate::inventory::member::Member;
 use crate::inventory::unknown_host;
@@ -32,11 +33,8 @@ impl Migrations {
     pub async fn check(&self, request: &PreflightRequest) -> Result<Vec<Report>, Problem> {
         name_fits("vm", &request.vm)?;
         request.destination.as_ref().map(|name| name_fits("destination", name)).transpose()?;
-        bandwidth_fits(request.bandwidth_mib_s)?;
-        post_copy_fits(request.post_copy, request.secure, request.direct)?;
-        storage_fits(&request.storage)?;
+        Wishes::from(request).wanted()?;
         let rewrite = &mapping::of_check(request)?;
-        transport_fits(&request.into())?;
         let vm = self.find(&request.vm, request.source.as_deref()).await?;
         let source = self.member(&vm.host)?;
         let destinations = match &request.destination {
@@ -59,15 +57,7 @@ impl Migrations {
         source: Arc<Member>,
         destination: Arc<Member>,
     ) -> Result<Report, Problem> {
-        let wanted = Wanted {
-            tunnelled: request.secure,
-            bandwidth_mib_s: request.bandwidth_mib_s,
-            post_copy: request.post_copy,
-            storage: request.storage.clone(),
-            flatten: request.flatten,
-            transport: transport_fits(&request.into())?,
-            ..Wanted::default()
-        };
+        let wanted = Wishes::from(request).wanted()?;
         let inquiry = self.inquiry(vm, &source, &destination, wanted, rewrite, true).await?;
         let began = std::time::Instant::now();
         let (facts, asked) = facts::gather(&inquiry).await;

@@ -6,6 +6,7 @@
 //!   `manifest` – what the log says of them; `leaving` – what becomes of the source afterwards.
 //! * `perform` – libvirt's migration under watch, and the hand-over; `monitor` – what is seen of it; `again` – post-copy: beginning anew
 //!   by it, the switch, joining again what broke.
+//! * `wishes` – what of a request the checks depend on.
 //! * `mapping` – what of a request makes the definition another one on the destination; `define` – a stopped domain's definition there.
 //! * `limit` – a limit of the bandwidth that is changed meanwhile.
 //! * `contact` – how long the source was out of sight.
@@ -45,6 +46,7 @@ mod settle;
 pub mod steps;
 mod story;
 pub mod timing;
+mod wishes;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,13 +54,14 @@ use std::time::Duration;
 use api::finding::Finding;
 use api::plan::PlanReport;
 use api::problem::{Code, Problem};
-use api::task::{MigrationRequest, Phase, PostCopy, SnapshotsWish, Task, TaskKind, TaskState};
+use api::task::{MigrationRequest, Phase, PostCopy, Task, TaskKind, TaskState};
 use api::vm::{Vm, VmQuery};
 
 pub use inherited::InheritedRequest;
+use wishes::Wishes;
 
 use crate::inventory::{Fleet, facts};
-use crate::model::facts::{Facts, Wanted};
+use crate::model::facts::Facts;
 use crate::model::transport::Asked;
 use crate::model::{DomainUuid, TaskId};
 use crate::plan::transport::Options;
@@ -177,16 +180,7 @@ impl Migrations {
     ) -> Result<Facts, Problem> {
         let (source, destination) = (self.member(&vm.host)?, self.member(&request.destination)?);
         self.nothing_owed(vm, &request.destination, clear).await?;
-        let wanted = Wanted {
-            tunnelled: request.secure,
-            bandwidth_mib_s: request.bandwidth_mib_s,
-            post_copy: request.post_copy,
-            storage: request.storage.clone(),
-            flatten: request.flatten,
-            snapshots_dropped: request.snapshots == Some(SnapshotsWish::Drop),
-            copy: request.copy,
-            transport: transport_fits(&request.into())?,
-        };
+        let wanted = Wishes::from(request).wanted()?;
         let inquiry = self.inquiry(vm, &source, &destination, wanted, rewrite, false).await?;
         Ok(facts::gather(&inquiry).await.0)
     }
@@ -284,14 +278,7 @@ fn valid(request: &MigrationRequest) -> Result<(), Problem> {
     if request.max_downtime_ms.is_some_and(|ms| ms == 0 || ms > MAX_DOWNTIME_MS) {
         return Err(bad_value("max_downtime_ms", format!("max_downtime_ms must be 1 to {MAX_DOWNTIME_MS}.")));
     }
-    post_copy_fits(request.post_copy, request.secure, request.direct)?;
-    transport_fits(&request.into())?;
-    check::storage_fits(&request.storage)?;
-    if request.copy && request.delete_source_disks {
-        let detail = "A copy needs the images that it leaves on the source: copy and delete_source_disks exclude each other.";
-        return Err(bad_value("delete_source_disks", detail.to_owned()));
-    }
-    bandwidth_fits(request.bandwidth_mib_s)
+    Wishes::from(request).wanted().map(drop)
 }
 
 fn post_copy_fits(post_copy: Option<PostCopy>, secure: bool, direct: bool) -> Result<(), Problem> {
