@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::finding::Finding;
-use crate::task::{Compression, PostCopy, StorageMapping};
+use crate::task::{Compression, PostCopy, SnapshotsWish, StorageMapping};
 
 /// Body of `POST /api/v1/preflight`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -81,6 +81,15 @@ pub struct PreflightRequest {
     /// As it is asked for in a migration: with `ferryd` between the two libvirts.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub direct: bool,
+    /// As it is asked for in a migration: what becomes of what libvirt knows of the snapshots of a stopped one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshots: Option<SnapshotsWish>,
+    /// As it is asked for in a migration: a definition of it stays on the source.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub copy: bool,
+    /// As it is asked for in a migration: the images on the source that were copied are removed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub delete_source_disks: bool,
 }
 
 /// What the checks say as a whole.

@@ -167,6 +167,8 @@ impl Compression {
 pub enum TaskKind {
     /// One virtual machine's move.
     Migration,
+    /// A snapshot of a virtual machine is made, on the host where it is.
+    Snapshot,
 }
 
 /// Where a task stands.
@@ -179,7 +181,7 @@ pub enum TaskState {
     Running,
     /// Asked to stop, stopping.
     Cancelling,
-    /// Done: the virtual machine is on the destination.
+    /// Done: the virtual machine is on the destination, the snapshot is made.
     Done,
     /// Failed: the virtual machine is where `outcome` says, normally unharmed at the source.
     Failed,
@@ -219,6 +221,8 @@ pub enum Phase {
     Confirm,
     /// Both hosts are asked where the virtual machine is.
     Recover,
+    /// Of a task that moves nothing: what it is for is being done.
+    Work,
     /// Ended.
     Ended,
 }
@@ -308,10 +312,13 @@ pub struct Task {
     pub vm: String,
     /// The virtual machine's UUID.
     pub vm_uuid: Uuid,
-    /// The registered host it is moved from.
+    /// The registered host it is moved from; of a task that moves nothing, the host where it is.
     pub source: String,
-    /// The registered host it is moved to.
+    /// The registered host it is moved to; of a task that moves nothing, the same as `source`.
     pub destination: String,
+    /// The name of the snapshot that a task of that kind makes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<String>,
     /// When it was accepted.
     pub created_at_ms: u64,
     /// When it last changed.

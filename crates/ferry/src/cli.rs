@@ -3,15 +3,17 @@
 use std::path::PathBuf;
 
 use api::client::Address;
-use api::task::{Compression, PostCopy, Side, SnapshotsWish, StorageMapping};
+use api::task::{Compression, PostCopy, Side, StorageMapping};
 use api::vm::VmState;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 
 use crate::value::{self, TaskRef};
 
+mod leaving;
 mod mapping;
 
+pub(crate) use leaving::LeavingArgs;
 pub(crate) use mapping::MappingArgs;
 
 const EXIT_CODES: &str = "\
@@ -217,15 +219,9 @@ pub(crate) struct MigrateArgs {
     /// Have each disk that is copied arrive as one image, with nothing below it
     #[arg(long)]
     pub(crate) flatten: bool,
-    /// What becomes of what libvirt knows of its snapshots; one that runs and has some is not moved without it [of a stopped one: keep]
-    #[arg(long, value_name = "WHAT", value_parser = snapshot_wishes())]
-    pub(crate) snapshots: Option<SnapshotsWish>,
-    /// Leave a copy on the host it leaves: stopped, under another name and UUID, with the disks that are there
-    #[arg(long, conflicts_with = "delete_source_disks")]
-    pub(crate) copy: bool,
-    /// Remove the images that were copied from the host it leaves, once it is proven to be on the other
-    #[arg(long)]
-    pub(crate) delete_source_disks: bool,
+    /// What stays on the host it leaves.
+    #[command(flatten)]
+    pub(crate) leaving: LeavingArgs,
     /// Only start the migration; do not wait for its end
     #[arg(long)]
     pub(crate) detach: bool,
@@ -300,6 +296,9 @@ pub(crate) struct CheckArgs {
     /// As for a migration with --flatten
     #[arg(long)]
     pub(crate) flatten: bool,
+    /// The same as for a migration.
+    #[command(flatten)]
+    pub(crate) leaving: LeavingArgs,
     /// The same as for a migration.
     #[command(flatten)]
     pub(crate) mapping: MappingArgs,
@@ -379,10 +378,6 @@ fn states() -> impl TypedValueParser<Value = VmState> {
 
 fn post_copies() -> impl TypedValueParser<Value = PostCopy> {
     words(&["when-stuck", "now"])
-}
-
-fn snapshot_wishes() -> impl TypedValueParser<Value = SnapshotsWish> {
-    words(&["keep", "drop"])
 }
 
 fn compressions() -> impl TypedValueParser<Value = Compression> {

@@ -11,6 +11,7 @@ use ferryd::config::{self, Config, DataDir, Flags, LocalHost};
 use ferryd::http::{AppState, Door, listen, router};
 use ferryd::inventory::Fleet;
 use ferryd::libvirt;
+use ferryd::lifecycle::snapshotter::Snapshotter;
 use ferryd::migration::Migrations;
 use ferryd::migration::debts::Sweeper;
 use ferryd::migration::steps::{Hosts, Mover};
@@ -19,7 +20,7 @@ use ferryd::model::HostName;
 use ferryd::ssh::SshDir;
 use ferryd::store::Store;
 use ferryd::store::sqlite::SqliteStore;
-use ferryd::task::{Clock, Engine};
+use ferryd::task::{Clock, Engine, Runners};
 use ferryd::tls::{self, TlsHost};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
@@ -192,7 +193,11 @@ async fn build(
     // The lock on the data directory says that every controller that held a lease here is gone.
     store.drop_leases().await?;
     let timing = Timing::with_bound(config.recovery_timeout_s.duration());
-    tokio::spawn(engine.clone().serve(Arc::new(Mover::new(hosts, timing))));
+    let runners = Runners {
+        migration: Arc::new(Mover::new(hosts, timing)),
+        snapshot: Arc::new(Snapshotter::new(fleet.clone())),
+    };
+    tokio::spawn(engine.clone().serve(Arc::new(runners)));
     tokio::spawn(sweeper.serve());
     if config.local_host == LocalHost::Auto {
         tokio::spawn(register_local(fleet.clone()));

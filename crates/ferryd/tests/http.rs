@@ -29,6 +29,8 @@ mod doors;
 mod events;
 #[path = "http/kimchi.rs"]
 mod kimchi;
+#[path = "http/kimchi_snapshots.rs"]
+mod kimchi_snapshots;
 #[path = "http/kimchi_vms.rs"]
 mod kimchi_vms;
 #[path = "http/openapi.rs"]

@@ -40,22 +40,6 @@ fn places_of_disks_are_read() {
 }
 
 #[test]
-fn what_stays_behind_is_read() {
-    let read = |line: &str| {
-        let Command::Migrate(args) = parse(line).unwrap().command else { panic!("not migrate") };
-        (args.snapshots, args.copy, args.delete_source_disks)
-    };
-    assert_eq!(read("ferry migrate v --to k"), (None, false, false));
-    assert_eq!(
-        read("ferry migrate v --to k --snapshots drop --copy"),
-        (Some(SnapshotsWish::Drop), true, false)
-    );
-    assert_eq!(read("ferry migrate v --to k --delete-source-disks"), (None, false, true));
-    let both = parse("ferry migrate v --to k --copy --delete-source-disks").unwrap_err();
-    assert_eq!(both.kind(), ErrorKind::ArgumentConflict);
-}
-
-#[test]
 fn how_memory_travels_is_read() {
     let line = "ferry migrate web1 --to kvm2 --tls --parallel 4 --via 10.1.0.0/24 --compress zstd --direct";
     let Command::Migrate(args) = parse(line).unwrap().command else { panic!("not migrate") };

@@ -34,6 +34,9 @@ pub(super) async fn run(context: &Context, args: CheckArgs) -> Result<Exit, Fail
         zerocopy: args.transport.zerocopy,
         rdma: args.transport.rdma,
         direct: args.transport.direct,
+        snapshots: args.leaving.snapshots,
+        copy: args.leaving.copy,
+        delete_source_disks: args.leaving.delete_source_disks,
     };
     let reports = context.client.check(&request).await?;
     if context.json {

@@ -38,9 +38,9 @@ pub(super) async fn run(context: &Context, args: MigrateArgs) -> Result<Exit, Fa
         graphics_uri: mapping.graphics_uri,
         rename: mapping.rename,
         xml_patch: mapping.xml_patch,
-        snapshots: args.snapshots,
-        copy: args.copy,
-        delete_source_disks: args.delete_source_disks,
+        snapshots: args.leaving.snapshots,
+        copy: args.leaving.copy,
+        delete_source_disks: args.leaving.delete_source_disks,
     };
     if args.plan {
         let plan = context.client.plan(&request).await?;

@@ -1,7 +1,7 @@
 //! The inherited contract: Kimchi's `vms` and `tasks`, under `/plugins/kimchi` and without it. A thin adapter: it takes a
 //! request apart as Kimchi did, hands it to the same code as [`super::v1`], and tells the answer in Kimchi's words.
 //!
-//! * `vms`, `tasks` – a file for each resource; `parameters` – those of `migrate`.
+//! * `vms`, `snapshots`, `hostdevs`, `tasks` – a file for each resource; `parameters` – those of `migrate`.
 //! * `schema` – what bodies must be; `filter` – the arguments of lists; `reasons` – errors.
 //!
 //! A request is refused for the first of these: its method, a body that cannot be read, one that does not fit its schema, a thing
@@ -24,9 +24,11 @@ use super::{AppState, to_the_end};
 use crate::model::action::Action;
 
 mod filter;
+mod hostdevs;
 mod parameters;
 mod reasons;
 mod schema;
+mod snapshots;
 mod tasks;
 mod vms;
 
@@ -43,6 +45,8 @@ pub fn router() -> Router<AppState> {
             .route("/vms", get(vms::list))
             .route("/vms/{name}", get(vms::show).put(vms::update).delete(vms::remove))
             .route("/vms/{name}/migrate", post(migrate))
+            .merge(snapshots::routes())
+            .merge(hostdevs::routes())
             .route("/tasks", get(tasks::list))
             .route("/tasks/{id}", get(tasks::show).delete(tasks::cancel))
             .route("/config/capabilities", get(capabilities));

@@ -16,7 +16,7 @@ use super::ffi;
 use super::files;
 use super::link::Link;
 use super::redefine;
-use super::snapshots;
+use super::snapshot_metadata;
 use super::translate;
 use super::usage;
 use super::xml;
@@ -260,17 +260,17 @@ impl Hypervisor for LibvirtHost {
     }
 
     async fn snapshots(&self, domain: DomainUuid, secrets: bool) -> Result<Vec<Snapshot>> {
-        self.on_domain("snapshots", domain, move |domain| snapshots::list(domain, secrets)).await
+        self.on_domain("snapshots", domain, move |domain| snapshot_metadata::list(domain, secrets)).await
     }
 
     async fn forget_snapshots(&self, domain: DomainUuid, names: &[String]) -> Result<()> {
         let names = names.to_vec();
-        self.on_domain("forget snapshots", domain, move |domain| snapshots::forget(domain, &names)).await
+        self.on_domain("forget snapshots", domain, move |domain| snapshot_metadata::forget(domain, &names)).await
     }
 
     async fn redefine_snapshots(&self, domain: DomainUuid, snapshots: &[Snapshot]) -> Result<()> {
         let all = snapshots.to_vec();
-        self.on_domain("redefine snapshots", domain, move |domain| snapshots::redefine(domain, &all)).await
+        self.on_domain("redefine snapshots", domain, move |domain| snapshot_metadata::redefine(domain, &all)).await
     }
 
     async fn set_autostart(&self, domain: DomainUuid, autostart: bool) -> Result<()> {

@@ -4,10 +4,12 @@
 //! * [`link`] – the connections to one host: opened, kept alive, opened again; every call off the async threads and limited.
 //! * [`host`] – one real host behind the seam [`crate::hypervisor::Hypervisor`].
 //! * `call` – a migration's flags and parameters.
+//! * [`host_devices`] – the host's devices that a domain is given.
 //! * [`act`] – what is done to a domain where it is.
+//! * [`snapshots`] – those of a domain: listed, made, deleted, gone back to.
 //! * [`survey`] – what is read of a whole host at once.
 //! * `redefine` – what a migration is handed so that the domain arrives with another definition.
-//! * `snapshots` – what libvirt knows of a domain's snapshots.
+//! * `snapshot_metadata` – what libvirt knows of a domain's snapshots, which goes with it.
 //! * [`translate`] – libvirt's numbers and figures in Ferry's words.
 //! * [`xml`] – what is read out of libvirt's XML.
 //! * [`error`] – errors, with libvirt's code and text.
@@ -19,9 +21,11 @@ pub mod ffi;
 mod files;
 mod flatten;
 pub mod host;
+pub mod host_devices;
 pub mod link;
 mod redefine;
-mod snapshots;
+mod snapshot_metadata;
+pub mod snapshots;
 pub mod survey;
 pub mod translate;
 mod usage;

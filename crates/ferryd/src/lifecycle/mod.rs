@@ -1,4 +1,5 @@
-//! What is done to a domain where it is: it is started, stopped, changed, removed.
+//! What is done to a domain where it is: it is started, stopped, changed, removed; [`snapshots`] of it are made, deleted, gone back
+//! to ([`snapshotter`] does the task of making one).
 //!
 //! Never while it moves. A migration's task is its domain's lock; whoever does something else takes the domain's turn
 //! ([`crate::inventory::turns`]) and looks for a task then, and a migration takes the turn to store its task: neither begins
@@ -6,11 +7,13 @@
 //! the same connection right before anything is done ([`crate::libvirt::act`]).
 
 mod refused;
+pub mod snapshots;
+pub mod snapshotter;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::task::{TaskQuery, TaskState};
+use api::task::{Task, TaskKind, TaskQuery, TaskState};
 use api::vm::VmState;
 
 pub use refused::Refused;
@@ -21,8 +24,11 @@ use crate::inventory::known::{Known, active_elsewhere};
 use crate::inventory::member::Member;
 use crate::inventory::turns::Taken;
 use crate::libvirt::act::{self, Changed};
+use crate::libvirt::host_devices;
+use crate::model::DomainUuid;
 use crate::model::action::{Action, Objection};
 use crate::model::change::Changes;
+use crate::model::host_device::Passed;
 use crate::store::Store;
 
 /// How long a host may take to start or end a QEMU: libvirt waits 30 s for the end of one.
@@ -64,6 +70,23 @@ impl Lifecycle {
             self.fleet.look_again().await;
         }
         self.fleet.known_as(name).ok_or(Refused::Unknown)
+    }
+
+    /// The host that has a virtual machine.
+    async fn place(&self, vm: &str) -> Result<(Arc<Member>, DomainUuid), Refused> {
+        let vm = self.find(vm).await?;
+        let member = self.fleet.member(&vm.host).ok_or(Refused::Unknown)?;
+        Ok((member, vm.domain()))
+    }
+
+    /// The devices of its host that a virtual machine is given, as it runs or would.
+    ///
+    /// # Errors
+    /// The machine is not known, or its host does not tell.
+    pub async fn host_devices(&self, vm: &str) -> Result<Vec<Passed>, Refused> {
+        let (member, domain) = self.place(vm).await?;
+        let link = member.link();
+        Ok(link.call("host devices", move |connect| host_devices::passed_through(connect, domain)).await?)
     }
 
     /// Makes a virtual machine do something, and tells how it is then.
@@ -183,7 +206,8 @@ impl Lifecycle {
         let done = TaskQuery { state: Some(TaskState::Done), ..TaskQuery::default() };
         let tasks = self.store.tasks(&done, u32::MAX).await?;
         // The newest first.
-        let last = tasks.into_iter().find(|task| task.vm_uuid == vm.listed.uuid);
+        let moved = |task: &Task| task.kind == TaskKind::Migration && task.vm_uuid == vm.listed.uuid;
+        let last = tasks.into_iter().find(moved);
         Ok(last.filter(|task| task.destination == vm.host).map(|task| task.source))
     }
 }

@@ -14,8 +14,10 @@ pub enum Refused {
     /// No host that answers has a machine of that name.
     #[error("no host that answers has a virtual machine of this name")]
     Unknown,
-    /// A task of Ferry's moves it.
-    #[error("it is being moved; nothing was done (`ferry task watch {0}` shows how far it is)")]
+    /// A task of Ferry's moves it, or makes a snapshot of it.
+    #[error(
+        "it is being moved, or a snapshot of it made; nothing was done (`ferry task watch {0}` shows how far that is)"
+    )]
     Moves(TaskId),
     /// Something else is being done to it.
     #[error("something else is being done to it; nothing was done, try it again")]

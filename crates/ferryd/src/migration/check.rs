@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use api::preflight::{PreflightRequest, Question, Report, Verdict};
 use api::problem::{Code, Problem};
-use api::task::{StorageMapping, TaskQuery};
+use api::task::{StorageMapping, Task, TaskQuery};
 use api::vm::Vm;
 use futures_util::stream::{self, StreamExt};
 
-use super::{Migrations, bad_value, bandwidth_fits, mapping, name_fits, post_copy_fits, transport_fits};
+use super::wishes::Wishes;
+use super::{Migrations, bad_value, mapping, name_fits};
 use crate::inventory::facts::{self, Asked, Inquiry};
 use crate::inventory::member::Member;
 use crate::inventory::unknown_host;
@@ -32,12 +33,8 @@ impl Migrations {
     pub async fn check(&self, request: &PreflightRequest) -> Result<Vec<Report>, Problem> {
         name_fits("vm", &request.vm)?;
         request.destination.as_ref().map(|name| name_fits("destination", name)).transpose()?;
-        bandwidth_fits(request.bandwidth_mib_s)?;
-        post_copy_fits(request.post_copy, request.secure, request.direct)?;
-        storage_fits(&request.storage)?;
-        mapping::graphics_uri_fits(request.graphics_uri.as_deref())?;
+        Wishes::from(request).wanted()?;
         let rewrite = &mapping::of_check(request)?;
-        transport_fits(&request.into())?;
         let vm = self.find(&request.vm, request.source.as_deref()).await?;
         let source = self.member(&vm.host)?;
         let destinations = match &request.destination {
@@ -60,16 +57,7 @@ impl Migrations {
         source: Arc<Member>,
         destination: Arc<Member>,
     ) -> Result<Report, Problem> {
-        let wanted = Wanted {
-            tunnelled: request.secure,
-            bandwidth_mib_s: request.bandwidth_mib_s,
-            post_copy: request.post_copy,
-            storage: request.storage.clone(),
-            flatten: request.flatten,
-            graphics_uri: request.graphics_uri.clone(),
-            transport: transport_fits(&request.into())?,
-            ..Wanted::default()
-        };
+        let wanted = Wishes::from(request).wanted()?;
         let inquiry = self.inquiry(vm, &source, &destination, wanted, rewrite, true).await?;
         let began = std::time::Instant::now();
         let (facts, asked) = facts::gather(&inquiry).await;
@@ -108,7 +96,8 @@ impl Migrations {
     async fn arriving_bytes(&self, destination: &str, but: DomainUuid) -> Result<u64, Problem> {
         let active = TaskQuery { active: Some(true), ..TaskQuery::default() };
         let tasks = self.store.tasks(&active, u32::MAX).await.map_err(Problem::from)?;
-        let on_its_way = tasks.iter().filter(|task| task.destination == destination && task.vm_uuid != but.0);
+        let comes = |task: &&Task| task.destination == destination && task.source != destination;
+        let on_its_way = tasks.iter().filter(comes).filter(|task| task.vm_uuid != but.0);
         let memory = on_its_way
             .filter_map(|task| self.fleet.find_vm(&task.vm_uuid.to_string(), Some(&task.source)).ok());
         Ok(memory.map(|vm| vm.max_memory_bytes).sum())

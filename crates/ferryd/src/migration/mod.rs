@@ -6,6 +6,7 @@
 //!   `manifest` – what the log says of them; `leaving` – what becomes of the source afterwards.
 //! * `perform` – libvirt's migration under watch, and the hand-over; `monitor` – what is seen of it; `again` – post-copy: beginning anew
 //!   by it, the switch, joining again what broke.
+//! * `wishes` – what of a request the checks depend on.
 //! * `mapping` – what of a request makes the definition another one on the destination; `define` – a stopped domain's definition there.
 //! * `limit` – a limit of the bandwidth that is changed meanwhile.
 //! * `contact` – how long the source was out of sight.
@@ -46,6 +47,7 @@ mod settle;
 pub mod steps;
 mod story;
 pub mod timing;
+mod wishes;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,9 +59,10 @@ use api::task::{MigrationRequest, Phase, PostCopy, Task, TaskKind, TaskState};
 use api::vm::{Vm, VmQuery};
 
 pub use inherited::InheritedRequest;
+use wishes::Wishes;
 
 use crate::inventory::{Fleet, facts};
-use crate::model::facts::{Facts, Wanted};
+use crate::model::facts::Facts;
 use crate::model::transport::Asked;
 use crate::model::{DomainUuid, TaskId};
 use crate::plan::transport::Options;
@@ -178,17 +181,7 @@ impl Migrations {
     ) -> Result<Facts, Problem> {
         let (source, destination) = (self.member(&vm.host)?, self.member(&request.destination)?);
         self.nothing_owed(vm, &request.destination, clear).await?;
-        let wanted = Wanted {
-            tunnelled: request.secure,
-            bandwidth_mib_s: request.bandwidth_mib_s,
-            post_copy: request.post_copy,
-            storage: request.storage.clone(),
-            flatten: request.flatten,
-            snapshots: request.snapshots,
-            copy: request.copy,
-            graphics_uri: request.graphics_uri.clone(),
-            transport: transport_fits(&request.into())?,
-        };
+        let wanted = Wishes::from(request).wanted()?;
         let inquiry = self.inquiry(vm, &source, &destination, wanted, rewrite, false).await?;
         Ok(facts::gather(&inquiry).await.0)
     }
@@ -264,6 +257,7 @@ impl Migrations {
             vm_uuid: plan.domain.0,
             source: plan.source.clone(),
             destination: plan.destination.clone(),
+            snapshot: None,
             created_at_ms: now_ms,
             updated_at_ms: now_ms,
             ended_at_ms: None,
@@ -285,15 +279,7 @@ fn valid(request: &MigrationRequest) -> Result<(), Problem> {
     if request.max_downtime_ms.is_some_and(|ms| ms == 0 || ms > MAX_DOWNTIME_MS) {
         return Err(bad_value("max_downtime_ms", format!("max_downtime_ms must be 1 to {MAX_DOWNTIME_MS}.")));
     }
-    post_copy_fits(request.post_copy, request.secure, request.direct)?;
-    transport_fits(&request.into())?;
-    check::storage_fits(&request.storage)?;
-    mapping::graphics_uri_fits(request.graphics_uri.as_deref())?;
-    if request.copy && request.delete_source_disks {
-        let detail = "A copy needs the images that it leaves on the source: copy and delete_source_disks exclude each other.";
-        return Err(bad_value("delete_source_disks", detail.to_owned()));
-    }
-    bandwidth_fits(request.bandwidth_mib_s)
+    Wishes::from(request).wanted().map(drop)
 }
 
 fn post_copy_fits(post_copy: Option<PostCopy>, secure: bool, direct: bool) -> Result<(), Problem> {
@@ -364,7 +350,9 @@ fn in_other_hands(name: &str) -> Problem {
 fn already_moving(name: &str, task: TaskId) -> Problem {
     let mut problem = Problem::new(
         Code::AlreadyMigrating,
-        format!("{name} is being moved already. `ferry task watch {task}` shows how far it is."),
+        format!(
+            "{name} is being moved already, or a snapshot of it is being made. `ferry task watch {task}` shows how far it is."
+        ),
     );
     problem.task = Some(task.0);
     problem

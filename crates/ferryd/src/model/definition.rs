@@ -138,6 +138,8 @@ pub struct Firmware {
     pub secure: bool,
     /// Path of its variables.
     pub nvram: Option<String>,
+    /// Their format, where the definition says it.
+    pub nvram_format: Option<String>,
     /// What they are made from where they do not exist.
     pub nvram_template: Option<String>,
 }

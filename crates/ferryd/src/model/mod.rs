@@ -6,8 +6,10 @@ pub mod connect;
 pub mod definition;
 pub mod domain;
 pub mod facts;
+pub mod host_device;
 pub mod ids;
 pub mod mark;
+pub mod snapshot;
 pub mod transport;
 
 pub use connect::ConnectFailure;

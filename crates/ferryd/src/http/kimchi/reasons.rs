@@ -10,7 +10,9 @@ use serde::Serialize;
 
 use super::schema::Violation;
 use crate::http::problem::shortened;
-use crate::libvirt::error::{HostError, OPERATION_INVALID};
+use crate::libvirt::error::{
+    CONFIG_UNSUPPORTED, HostError, OPERATION_INVALID, OPERATION_UNSUPPORTED, REVERT_RISKY,
+};
 use crate::lifecycle::Refused;
 use crate::model::action::Action;
 
@@ -69,6 +71,17 @@ impl Refusal {
 
     /// Why something was not done to a machine.
     pub(super) fn of_lifecycle(refused: &Refused, name: &str, act: Act) -> Self {
+        let told = &*shortened(name);
+        if let Refused::State(state) = refused
+            && let Some(reason) = act.wrong_state(*state, told)
+        {
+            return Self::bad_request(&reason);
+        }
+        Self::of_undone(refused, name, |details| act.failed(told, details))
+    }
+
+    /// The same of what is told in the words of `failed`, which is given the details.
+    pub(super) fn of_undone(refused: &Refused, name: &str, failed: impl FnOnce(&str) -> String) -> Self {
         let name = &*shortened(name);
         let details = match refused {
             Refused::Unknown => return Self::no_such_vm(name),
@@ -82,16 +95,22 @@ impl Refusal {
                     "KCHVM0074E: Unable to update the following parameters while the VM is online: {names}"
                 ));
             }
-            Refused::State(state) => match act.wrong_state(*state, name) {
-                Some(reason) => return Self::bad_request(&reason),
-                None => refused.to_string(),
-            },
             Refused::Host(error) if error.is_no_domain() => return Self::no_such_vm(name),
             Refused::Host(HostError::Libvirt { source, .. }) => source.message.clone(),
             Refused::Host(error) => format!("{error}; it may have been done, look at the virtual machine"),
             other => other.to_string(),
         };
-        Self::new(status_of(refused), act.failed(name, &details))
+        Self::new(status_of(refused), failed(&details))
+    }
+
+    /// There is no such part of a machine.
+    pub(super) fn not_found(reason: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, reason)
+    }
+
+    /// What is there, or how it is, does not allow that.
+    pub(super) fn conflict(reason: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, reason)
     }
 
     pub(super) fn cannot_parse() -> Self {
@@ -159,7 +178,7 @@ fn status_of(refused: &Refused) -> StatusCode {
         | Refused::Leftover(_)
         | Refused::Brought { .. }
         | Refused::Halfway { .. } => StatusCode::CONFLICT,
-        Refused::Host(error) if error.libvirt_code() == Some(OPERATION_INVALID) => StatusCode::CONFLICT,
+        Refused::Host(error) if error.libvirt_code().is_some_and(is_no) => StatusCode::CONFLICT,
         Refused::Host(error) if error.is_broken_connection() => StatusCode::SERVICE_UNAVAILABLE,
         Refused::Host(_) => StatusCode::INTERNAL_SERVER_ERROR,
         Refused::Store(error) => {
@@ -167,6 +186,11 @@ fn status_of(refused: &Refused) -> StatusCode {
             StatusCode::INTERNAL_SERVER_ERROR
         }
     }
+}
+
+/// Whether libvirt says by this code that it does not do that with such a machine, or not now; it has not failed then.
+fn is_no(code: i32) -> bool {
+    matches!(code, OPERATION_INVALID | OPERATION_UNSUPPORTED | CONFIG_UNSUPPORTED | REVERT_RISKY)
 }
 
 /// What an id of a schema means, where Kimchi's own words say it.

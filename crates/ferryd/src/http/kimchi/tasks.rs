@@ -1,6 +1,6 @@
 //! `tasks`: units of work that go on after the answer. They are kept with Ferry's own, and outlive a restart.
 
-use api::task::{Task, TaskQuery, TaskState};
+use api::task::{Task, TaskKind, TaskQuery, TaskState};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::filter::Filter;
 use super::reasons::{self, Refusal};
-use super::{Arguments, PREFIX, answer};
+use super::{Arguments, PREFIX, answer, snapshots};
 use crate::http::extract::NamePath;
 use crate::http::problem::Failure;
 use crate::http::v1::tasks::LIST_LIMIT;
@@ -18,14 +18,23 @@ use crate::model::TaskId;
 /// A task as Kimchi told it: exactly these four keys.
 #[derive(Debug, Serialize)]
 pub(super) struct KimchiTask {
-    id: String,
-    status: &'static str,
-    message: String,
-    target_uri: String,
+    pub(super) id: String,
+    pub(super) status: &'static str,
+    pub(super) message: String,
+    pub(super) target_uri: String,
 }
 
 impl From<&Task> for KimchiTask {
     fn from(task: &Task) -> Self {
+        match task.kind {
+            TaskKind::Migration => Self::of_migration(task),
+            TaskKind::Snapshot => snapshots::task(task),
+        }
+    }
+}
+
+impl KimchiTask {
+    fn of_migration(task: &Task) -> Self {
         let (status, message) = match task.state {
             TaskState::Queued | TaskState::Running | TaskState::Cancelling => {
                 ("running", "starting a migration".to_owned())

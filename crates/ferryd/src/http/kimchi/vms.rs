@@ -273,7 +273,7 @@ where
 }
 
 /// A name as it stands in an address.
-fn escaped(name: &str) -> String {
+pub(super) fn escaped(name: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
     let each = name
         .bytes()

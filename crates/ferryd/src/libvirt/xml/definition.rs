@@ -164,6 +164,7 @@ fn firmware(os: Node<'_, '_>) -> Firmware {
         nvram: text(os, &["nvram"]).or_else(|| {
             nvram.and_then(|nvram| child(nvram, "source")).and_then(|source| attribute(source, "file"))
         }),
+        nvram_format: nvram.and_then(|nvram| attribute(nvram, "format")),
         nvram_template: nvram.and_then(|nvram| attribute(nvram, "template")),
     }
 }

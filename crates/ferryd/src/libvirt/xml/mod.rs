@@ -1,14 +1,17 @@
 //! What is read out of libvirt's XML, and the XML of a copy ([`copy()`]). Nothing here fails on XML that holds more than it looks for.
 //!
 //! * [`definition()`] – a domain; [`access_element`] – its metadata; [`capabilities()`] – a host; [`machine_support`] – what a host's QEMU offers a domain;
-//!   [`network()`], [`pool()`] – networks and storage pools.
+//!   [`network()`], [`pool()`] – networks and storage pools; [`snapshot()`] – a snapshot of a domain;
+//!   [`given`], [`node_device`] – devices of a host's.
 
 mod capabilities;
 mod copy;
 mod definition;
 mod devices;
+mod host_devices;
 mod metadata;
 mod resources;
+mod snapshot;
 
 use std::str::FromStr;
 
@@ -17,8 +20,10 @@ use roxmltree::{Document, Node};
 pub use capabilities::{Capabilities, capabilities, machine_support};
 pub use copy::copy;
 pub use definition::definition;
+pub use host_devices::{given, node_device};
 pub use metadata::{ACCESS_NAMESPACE, ACCESS_PREFIX, access_element};
 pub use resources::{backing, file, network, new_file, pool};
+pub use snapshot::{new_snapshot, snapshot};
 
 /// Why libvirt's XML could not be used.
 #[derive(Debug, thiserror::Error)]

@@ -1,0 +1,219 @@
+//! `vms/NAME/snapshots`: a machine's snapshots. Making one is a task.
+
+use api::task::{Task, TaskState};
+use axum::Router;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use serde::Serialize;
+use serde_json::json;
+
+use super::filter::Filter;
+use super::reasons::Refusal;
+use super::tasks::KimchiTask;
+use super::vms::escaped;
+use super::{Arguments, PREFIX, answer, optional_body, required_body, schema};
+use crate::http::extract::NamePath;
+use crate::http::problem::{Failure, shortened};
+use crate::http::{AppState, to_the_end};
+use crate::lifecycle::Lifecycle;
+use crate::lifecycle::snapshots::SnapshotRefused;
+use crate::model::snapshot::{Obstacle, Snapshot};
+
+/// The routes, without a prefix.
+pub(super) fn routes() -> Router<AppState> {
+    Router::new()
+        .route("/vms/{name}/snapshots", get(list).post(make))
+        .route("/vms/{name}/snapshots/current", get(current))
+        .route("/vms/{name}/snapshots/{snapshot}", get(show).delete(remove))
+        .route("/vms/{name}/snapshots/{snapshot}/revert", post(revert))
+}
+
+/// A snapshot as Kimchi told it.
+#[derive(Serialize)]
+struct KimchiSnapshot {
+    created: String,
+    name: String,
+    parent: String,
+    state: String,
+}
+
+impl From<Snapshot> for KimchiSnapshot {
+    fn from(snapshot: Snapshot) -> Self {
+        let Snapshot { name, parent, state, created_s } = snapshot;
+        Self { created: created_s, name, parent: parent.unwrap_or_default(), state }
+    }
+}
+
+/// A task that makes a snapshot, as Kimchi told it.
+pub(super) fn task(task: &Task) -> KimchiTask {
+    let name = task.snapshot.as_deref().unwrap_or_default();
+    let (status, message) = match task.state {
+        TaskState::Queued | TaskState::Running | TaskState::Cancelling => {
+            ("running", "creating snapshot".to_owned())
+        }
+        TaskState::Done => ("finished", "OK".to_owned()),
+        TaskState::Cancelled => ("killed", "Snapshot cancelled".to_owned()),
+        TaskState::Failed | TaskState::NeedsAttention => {
+            let why = match &task.cause {
+                Some(cause) => format!("{} ({cause})", task.message),
+                None => task.message.clone(),
+            };
+            ("failed", Act::Make.failed(&task.vm, name, &why))
+        }
+    };
+    let target_uri = format!("{PREFIX}/vms/{}/snapshots/{name}", task.vm);
+    KimchiTask { id: task.id.to_string(), status, message, target_uri }
+}
+
+/// What was asked to be done with snapshots.
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    List,
+    Show,
+    Current,
+    Make,
+    Delete,
+    Revert,
+}
+
+impl Act {
+    /// What Kimchi said when it could not be done.
+    fn failed(self, vm: &str, name: &str, details: &str) -> String {
+        let (vm, name) = (&*shortened(vm), &*shortened(name));
+        let (id, what) = match self {
+            Self::Make => ("KCHSNAP0002E", format!("create snapshot '{name}' on virtual machine '{vm}'")),
+            Self::Show => ("KCHSNAP0004E", format!("retrieve snapshot '{name}' on virtual machine '{vm}'")),
+            Self::List => ("KCHSNAP0005E", format!("list snapshots on virtual machine '{vm}'")),
+            Self::Delete => ("KCHSNAP0006E", format!("delete snapshot '{name}' on virtual machine '{vm}'")),
+            Self::Current => ("KCHSNAP0008E", format!("retrieve current snapshot of virtual machine '{vm}'")),
+            Self::Revert => ("KCHSNAP0009E", format!("revert virtual machine '{vm}' to snapshot '{name}'")),
+        };
+        format!("{id}: Unable to {what}. Details: {details}")
+    }
+
+    fn refused(self, refused: &SnapshotRefused, vm: &str, name: &str) -> Refusal {
+        let failed = |details: &str| self.failed(vm, name, details);
+        let shown = &*shortened(vm);
+        match refused {
+            SnapshotRefused::Refused(refused) => Refusal::of_undone(refused, vm, failed),
+            SnapshotRefused::Name(_) => Refusal::schema(&refused.to_string()),
+            SnapshotRefused::Absent => Refusal::not_found(format!(
+                "KCHSNAP0003E: Snapshot '{}' does not exist on virtual machine '{shown}'.",
+                shortened(name)
+            )),
+            SnapshotRefused::Obstacle(Obstacle::Format { format, .. }) => Refusal::bad_request(&format!(
+                "KCHSNAP0010E: Unable to create snapshot of virtual machine '{shown}' because it contains a disk with format \
+                 '{format}'; only 'qcow2' is supported."
+            )),
+            SnapshotRefused::Exists | SnapshotRefused::Obstacle(_) | SnapshotRefused::SavedMemory => {
+                Refusal::conflict(failed(&refused.to_string()))
+            }
+        }
+    }
+}
+
+/// Does something, to its end even when the client hangs up meanwhile.
+async fn done<T, F>(
+    app: &AppState,
+    act: Act,
+    (vm, name): (&str, &str),
+    work: impl FnOnce(Lifecycle, String, String) -> F,
+) -> Result<T, Refusal>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, SnapshotRefused>> + Send + 'static,
+{
+    let life = Lifecycle::new(app.fleet.clone(), app.store.clone());
+    let work = work(life, vm.to_owned(), name.to_owned());
+    match to_the_end(async move { Ok(work.await) }).await {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(refused)) => Err(act.refused(&refused, vm, name)),
+        Err(Failure(problem)) => Err(Refusal::of(&problem)),
+    }
+}
+
+type Names = Result<Path<(String, String)>, PathRejection>;
+
+fn names(names: Names) -> Result<(String, String), Refusal> {
+    names.map(|Path(names)| names).map_err(|_| Refusal::no_such_address())
+}
+
+fn name(name: Result<NamePath, Failure>) -> Result<String, Refusal> {
+    name.map(|NamePath(name)| name).map_err(|_| Refusal::no_such_address())
+}
+
+/// Those that pass the filters.
+async fn list(
+    State(app): State<AppState>,
+    vm: Result<NamePath, Failure>,
+    Arguments(arguments): Arguments,
+) -> Result<Response, Refusal> {
+    let (vm, filter) = (name(vm)?, Filter::new(arguments));
+    let found =
+        done(&app, Act::List, (&vm, ""), |life, vm, _| async move { life.snapshots(&vm).await }).await?;
+    let told = found.into_iter().map(KimchiSnapshot::from).filter(|told| filter.passes(told));
+    Ok(answer(&told.collect::<Vec<_>>()).into_response())
+}
+
+/// Has one made.
+async fn make(
+    State(app): State<AppState>,
+    vm: Result<NamePath, Failure>,
+    request: Request,
+) -> Result<Response, Refusal> {
+    let vm = name(vm)?;
+    let body = required_body(request).await?;
+    schema::check("vm_snapshot_create", &body)?;
+    let wanted = body["name"].as_str().map(str::to_owned);
+    let engine = app.engine.clone();
+    let shown = wanted.clone().unwrap_or_default();
+    let work = |life: Lifecycle, vm: String, _| async move { life.make_snapshot(&engine, &vm, wanted).await };
+    let begun = done(&app, Act::Make, (&vm, &shown), work).await?;
+    Ok((StatusCode::ACCEPTED, answer(&KimchiTask::from(&begun))).into_response())
+}
+
+/// The one that the machine's disks go on from; nothing where there is none.
+async fn current(State(app): State<AppState>, vm: Result<NamePath, Failure>) -> Result<Response, Refusal> {
+    let vm = name(vm)?;
+    let work = |life: Lifecycle, vm: String, _| async move { life.current_snapshot(&vm).await };
+    Ok(match done(&app, Act::Current, (&vm, ""), work).await? {
+        Some(found) => answer(&KimchiSnapshot::from(found)).into_response(),
+        None => answer(&json!({})).into_response(),
+    })
+}
+
+async fn found(app: &AppState, vm: &str, name: &str) -> Result<KimchiSnapshot, Refusal> {
+    let work = |life: Lifecycle, vm: String, name: String| async move { life.snapshot(&vm, &name).await };
+    done(app, Act::Show, (vm, name), work).await.map(KimchiSnapshot::from)
+}
+
+/// One.
+async fn show(State(app): State<AppState>, path: Names) -> Result<Response, Refusal> {
+    let (vm, name) = names(path)?;
+    Ok(answer(&found(&app, &vm, &name).await?).into_response())
+}
+
+/// Deletes one.
+async fn remove(State(app): State<AppState>, path: Names) -> Result<Response, Refusal> {
+    let (vm, name) = names(path)?;
+    let work =
+        |life: Lifecycle, vm: String, name: String| async move { life.delete_snapshot(&vm, &name).await };
+    done(&app, Act::Delete, (&vm, &name), work).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// Goes back to one. The answer leads to it, as it did.
+async fn revert(State(app): State<AppState>, path: Names, request: Request) -> Result<Response, Refusal> {
+    let (vm, name) = names(path)?;
+    if let Some(body) = optional_body(request).await? {
+        schema::check("vm_action", &body)?;
+    }
+    let told = found(&app, &vm, &name).await?;
+    let work = |life: Lifecycle, vm: String, name: String| async move { life.revert(&vm, &name).await };
+    let after = done(&app, Act::Revert, (&vm, &name), work).await?;
+    let location = format!("{PREFIX}/vms/{}/snapshots/{}", escaped(&after.listed.name), escaped(&name));
+    Ok((StatusCode::SEE_OTHER, [(header::LOCATION, location)], answer(&told)).into_response())
+}

@@ -1,0 +1,45 @@
+//! What libvirt knows of a domain's snapshots: read, forgotten, made known again. Nothing here touches what is in the images.
+
+use virt::domain::Domain;
+use virt_sys as sys;
+
+use super::error::{LibvirtError, NO_SNAPSHOT};
+use crate::hypervisor::Snapshot;
+
+/// All of them, each after the one it builds on; with the secrets in their definitions, or without.
+pub(super) fn list(domain: &Domain, secrets: bool) -> Result<Vec<Snapshot>, LibvirtError> {
+    let all = domain.list_all_snapshots(sys::VIR_DOMAIN_SNAPSHOT_LIST_TOPOLOGICAL)?;
+    let flags = if secrets { sys::VIR_DOMAIN_SNAPSHOT_XML_SECURE } else { 0 };
+    let described = all.iter().map(|snapshot| {
+        Ok(Snapshot {
+            name: snapshot.name()?,
+            xml: snapshot.xml_desc(flags)?,
+            current: snapshot.is_current(0)?,
+        })
+    });
+    described.collect()
+}
+
+/// Has libvirt forget these. One that it does not know is forgotten already.
+pub(super) fn forget(domain: &Domain, names: &[String]) -> Result<(), LibvirtError> {
+    for snapshot in domain.list_all_snapshots(0)? {
+        if !names.contains(&snapshot.name()?) {
+            continue;
+        }
+        match snapshot.delete(sys::VIR_DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY).map_err(LibvirtError::from) {
+            Err(error) if error.code != NO_SNAPSHOT => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Makes these known. Each must come after the one it builds on.
+pub(super) fn redefine(domain: &Domain, snapshots: &[Snapshot]) -> Result<(), LibvirtError> {
+    for snapshot in snapshots {
+        let current = if snapshot.current { sys::VIR_DOMAIN_SNAPSHOT_CREATE_CURRENT } else { 0 };
+        let flags = sys::VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE | current;
+        domain.create_snapshot_xml(&snapshot.xml, flags)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,211 @@
+//! Snapshots of a domain: listed, made, deleted, gone back to.
+//!
+//! Making one may take long, and is a task ([`super::snapshotter`]); the rest is done within the request. As all that is done to a
+//! domain it takes the domain's turn, and is refused while a task or a job is at work on it.
+
+use std::time::Duration;
+
+use api::task::{Phase, Task, TaskKind, TaskState};
+use serde::{Deserialize, Serialize};
+
+use super::{Lifecycle, Refused};
+use crate::inventory::known::{Known, active_elsewhere};
+use crate::libvirt::snapshots::{self, Refusal};
+use crate::model::snapshot::{Obstacle, Snapshot, unfit_name};
+use crate::model::{DomainUuid, TaskId};
+use crate::store::{NewTask, StoreError};
+use crate::task::Engine;
+
+/// How long a host may take to delete a snapshot: the images are gone through, their data is not moved.
+const DELETE_LIMIT: Duration = Duration::from_secs(300);
+/// How long a host may take to go back to one: its memory is read from the image.
+const REVERT_LIMIT: Duration = Duration::from_secs(600);
+
+/// What the task of making a snapshot is to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotPlan {
+    /// The registered host that has the domain.
+    pub host: String,
+    /// The domain.
+    pub domain: DomainUuid,
+    /// The snapshot's name.
+    pub snapshot: String,
+}
+
+/// Why something was not done to a snapshot.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotRefused {
+    /// As of whatever is done to a domain.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// A snapshot cannot have this name.
+    #[error("a snapshot cannot be named so: {0}")]
+    Name(&'static str),
+    /// There is no such snapshot.
+    #[error("it has no such snapshot")]
+    Absent,
+    /// There is one of this name.
+    #[error("it has a snapshot of this name; nothing was done")]
+    Exists,
+    /// No snapshot of this machine can be made.
+    #[error("{0}; nothing was done")]
+    Obstacle(Obstacle),
+    /// Its memory is saved.
+    #[error(
+        "its memory is saved, and would not fit the disks as they were; nothing was done. Start it, or have its memory forgotten \
+         (virsh managedsave-remove)"
+    )]
+    SavedMemory,
+}
+
+impl From<Refusal> for SnapshotRefused {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Objection(objection) => Self::Refused(objection.into()),
+            Refusal::Absent => Self::Absent,
+            Refusal::Exists => Self::Exists,
+            Refusal::Obstacle(obstacle) => Self::Obstacle(obstacle),
+            Refusal::SavedMemory => Self::SavedMemory,
+        }
+    }
+}
+
+type Result<T> = std::result::Result<T, SnapshotRefused>;
+
+impl Lifecycle {
+    /// A virtual machine's snapshots, by name, as its host tells them now.
+    ///
+    /// # Errors
+    /// The machine is not known, or its host does not tell.
+    pub async fn snapshots(&self, vm: &str) -> Result<Vec<Snapshot>> {
+        let (member, domain) = self.place(vm).await?;
+        let all = member.link().call("snapshots", move |connect| snapshots::all(connect, domain)).await;
+        Ok(all.map_err(Refused::from)?)
+    }
+
+    /// One of them.
+    ///
+    /// # Errors
+    /// The machine is not known, has no such snapshot, or its host does not tell.
+    pub async fn snapshot(&self, vm: &str, name: &str) -> Result<Snapshot> {
+        let ((member, domain), name) = (self.place(vm).await?, name.to_owned());
+        let found =
+            member.link().call("snapshot", move |connect| snapshots::one(connect, domain, &name)).await;
+        found.map_err(Refused::from)?.ok_or(SnapshotRefused::Absent)
+    }
+
+    /// The one that its disks go on from; none where there is none.
+    ///
+    /// # Errors
+    /// The machine is not known, or its host does not tell.
+    pub async fn current_snapshot(&self, vm: &str) -> Result<Option<Snapshot>> {
+        let (member, domain) = self.place(vm).await?;
+        let found =
+            member.link().call("current snapshot", move |connect| snapshots::current(connect, domain)).await;
+        Ok(found.map_err(Refused::from)?)
+    }
+
+    /// Has a snapshot made, by a task of `engine`. Without a name it is named by the time: seconds since 1970.
+    ///
+    /// # Errors
+    /// Why no task was begun.
+    pub async fn make_snapshot(&self, engine: &Engine, vm: &str, name: Option<String>) -> Result<Task> {
+        let now_ms = engine.clock().now_ms();
+        let snapshot = name.unwrap_or_else(|| (now_ms / 1000).to_string());
+        if let Some(why) = unfit_name(&snapshot) {
+            return Err(SnapshotRefused::Name(why));
+        }
+        // The turn ends when the task is stored, which is the lock from then on.
+        let (held, _turn) = self.hold(self.find(vm).await?).await?;
+        if !held.vm.listed.persistent {
+            return Err(Refused::Transient.into());
+        }
+        let (domain, wanted) = (held.vm.domain(), snapshot.clone());
+        let seen = held
+            .member
+            .link()
+            .call("look before a snapshot", move |connect| snapshots::refusal(connect, domain, &wanted))
+            .await;
+        if let Some(refusal) = seen.map_err(Refused::from)? {
+            return Err(refusal.into());
+        }
+        let stored = engine.submit(&new_task(&held.vm, snapshot, now_ms)?).await;
+        stored.map_err(|error| match error {
+            StoreError::DomainBusy(task) => Refused::Moves(task).into(),
+            other => Refused::Store(other).into(),
+        })
+    }
+
+    /// Deletes a snapshot; those that build on it build on its own parent from then on.
+    ///
+    /// # Errors
+    /// Why it was not deleted, or that it is not known whether it was.
+    pub async fn delete_snapshot(&self, vm: &str, name: &str) -> Result<()> {
+        let (held, turn) = self.hold(self.find(vm).await?).await?;
+        let (domain, name) = (held.vm.domain(), name.to_owned());
+        let link = held.member.link();
+        let done = link
+            .long_call_within("delete a snapshot", DELETE_LIMIT, move |connect| {
+                let _until_it_ends = turn;
+                snapshots::delete(connect, domain, &name)
+            })
+            .await;
+        match done.map_err(Refused::from)? {
+            None => Ok(()),
+            Some(refusal) => Err(refusal.into()),
+        }
+    }
+
+    /// Has a virtual machine be as it was at a snapshot, also in whether it runs, and tells how it is then.
+    ///
+    /// # Errors
+    /// Why it was not, or that it is not known whether it was.
+    pub async fn revert(&self, vm: &str, name: &str) -> Result<Known> {
+        let (held, turn) = self.hold(self.find(vm).await?).await?;
+        let (domain, name) = (held.vm.domain(), name.to_owned());
+        // It may be started by that, and its disks are written.
+        if let Some(host) = active_elsewhere(&self.fleet, domain.0, &held.vm.host) {
+            return Err(Refused::RunsElsewhere(host).into());
+        }
+        let link = held.member.link();
+        let done = link
+            .long_call_within("revert to a snapshot", REVERT_LIMIT, move |connect| {
+                let _until_it_ends = turn;
+                snapshots::revert(connect, domain, &name)
+            })
+            .await;
+        let after = held.after().await;
+        match done.map_err(Refused::from)? {
+            None => Ok(after),
+            Some(refusal) => Err(refusal.into()),
+        }
+    }
+}
+
+fn new_task(vm: &Known, snapshot: String, now_ms: u64) -> std::result::Result<NewTask, Refused> {
+    let plan = SnapshotPlan { host: vm.host.clone(), domain: vm.domain(), snapshot: snapshot.clone() };
+    let unwritable = |source| StoreError::Corrupt { what: "plan of a snapshot".to_owned(), source };
+    let plan = serde_json::to_value(plan).map_err(unwritable)?;
+    let task = Task {
+        id: TaskId::new().0,
+        kind: TaskKind::Snapshot,
+        state: TaskState::Queued,
+        phase: Phase::Queued,
+        message: format!("a snapshot {snapshot} of {} is about to be made", vm.listed.name),
+        cause: None,
+        vm: vm.listed.name.clone(),
+        vm_uuid: vm.listed.uuid,
+        source: vm.host.clone(),
+        destination: vm.host.clone(),
+        snapshot: Some(snapshot),
+        created_at_ms: now_ms,
+        updated_at_ms: now_ms,
+        ended_at_ms: None,
+        progress: None,
+        bandwidth_mib_s: None,
+        outcome: None,
+        findings: Vec::new(),
+        choices: Vec::new(),
+    };
+    Ok(NewTask { task, plan })
+}
