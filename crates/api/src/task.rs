@@ -163,6 +163,8 @@ impl Compression {
 pub enum TaskKind {
     /// One virtual machine's move.
     Migration,
+    /// A virtual machine made after another one, on the same host.
+    Clone,
 }
 
 /// Where a task stands.
@@ -306,8 +308,11 @@ pub struct Task {
     pub vm_uuid: Uuid,
     /// The registered host it is moved from.
     pub source: String,
-    /// The registered host it is moved to.
+    /// The registered host it is moved to; of a clone the one that it is made on.
     pub destination: String,
+    /// Of a clone: the name of the virtual machine that is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made: Option<String>,
     /// When it was accepted.
     pub created_at_ms: u64,
     /// When it last changed.

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
+use api::task::TaskKind;
 use clap::{Parser, Subcommand};
 use ferryd::config::{self, Config, DataDir, Flags, LocalHost};
 use ferryd::http::{AppState, Door, listen, router};
 use ferryd::inventory::Fleet;
 use ferryd::libvirt;
+use ferryd::lifecycle::Cloner;
 use ferryd::migration::Migrations;
 use ferryd::migration::debts::Sweeper;
 use ferryd::migration::steps::{Hosts, Mover};
@@ -19,7 +21,7 @@ use ferryd::model::HostName;
 use ferryd::ssh::SshDir;
 use ferryd::store::Store;
 use ferryd::store::sqlite::SqliteStore;
-use ferryd::task::{Clock, Engine};
+use ferryd::task::{ByKind, Clock, Engine, Runner};
 use ferryd::tls::{self, TlsHost};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
@@ -192,7 +194,10 @@ async fn build(
     // The lock on the data directory says that every controller that held a lease here is gone.
     store.drop_leases().await?;
     let timing = Timing::with_bound(config.recovery_timeout_s.duration());
-    tokio::spawn(engine.clone().serve(Arc::new(Mover::new(hosts, timing))));
+    let mover: Arc<dyn Runner> = Arc::new(Mover::new(hosts, timing));
+    let cloner: Arc<dyn Runner> = Arc::new(Cloner::new(fleet.clone()));
+    let runners = ByKind::new([(TaskKind::Migration, mover), (TaskKind::Clone, cloner)]);
+    tokio::spawn(engine.clone().serve(Arc::new(runners)));
     tokio::spawn(sweeper.serve());
     if config.local_host == LocalHost::Auto {
         tokio::spawn(register_local(fleet.clone()));

@@ -24,6 +24,7 @@ use super::{AppState, to_the_end};
 use crate::model::action::Action;
 
 mod filter;
+mod make;
 mod parameters;
 mod reasons;
 mod schema;
@@ -43,6 +44,7 @@ pub fn router() -> Router<AppState> {
             .route("/vms", get(vms::list))
             .route("/vms/{name}", get(vms::show).put(vms::update).delete(vms::remove))
             .route("/vms/{name}/migrate", post(migrate))
+            .route("/vms/{name}/clone", post(make::clone))
             .route("/tasks", get(tasks::list))
             .route("/tasks/{id}", get(tasks::show).delete(tasks::cancel))
             .route("/config/capabilities", get(capabilities));

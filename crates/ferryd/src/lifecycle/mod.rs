@@ -1,18 +1,20 @@
-//! What is done to a domain where it is: it is started, stopped, changed, removed.
+//! What is done to a domain where it is: it is started, stopped, changed, cloned, removed.
 //!
 //! Never while it moves. A migration's task is its domain's lock; whoever does something else takes the domain's turn
 //! ([`crate::inventory::turns`]) and looks for a task then, and a migration takes the turn to store its task: neither begins
 //! beside the other. Migrations that are not Ferry's own show by libvirt's job and the domain's state, which are looked at on
 //! the same connection right before anything is done ([`crate::libvirt::act`]).
 
+mod clone;
 mod refused;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::task::{TaskQuery, TaskState};
+use api::task::{TaskKind, TaskQuery, TaskState};
 use api::vm::VmState;
 
+pub use clone::{Cloner, NO_ROOM};
 pub use refused::Refused;
 pub(crate) use refused::names;
 
@@ -183,7 +185,8 @@ impl Lifecycle {
         let done = TaskQuery { state: Some(TaskState::Done), ..TaskQuery::default() };
         let tasks = self.store.tasks(&done, u32::MAX).await?;
         // The newest first.
-        let last = tasks.into_iter().find(|task| task.vm_uuid == vm.listed.uuid);
+        let mut moves = tasks.into_iter().filter(|task| task.kind == TaskKind::Migration);
+        let last = moves.find(|task| task.vm_uuid == vm.listed.uuid);
         Ok(last.filter(|task| task.destination == vm.host).map(|task| task.source))
     }
 }

@@ -14,8 +14,8 @@ pub enum Refused {
     /// No host that answers has a machine of that name.
     #[error("no host that answers has a virtual machine of this name")]
     Unknown,
-    /// A task of Ferry's moves it.
-    #[error("it is being moved; nothing was done (`ferry task watch {0}` shows how far it is)")]
+    /// A task of Ferry's moves it, or makes a clone of it.
+    #[error("it is being moved or cloned; nothing was done (`ferry task watch {0}` shows how far that is)")]
     Moves(TaskId),
     /// Something else is being done to it.
     #[error("something else is being done to it; nothing was done, try it again")]
@@ -32,6 +32,9 @@ pub enum Refused {
     /// What is on this host is what a migration left there, and not the machine.
     #[error("what {0} has of it was left by a migration and is being removed; nothing was done")]
     Leftover(String),
+    /// There is something about it that Ferry does not clone.
+    #[error("{0}; nothing was done")]
+    NoClone(String),
     /// It has no definition.
     #[error("it has no definition, only this run; nothing was done")]
     Transient,

@@ -262,6 +262,7 @@ impl Migrations {
             vm_uuid: plan.domain.0,
             source: plan.source.clone(),
             destination: plan.destination.clone(),
+            made: None,
             created_at_ms: now_ms,
             updated_at_ms: now_ms,
             ended_at_ms: None,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::task::Task;
+use api::task::{Task, TaskKind};
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -27,6 +27,9 @@ pub enum Stop {
     /// A host of the task's is not registered any more.
     #[error("{0} is not registered any more; register it again")]
     HostGone(String),
+    /// Nothing here works on tasks of this kind.
+    #[error("nothing here works on tasks of the kind {0:?}")]
+    UnknownKind(TaskKind),
     /// What the store holds of the task makes no sense.
     #[error("the stored task cannot be read: {0}")]
     Unreadable(#[from] serde_json::Error),

@@ -13,18 +13,20 @@
 
 mod clock;
 mod handle;
+mod kinds;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use api::problem::{Code, Problem};
-use api::task::{Phase, ResolveRequest, Task, TaskState};
+use api::task::{Phase, ResolveRequest, Task, TaskKind, TaskState};
 use async_trait::async_trait;
 use tokio::sync::{Notify, watch};
 
 pub use clock::Clock;
 pub use handle::{Handle, Stop};
+pub use kinds::ByKind;
 
 use crate::model::TaskId;
 use crate::store::{BandwidthWish, Decision, Lease, LogEntry, NewTask, Store, StoreError, TaskRecord};
@@ -285,6 +287,10 @@ fn heed(wish: &watch::Sender<Wish>, record: &TaskRecord) {
 
 /// A limit is of use only to a task that has something left to copy.
 fn copies_still(task: &Task) -> Result<(), Problem> {
+    if task.kind != TaskKind::Migration {
+        let detail = format!("Task {} copies nothing from host to host: it has no bandwidth to limit.", task.id);
+        return Err(Problem::new(Code::TooLate, detail));
+    }
     let at_it = matches!(task.state, TaskState::Queued | TaskState::Running);
     if at_it && matches!(task.phase, Phase::Queued | Phase::Prepare | Phase::Copy) {
         return Ok(());

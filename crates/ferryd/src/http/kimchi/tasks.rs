@@ -1,6 +1,6 @@
 //! `tasks`: units of work that go on after the answer. They are kept with Ferry's own, and outlive a restart.
 
-use api::task::{Task, TaskQuery, TaskState};
+use api::task::{Phase, Task, TaskKind, TaskQuery, TaskState};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -26,17 +26,30 @@ pub(super) struct KimchiTask {
 
 impl From<&Task> for KimchiTask {
     fn from(task: &Task) -> Self {
+        let (under_way, done, stopped) = words(task);
         let (status, message) = match task.state {
-            TaskState::Queued | TaskState::Running | TaskState::Cancelling => {
-                ("running", "starting a migration".to_owned())
-            }
-            TaskState::Done => ("finished", "Migrate finished".to_owned()),
-            TaskState::Cancelled => ("killed", "Migrate cancelled".to_owned()),
+            TaskState::Queued | TaskState::Running | TaskState::Cancelling => ("running", under_way.to_owned()),
+            TaskState::Done => ("finished", done.to_owned()),
+            TaskState::Cancelled => ("killed", stopped.to_owned()),
             // Kimchi knew no task that waits for a person; who polls it must stop polling and read.
             TaskState::Failed | TaskState::NeedsAttention => ("failed", reasons::failed(task)),
         };
-        let target_uri = format!("{PREFIX}/vms/{}/migrate", task.vm);
+        // Of a clone the new machine's, as it was: by that it is found.
+        let target_uri = match &task.made {
+            Some(made) => format!("{PREFIX}/vms/{made}/clone"),
+            None => format!("{PREFIX}/vms/{}/migrate", task.vm),
+        };
         Self { id: task.id.to_string(), status, message, target_uri }
+    }
+}
+
+/// What Kimchi said of such a task while it was under way and when it was done; and what is said of one that was stopped.
+fn words(task: &Task) -> (&'static str, &'static str, &'static str) {
+    match (task.kind, task.phase) {
+        (TaskKind::Migration, _) => ("starting a migration", "Migrate finished", "Migrate cancelled"),
+        (TaskKind::Clone, Phase::Queued | Phase::Prepare) => ("reading source VM XML", "OK", "Clone cancelled"),
+        (TaskKind::Clone, Phase::Confirm) => ("defining new VM", "OK", "Clone cancelled"),
+        (TaskKind::Clone, _) => ("copying VM disks", "OK", "Clone cancelled"),
     }
 }
 

@@ -254,7 +254,7 @@ pub(super) async fn remove(
 }
 
 /// Does something to a machine, to its end even when the client hangs up meanwhile.
-async fn done<T, F>(
+pub(super) async fn done<T, F>(
     app: AppState,
     name: &str,
     act: Act,
