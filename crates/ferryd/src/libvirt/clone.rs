@@ -155,6 +155,18 @@ fn remove_beside(connect: &Connect, task: TaskId, part: &Part) -> Told<()> {
     }
 }
 
+/// Where a volume is; none where there is none, or in no pool.
+///
+/// # Errors
+/// What libvirt says.
+pub fn path_of(connect: &Connect, task: TaskId, place: &Place) -> Told<Option<String>> {
+    match volume(connect, task, place) {
+        Ok((_, volume)) => Ok(Some(volume.path()?)),
+        Err(error) if error.code == NO_VOLUME => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 fn beside(path: &str, name: &str) -> String {
     let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
     format!("{directory}/{name}")
@@ -173,6 +185,10 @@ fn volume(connect: &Connect, task: TaskId, place: &Place) -> Told<(StoragePool, 
             }
             let missing =
                 || LibvirtError::of(NO_VOLUME, format!("{path} is not there, or in no storage pool"));
+            // What stands for a device in a directory is no volume of it: a copy would not be a device.
+            if path.starts_with("/dev/") {
+                return Err(missing());
+            }
             files::volume(connect, task, path)?.ok_or_else(missing)
         }
     }

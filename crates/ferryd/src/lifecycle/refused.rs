@@ -35,6 +35,12 @@ pub enum Refused {
     /// There is something about it that Ferry does not clone.
     #[error("{0}; nothing was done")]
     NoClone(String),
+    /// What was to be removed with it cannot be.
+    #[error("{0}; nothing was done")]
+    Keeps(String),
+    /// It is removed, but not all that was to go with it.
+    #[error("it is removed, but not everything that was to go with it: {0}")]
+    Left(String),
     /// It has no definition.
     #[error("it has no definition, only this run; nothing was done")]
     Transient,

@@ -114,11 +114,19 @@ fn original(disk: &Disk) -> Result<Place, String> {
     if disk.encryption.is_some() || !disk.secrets.is_empty() {
         return cannot("it needs a secret".to_owned());
     }
+    place(disk).or_else(cannot)
+}
+
+/// Where the volume of a disk is.
+///
+/// # Errors
+/// Says why it is none.
+pub fn place(disk: &Disk) -> Result<Place, String> {
     match &disk.source {
-        _ if disk.drive == Drive::Lun => cannot("it is a device of the host's passed through".to_owned()),
+        _ if disk.drive == Drive::Lun => Err("it is a device of the host's passed through".to_owned()),
         Source::File(path) | Source::Block(path) => Ok(Place::Path(path.clone())),
         Source::Volume { pool, volume } => Ok(Place::Volume { pool: pool.clone(), volume: volume.clone() }),
-        other => cannot(format!("{} is no volume of a storage pool", other.describe())),
+        other => Err(format!("{} is no volume of a storage pool", other.describe())),
     }
 }
 

@@ -158,6 +158,8 @@ fn status_of(refused: &Refused) -> StatusCode {
         | Refused::RunsElsewhere(_)
         | Refused::Leftover(_)
         | Refused::NoClone(_)
+        | Refused::Keeps(_)
+        | Refused::Left(_)
         | Refused::Brought { .. }
         | Refused::Halfway { .. } => StatusCode::CONFLICT,
         Refused::Host(error) if error.libvirt_code() == Some(OPERATION_INVALID) => StatusCode::CONFLICT,
@@ -415,6 +417,8 @@ mod tests {
             (Refused::Job, Act::Do(Action::Suspend), 409, "KCHVM0038E: "),
             (Refused::Job, Act::Do(Action::Resume), 409, "KCHVM0040E: "),
             (Refused::Busy, Act::Remove, 409, "KCHVM0021E: "),
+            (Refused::Keeps("why".to_owned()), Act::Remove, 409, "KCHVM0021E: "),
+            (Refused::Left("why".to_owned()), Act::Remove, 409, "KCHVM0021E: "),
             (
                 Refused::State(VmState::Running),
                 Act::Clone,
