@@ -159,7 +159,11 @@ fn disks_go_when_asked(world: &World, host: &Host) {
 
     // An image lies over its second disk.
     sh(host, "qemu-img create -q -f qcow2 -b /srv/raw/vm1.img -F raw /srv/raw/over.qcow2");
-    refused(&delete("vm1", "?disks=all"), 409, "its disk vdb (/srv/raw/vm1.img) is used by the image /srv/raw/over.qcow2");
+    refused(
+        &delete("vm1", "?disks=all"),
+        409,
+        "its disk vdb (/srv/raw/vm1.img) is used by the image /srv/raw/over.qcow2",
+    );
     assert_eq!(virsh(world, &["list", "--all", "--name"]), "vm1", "nothing was done");
     assert_eq!(delete("vm1", "?disks=vda").status, 204);
     assert_eq!(listed(host, IMAGES).iter().filter(|name| name.contains("vm1")).count(), 0);
@@ -192,22 +196,33 @@ fn what_cannot_be_cloned_leaves_nothing() {
     let task = ended(&world, &task);
     assert_eq!(task["status"], "failed", "{task:#}");
     assert!(task["message"].as_str().is_some_and(|message| message.contains("ferryd ended")), "{task:#}");
-    assert_eq!((sum(&host, &path), listed(&host, IMAGES)), before, "what was made is gone, the rest is as it was");
+    assert_eq!(
+        (sum(&host, &path), listed(&host, IMAGES)),
+        before,
+        "what was made is gone, the rest is as it was"
+    );
     assert_eq!(virsh(&world, &["list", "--all", "--name"]), "vm1");
 
     // There is too little room.
-    sh(&host, &format!(
-        "mkdir /srv/small && mount -t tmpfs -o size=24M none /srv/small
+    sh(
+        &host,
+        &format!(
+            "mkdir /srv/small && mount -t tmpfs -o size=24M none /srv/small
          qemu-img create -q -f raw /srv/small/full.img 16M
          dd if=/dev/urandom of=/srv/small/full.img bs=1M count=16 conv=notrunc status=none
          virsh -q attach-disk vm1 /srv/small/full.img vdq --config --subdriver raw >/dev/null"
-    ));
+        ),
+    );
     let task = asked_to_clone(&world);
     let task = ended(&world, &task);
     let insufficient = "KCHVM0034E: Insufficient disk space to clone virtual machine 'vm1'";
     assert_eq!((&task["status"], &task["message"]), (&json!("failed"), &json!(insufficient)), "{task:#}");
     assert_eq!(listed(&host, "/srv/small"), ["full.img"]);
-    assert_eq!((sum(&host, &path), listed(&host, IMAGES)), before, "the disk that was copied before is gone too");
+    assert_eq!(
+        (sum(&host, &path), listed(&host, IMAGES)),
+        before,
+        "the disk that was copied before is gone too"
+    );
     assert_no_pools(&world);
     let told: Vec<Task> = world.tasks();
     assert!(told.iter().all(|task| task.state == TaskState::Failed), "{told:#?}");

@@ -2,8 +2,8 @@
 //! definition is gone. What cannot go is told before anything is done.
 
 use super::{ACT_LIMIT, Held, Lifecycle, Refused};
-use crate::libvirt::{act, clone};
 use crate::libvirt::error::HostError;
+use crate::libvirt::{act, clone};
 use crate::model::TaskId;
 use crate::model::clone::place;
 use crate::model::definition::{Definition, Disk, Drive};
@@ -96,7 +96,8 @@ impl Lifecycle {
             .long_call_within("definition", ACT_LIMIT, move |connect| act::defined_as(connect, domain))
             .await?;
         for disk in disks.of(&definition).map_err(Refused::Keeps)? {
-            let cannot = |why: String| Refused::Keeps(format!("its disk {} is not removed: {why}", disk.target));
+            let cannot =
+                |why: String| Refused::Keeps(format!("its disk {} is not removed: {why}", disk.target));
             let place = place(disk).map_err(cannot)?;
             let described = place.to_string();
             let path = link
@@ -104,7 +105,8 @@ impl Lifecycle {
                     clone::path_of(connect, task, &place)
                 })
                 .await?;
-            let path = path.ok_or_else(|| cannot(format!("{described} is not there, or in no storage pool")))?;
+            let path =
+                path.ok_or_else(|| cannot(format!("{described} is not there, or in no storage pool")))?;
             leaving.files.push((disk.target.clone(), path));
         }
         match leaving.users(held).await? {
@@ -119,7 +121,8 @@ impl Leaving {
     async fn users(&self, held: &Held) -> Result<Vec<String>, HostError> {
         let paths: Vec<String> = self.files.iter().map(|(_, path)| path.clone()).collect();
         let users = held.member.hypervisor().users_of(self.task, held.vm.domain(), &paths).await?;
-        let disk = |path: &String| self.files.iter().find(|(_, own)| own == path).map(|(disk, _)| disk.clone());
+        let disk =
+            |path: &String| self.files.iter().find(|(_, own)| own == path).map(|(disk, _)| disk.clone());
         let told = users.iter().map(|(path, user)| {
             format!("its disk {} ({path}) is used by {user}", disk(path).unwrap_or_default())
         });
@@ -134,7 +137,9 @@ impl Leaving {
         let left = match self.users(held).await {
             Ok(users) if users.is_empty() => self.remove(held).await,
             Ok(users) => users,
-            Err(error) => vec![format!("whether something else uses its disks is not known ({error}); they stay")],
+            Err(error) => {
+                vec![format!("whether something else uses its disks is not known ({error}); they stay")]
+            }
         };
         self.release(held).await;
         if left.is_empty() { Ok(()) } else { Err(Refused::Left(left.join("; "))) }

@@ -104,7 +104,12 @@ pub fn parts(definition: &Definition, uuid: DomainUuid) -> Result<Vec<Part>, Str
     }
     if let Some(path) = &definition.firmware.nvram {
         let original = Place::Path(path.clone());
-        parts.push(Part { target: None, original, format: "raw".to_owned(), name: format!("{uuid}_VARS.fd") });
+        parts.push(Part {
+            target: None,
+            original,
+            format: "raw".to_owned(),
+            name: format!("{uuid}_VARS.fd"),
+        });
     }
     Ok(parts)
 }
@@ -186,7 +191,8 @@ mod tests {
             ..Definition::default()
         };
         let plan = ClonePlan::of("kvm1", &definition, uuid, "web-clone-1".to_owned()).unwrap();
-        let told: Vec<_> = plan.parts.iter().map(|part| (part.target.as_deref(), part.name.clone())).collect();
+        let told: Vec<_> =
+            plan.parts.iter().map(|part| (part.target.as_deref(), part.name.clone())).collect();
         let wanted = [
             (Some("vda"), format!("{uuid}-0.qcow2")),
             (Some("vdd"), format!("{uuid}-1")),
@@ -203,7 +209,10 @@ mod tests {
         let uuid = DomainUuid(Uuid::from_u128(7));
         for (disk, why) in [
             (Disk { encryption: Some("luks".to_owned()), ..disk("vda", file("/a")) }, "needs a secret"),
-            (Disk { drive: Drive::Lun, ..disk("vda", Source::Block("/dev/sdb".to_owned())) }, "passed through"),
+            (
+                Disk { drive: Drive::Lun, ..disk("vda", Source::Block("/dev/sdb".to_owned())) },
+                "passed through",
+            ),
             (disk("vda", Source::Other("nvme".to_owned())), "nvme is no volume"),
         ] {
             let definition = Definition { disks: vec![disk], ..Definition::default() };

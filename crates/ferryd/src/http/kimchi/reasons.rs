@@ -204,7 +204,11 @@ impl Act {
     fn wrong_state(self, state: VmState, name: &str) -> Option<String> {
         let action = match self {
             Self::Do(action) => action,
-            Self::Clone => return Some(format!("KCHVM0033E: Virtual machine '{name}' must be stopped before cloning it.")),
+            Self::Clone => {
+                return Some(format!(
+                    "KCHVM0033E: Virtual machine '{name}' must be stopped before cloning it."
+                ));
+            }
             Self::Change | Self::Remove => return None,
         };
         Some(match action {
@@ -425,7 +429,12 @@ mod tests {
                 400,
                 "KCHVM0033E: Virtual machine 'vm1' must be stopped before cloning it.",
             ),
-            (Refused::NoClone("why".to_owned()), Act::Clone, 409, "KCHVM0035E: Unable to clone VM 'vm1'. Details: why"),
+            (
+                Refused::NoClone("why".to_owned()),
+                Act::Clone,
+                409,
+                "KCHVM0035E: Unable to clone VM 'vm1'. Details: why",
+            ),
             (Refused::Transient, Act::Remove, 400, "KCHVM0036E: "),
             (
                 Refused::OnlyWhenStopped(vec![crate::model::change::Change::Name]),

@@ -28,7 +28,9 @@ impl From<&Task> for KimchiTask {
     fn from(task: &Task) -> Self {
         let (under_way, done, stopped) = words(task);
         let (status, message) = match task.state {
-            TaskState::Queued | TaskState::Running | TaskState::Cancelling => ("running", under_way.to_owned()),
+            TaskState::Queued | TaskState::Running | TaskState::Cancelling => {
+                ("running", under_way.to_owned())
+            }
             TaskState::Done => ("finished", done.to_owned()),
             TaskState::Cancelled => ("killed", stopped.to_owned()),
             // Kimchi knew no task that waits for a person; who polls it must stop polling and read.
@@ -47,7 +49,9 @@ impl From<&Task> for KimchiTask {
 fn words(task: &Task) -> (&'static str, &'static str, &'static str) {
     match (task.kind, task.phase) {
         (TaskKind::Migration, _) => ("starting a migration", "Migrate finished", "Migrate cancelled"),
-        (TaskKind::Clone, Phase::Queued | Phase::Prepare) => ("reading source VM XML", "OK", "Clone cancelled"),
+        (TaskKind::Clone, Phase::Queued | Phase::Prepare) => {
+            ("reading source VM XML", "OK", "Clone cancelled")
+        }
         (TaskKind::Clone, Phase::Confirm) => ("defining new VM", "OK", "Clone cancelled"),
         (TaskKind::Clone, _) => ("copying VM disks", "OK", "Clone cancelled"),
     }

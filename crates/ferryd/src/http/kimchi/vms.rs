@@ -265,7 +265,9 @@ fn with_it(arguments: &[(String, String)]) -> Result<WithIt, Refusal> {
             }
             ("nvram", "true") => with.nvram = true,
             ("nvram", "false") => with.nvram = false,
-            ("disks", _) => return Err(Refusal::schema("'disks' must be 'all', or names of disks (vda,vdb)")),
+            ("disks", _) => {
+                return Err(Refusal::schema("'disks' must be 'all', or names of disks (vda,vdb)"));
+            }
             ("nvram", _) => return Err(Refusal::schema("'nvram' must be 'true' or 'false'")),
             _ => {}
         }
@@ -386,7 +388,11 @@ mod tests {
         assert_eq!(asked("disks", "vda,vdb").ok().map(|with| with.disks), Some(these));
         assert_eq!(asked("nvram", "true").ok().map(|with| with.nvram), Some(true));
         for (key, value) in [("disks", ""), ("disks", "vda,,vdb"), ("nvram", "yes")] {
-            assert_eq!(asked(key, value).err().map(|refusal| refusal.status().as_u16()), Some(400), "{key}={value}");
+            assert_eq!(
+                asked(key, value).err().map(|refusal| refusal.status().as_u16()),
+                Some(400),
+                "{key}={value}"
+            );
         }
     }
 

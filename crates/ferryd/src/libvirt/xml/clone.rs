@@ -186,7 +186,8 @@ fn readdress(metadata: Node<'_, '_>, macs: &[(String, String)], edits: &mut Edit
             edits.extend(node.text().and_then(told).map(|new| (node.range(), new)));
         }
         edits.extend(
-            node.attributes().filter_map(|attribute| Some((attribute.range_value(), told(attribute.value())?))),
+            node.attributes()
+                .filter_map(|attribute| Some((attribute.range_value(), told(attribute.value())?))),
         );
     }
 }
@@ -245,7 +246,10 @@ mod tests {
     fn nothing_is_kept_that_only_one_of_two_can_have() {
         let none = Replaced::default();
         assert_eq!(
-            told("<devices><graphics type='vnc' port='5901' autoport='no' websocket='5701' passwd='x'/></devices>", &none),
+            told(
+                "<devices><graphics type='vnc' port='5901' autoport='no' websocket='5701' passwd='x'/></devices>",
+                &none
+            ),
             "<devices><graphics type='vnc'  autoport='yes' websocket='-1' passwd='x'/></devices>"
         );
         assert_eq!(

@@ -26,11 +26,13 @@ impl Lifecycle {
         let (held, turn) = self.hold(self.find(name).await?).await?;
         let domain = held.vm.domain();
         let link = held.member.link();
-        let seen = link.long_call_within("look", ACT_LIMIT, move |connect| clone::look(connect, domain)).await?;
+        let seen =
+            link.long_call_within("look", ACT_LIMIT, move |connect| clone::look(connect, domain)).await?;
         let (definition, saved) = seen?;
         if saved {
             return Err(Refused::NoClone(
-                "it has saved memory, which its disks do not go without: start it, and shut it down".to_owned(),
+                "it has saved memory, which its disks do not go without: start it, and shut it down"
+                    .to_owned(),
             ));
         }
         let new_name = self.free_name(&definition.name).await?;

@@ -403,7 +403,8 @@ mod tests {
         let plan = ClonePlan::of("kvm1", &definition, uuid, "web-clone-1".to_owned()).unwrap();
         let (state, message, ..) = told(&plan, None, true);
         assert_eq!((state, message.as_str()), (TaskState::Done, "web is cloned: web-clone-1 is on kvm1"));
-        let (state, _, cause, finding) = told(&plan, Some(Fault::NoRoom("p".to_owned(), "9 are needed".to_owned())), false);
+        let (state, _, cause, finding) =
+            told(&plan, Some(Fault::NoRoom("p".to_owned(), "9 are needed".to_owned())), false);
         assert_eq!(state, TaskState::Failed);
         assert_eq!(cause.as_deref(), Some("9 are needed"));
         assert_eq!(finding.map(|finding| finding.code).as_deref(), Some(NO_ROOM));
