@@ -169,6 +169,8 @@ pub enum TaskKind {
     Migration,
     /// A snapshot of a virtual machine is made, on the host where it is.
     Snapshot,
+    /// A virtual machine made after another one, on the same host.
+    Clone,
 }
 
 /// Where a task stands.
@@ -316,9 +318,9 @@ pub struct Task {
     pub source: String,
     /// The registered host it is moved to; of a task that moves nothing, the same as `source`.
     pub destination: String,
-    /// The name of the snapshot that a task of that kind makes.
+    /// Of a clone: the name of the virtual machine that is made; of a snapshot: its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub snapshot: Option<String>,
+    pub made: Option<String>,
     /// When it was accepted.
     pub created_at_ms: u64,
     /// When it last changed.

@@ -42,7 +42,7 @@ fn event(id: i64) -> String {
         vm_uuid: Uuid::from_u128(7),
         source: "kvm1".to_owned(),
         destination: "kvm2".to_owned(),
-        snapshot: None,
+        made: None,
         created_at_ms: 1,
         updated_at_ms: 1,
         ended_at_ms: None,

@@ -11,6 +11,7 @@ use ferryd::config::{self, Config, DataDir, Flags, LocalHost};
 use ferryd::http::{AppState, Door, listen, router};
 use ferryd::inventory::Fleet;
 use ferryd::libvirt;
+use ferryd::lifecycle::Cloner;
 use ferryd::lifecycle::snapshotter::Snapshotter;
 use ferryd::migration::Migrations;
 use ferryd::migration::debts::Sweeper;
@@ -196,6 +197,7 @@ async fn build(
     let runners = Runners {
         migration: Arc::new(Mover::new(hosts, timing)),
         snapshot: Arc::new(Snapshotter::new(fleet.clone())),
+        clone: Arc::new(Cloner::new(fleet.clone())),
     };
     tokio::spawn(engine.clone().serve(Arc::new(runners)));
     tokio::spawn(sweeper.serve());

@@ -455,7 +455,7 @@ fn new_task(id: TaskId, plan: &Plan, now_ms: u64) -> Task {
         vm_uuid: plan.domain.0,
         source: plan.source.clone(),
         destination: plan.destination.clone(),
-        snapshot: None,
+        made: None,
         created_at_ms: now_ms,
         updated_at_ms: now_ms,
         ended_at_ms: None,

@@ -24,7 +24,7 @@ pub(crate) fn task(state: TaskState, phase: Phase, message: &str) -> Task {
         vm_uuid: Uuid::from_u128(7),
         source: "kvm1".to_owned(),
         destination: "kvm2".to_owned(),
-        snapshot: None,
+        made: None,
         created_at_ms: 1_000_000,
         updated_at_ms: 1_000_000,
         ended_at_ms: None,

@@ -25,6 +25,7 @@ use crate::model::action::Action;
 
 mod filter;
 mod hostdevs;
+mod make;
 mod parameters;
 mod reasons;
 mod schema;
@@ -47,6 +48,7 @@ pub fn router() -> Router<AppState> {
             .route("/vms/{name}/migrate", post(migrate))
             .merge(snapshots::routes())
             .merge(hostdevs::routes())
+            .route("/vms/{name}/clone", post(make::clone))
             .route("/tasks", get(tasks::list))
             .route("/tasks/{id}", get(tasks::show).delete(tasks::cancel))
             .route("/config/capabilities", get(capabilities));

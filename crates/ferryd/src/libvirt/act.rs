@@ -11,7 +11,7 @@ use super::xml::{self, ACCESS_NAMESPACE, ACCESS_PREFIX};
 use crate::model::DomainUuid;
 use crate::model::action::{Action, Objection, in_a_job, is_active};
 use crate::model::change::{Change, Changes};
-use crate::model::definition::Access;
+use crate::model::definition::{Access, Definition};
 
 type Result<T> = std::result::Result<T, LibvirtError>;
 
@@ -39,12 +39,12 @@ pub fn act(connect: &Connect, domain: DomainUuid, action: Action) -> Result<Opti
 }
 
 /// Removes a domain with what libvirt keeps beside its definition: a saved state, and what it knows of snapshots and checkpoints.
-/// One that runs is ended first. What a later machine could not do without stays: its disks, the variables of its firmware, the
-/// state of its TPM.
+/// One that runs is ended first. What a later machine could not do without stays: its disks, the state of its TPM, and, unless `nvram`
+/// says that they go, the variables of its firmware.
 ///
 /// # Errors
 /// What libvirt says, and what was done before that.
-pub fn remove(connect: &Connect, domain: DomainUuid) -> Result<Option<Objection>> {
+pub fn remove(connect: &Connect, domain: DomainUuid, nvram: bool) -> Result<Option<Objection>> {
     let domain = lookup(connect, domain)?;
     let seen = sight(&domain)?;
     if in_a_job(&seen) {
@@ -60,8 +60,8 @@ pub fn remove(connect: &Connect, domain: DomainUuid) -> Result<Option<Objection>
     }
     let mut flags = sys::VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
         | sys::VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
-        | sys::VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
-        | sys::VIR_DOMAIN_UNDEFINE_KEEP_NVRAM;
+        | sys::VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA;
+    flags |= if nvram { sys::VIR_DOMAIN_UNDEFINE_NVRAM } else { sys::VIR_DOMAIN_UNDEFINE_KEEP_NVRAM };
     if definition.tpm.is_some() {
         // Only where there is one: libvirt before 8.9 does not know the flag.
         flags |= sys::VIR_DOMAIN_UNDEFINE_KEEP_TPM;
@@ -74,6 +74,15 @@ pub fn remove(connect: &Connect, domain: DomainUuid) -> Result<Option<Objection>
         }
         Err(error) => Err(error),
     }
+}
+
+/// What a domain is defined as, for its next start.
+///
+/// # Errors
+/// What libvirt says.
+pub fn defined_as(connect: &Connect, domain: DomainUuid) -> Result<Definition> {
+    let text = lookup(connect, domain)?.xml_desc(sys::VIR_DOMAIN_XML_INACTIVE)?;
+    xml::definition(&text).map_err(unreadable)
 }
 
 fn unreadable(error: xml::XmlError) -> LibvirtError {

@@ -74,7 +74,7 @@ pub(super) fn pool_over(connect: &Connect, task: TaskId, directory: &str, build:
 }
 
 /// The volume of a path; none where there is nothing.
-fn volume(connect: &Connect, task: TaskId, path: &str) -> Told<Option<(StoragePool, StorageVol)>> {
+pub(super) fn volume(connect: &Connect, task: TaskId, path: &str) -> Told<Option<(StoragePool, StorageVol)>> {
     let (directory, name) = parts(path)?;
     let pool = match pool_over(connect, task, directory, false) {
         Ok(pool) => pool,

@@ -265,12 +265,14 @@ impl Hypervisor for LibvirtHost {
 
     async fn forget_snapshots(&self, domain: DomainUuid, names: &[String]) -> Result<()> {
         let names = names.to_vec();
-        self.on_domain("forget snapshots", domain, move |domain| snapshot_metadata::forget(domain, &names)).await
+        self.on_domain("forget snapshots", domain, move |domain| snapshot_metadata::forget(domain, &names))
+            .await
     }
 
     async fn redefine_snapshots(&self, domain: DomainUuid, snapshots: &[Snapshot]) -> Result<()> {
         let all = snapshots.to_vec();
-        self.on_domain("redefine snapshots", domain, move |domain| snapshot_metadata::redefine(domain, &all)).await
+        self.on_domain("redefine snapshots", domain, move |domain| snapshot_metadata::redefine(domain, &all))
+            .await
     }
 
     async fn set_autostart(&self, domain: DomainUuid, autostart: bool) -> Result<()> {

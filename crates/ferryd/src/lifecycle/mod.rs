@@ -1,4 +1,4 @@
-//! What is done to a domain where it is: it is started, stopped, changed, removed; [`snapshots`] of it are made, deleted, gone back
+//! What is done to a domain where it is: it is started, stopped, changed, cloned, removed; [`snapshots`] of it are made, deleted, gone back
 //! to ([`snapshotter`] does the task of making one).
 //!
 //! Never while it moves. A migration's task is its domain's lock; whoever does something else takes the domain's turn
@@ -6,6 +6,8 @@
 //! beside the other. Migrations that are not Ferry's own show by libvirt's job and the domain's state, which are looked at on
 //! the same connection right before anything is done ([`crate::libvirt::act`]).
 
+mod clone;
+mod leaving;
 mod refused;
 pub mod snapshots;
 pub mod snapshotter;
@@ -16,6 +18,8 @@ use std::time::Duration;
 use api::task::{Task, TaskKind, TaskQuery, TaskState};
 use api::vm::VmState;
 
+pub use clone::{Cloner, NO_ROOM};
+pub use leaving::{Disks, WithIt};
 pub use refused::Refused;
 pub(crate) use refused::names;
 
@@ -138,14 +142,15 @@ impl Lifecycle {
         }
     }
 
-    /// Removes a virtual machine: one that runs is ended first; its disks stay. `host`: the copy on that host is meant.
+    /// Removes a virtual machine: one that runs is ended first; its disks stay, but those that are to go with it. `host`: the copy on
+    /// that host is meant.
     ///
     /// A machine that Ferry has moved to where it is is removed only when that host is named: the web pages that this interface
     /// was made for ask, after a migration, to remove what was left on the source, and that is gone already.
     ///
     /// # Errors
     /// Why it was not removed, or that it is not known whether it was.
-    pub async fn remove(&self, name: &str, host: Option<&str>) -> Result<(), Refused> {
+    pub async fn remove(&self, name: &str, host: Option<&str>, with: &WithIt) -> Result<(), Refused> {
         let vm = match host {
             None => self.find(name).await?,
             Some(host) => self.on(name, host).await?,
@@ -160,16 +165,18 @@ impl Lifecycle {
         {
             return Err(Refused::Brought { host: held.vm.host.clone(), from });
         }
-        let link = held.member.link();
+        let leaving = self.leaving(&held, &with.disks).await?;
+        let (turn, nvram, link) = (Arc::new(turn), with.nvram, held.member.link());
+        let until_it_ends = turn.clone();
         let done = link
             .long_call_within("remove", ACT_LIMIT, move |connect| {
-                let _until_it_ends = turn;
-                act::remove(connect, domain)
+                let _until_it_ends = until_it_ends;
+                act::remove(connect, domain, nvram)
             })
             .await;
         held.after().await;
         match done? {
-            None => Ok(()),
+            None => leaving.go(&held).await,
             Some(objection) => Err(objection.into()),
         }
     }

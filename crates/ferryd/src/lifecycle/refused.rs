@@ -14,9 +14,9 @@ pub enum Refused {
     /// No host that answers has a machine of that name.
     #[error("no host that answers has a virtual machine of this name")]
     Unknown,
-    /// A task of Ferry's moves it, or makes a snapshot of it.
+    /// A task of Ferry's moves it, clones it, or makes a snapshot of it.
     #[error(
-        "it is being moved, or a snapshot of it made; nothing was done (`ferry task watch {0}` shows how far that is)"
+        "it is being moved or cloned, or a snapshot of it made; nothing was done (`ferry task watch {0}` shows how far that is)"
     )]
     Moves(TaskId),
     /// Something else is being done to it.
@@ -34,6 +34,15 @@ pub enum Refused {
     /// What is on this host is what a migration left there, and not the machine.
     #[error("what {0} has of it was left by a migration and is being removed; nothing was done")]
     Leftover(String),
+    /// There is something about it that Ferry does not clone.
+    #[error("{0}; nothing was done")]
+    NoClone(String),
+    /// What was to be removed with it cannot be.
+    #[error("{0}; nothing was done")]
+    Keeps(String),
+    /// It is removed, but not all that was to go with it.
+    #[error("it is removed, but not everything that was to go with it: {0}")]
+    Left(String),
     /// It has no definition.
     #[error("it has no definition, only this run; nothing was done")]
     Transient,

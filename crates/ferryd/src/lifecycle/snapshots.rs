@@ -197,7 +197,7 @@ fn new_task(vm: &Known, snapshot: String, now_ms: u64) -> std::result::Result<Ne
         vm_uuid: vm.listed.uuid,
         source: vm.host.clone(),
         destination: vm.host.clone(),
-        snapshot: Some(snapshot),
+        made: Some(snapshot),
         created_at_ms: now_ms,
         updated_at_ms: now_ms,
         ended_at_ms: None,

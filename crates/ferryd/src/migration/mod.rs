@@ -257,7 +257,7 @@ impl Migrations {
             vm_uuid: plan.domain.0,
             source: plan.source.clone(),
             destination: plan.destination.clone(),
-            snapshot: None,
+            made: None,
             created_at_ms: now_ms,
             updated_at_ms: now_ms,
             ended_at_ms: None,

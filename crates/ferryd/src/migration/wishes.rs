@@ -100,7 +100,12 @@ mod tests {
             ..PreflightRequest::default()
         };
         let wanted = Wishes::from(&migration).wanted().unwrap();
-        assert!(wanted.copy && wanted.snapshots == Some(SnapshotsWish::Drop) && wanted.flatten && wanted.tunnelled);
+        assert!(
+            wanted.copy
+                && wanted.snapshots == Some(SnapshotsWish::Drop)
+                && wanted.flatten
+                && wanted.tunnelled
+        );
         assert_eq!(Wishes::from(&check).wanted().unwrap(), wanted);
         let both = PreflightRequest { copy: true, delete_source_disks: true, ..PreflightRequest::default() };
         let refused = Wishes::from(&both).wanted().unwrap_err();

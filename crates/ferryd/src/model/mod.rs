@@ -2,6 +2,7 @@
 
 pub mod action;
 pub mod change;
+pub mod clone;
 pub mod connect;
 pub mod definition;
 pub mod domain;

@@ -14,6 +14,8 @@ pub struct Runners {
     pub migration: Arc<dyn Runner>,
     /// Makes snapshots.
     pub snapshot: Arc<dyn Runner>,
+    /// Makes clones.
+    pub clone: Arc<dyn Runner>,
 }
 
 impl std::fmt::Debug for Runners {
@@ -28,6 +30,7 @@ impl Runner for Runners {
         let runner = match record.task.kind {
             TaskKind::Migration => &self.migration,
             TaskKind::Snapshot => &self.snapshot,
+            TaskKind::Clone => &self.clone,
         };
         runner.run(record, log, handle).await
     }

@@ -287,11 +287,13 @@ fn heed(wish: &watch::Sender<Wish>, record: &TaskRecord) {
 
 /// A limit is of use only to a task that has something left to copy.
 fn copies_still(task: &Task) -> Result<(), Problem> {
+    if task.kind != TaskKind::Migration {
+        let detail =
+            format!("Task {} copies nothing from host to host: it has no bandwidth to limit.", task.id);
+        return Err(Problem::new(Code::TooLate, detail));
+    }
     let at_it = matches!(task.state, TaskState::Queued | TaskState::Running);
-    if at_it
-        && task.kind == TaskKind::Migration
-        && matches!(task.phase, Phase::Queued | Phase::Prepare | Phase::Copy)
-    {
+    if at_it && matches!(task.phase, Phase::Queued | Phase::Prepare | Phase::Copy) {
         return Ok(());
     }
     Err(Problem::new(

@@ -57,7 +57,7 @@ async fn of_several_faults_the_first_is_told() {
 
 fn snapshot_task(vm: &str) -> NewTask {
     let new = new_task(vm);
-    let task = Task { kind: TaskKind::Snapshot, snapshot: Some("before".to_owned()), ..new.task };
+    let task = Task { kind: TaskKind::Snapshot, made: Some("before".to_owned()), ..new.task };
     NewTask { task, ..new }
 }
 

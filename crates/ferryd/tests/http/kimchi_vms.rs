@@ -112,7 +112,7 @@ async fn of_several_faults_the_first_is_told() {
     let served = Served::new().await;
     for prefix in ["", "/plugins/kimchi"] {
         let vm = format!("{prefix}/vms/ghost");
-        for action in ["start", "poweroff", "shutdown", "reset", "suspend", "resume"] {
+        for action in ["start", "poweroff", "shutdown", "reset", "suspend", "resume", "clone"] {
             let path = format!("{vm}/{action}");
             for method in ["GET", "PUT", "DELETE"] {
                 refused(
@@ -137,7 +137,12 @@ async fn of_several_faults_the_first_is_told() {
         ] {
             refused(&ask(&served, "PUT", &vm, body).await, code, reason);
         }
-        for path in [vm.clone(), format!("{vm}?host=nowhere")] {
+        refused(
+            &ask(&served, "DELETE", &format!("{vm}?disks="), None).await,
+            "400 Bad Request",
+            "WOKAPI0008E: ",
+        );
+        for path in [vm.clone(), format!("{vm}?host=nowhere"), format!("{vm}?disks=all&nvram=true")] {
             refused(&ask(&served, "DELETE", &path, None).await, "404 Not Found", "KCHVM0002E: ");
         }
         refused(

@@ -22,7 +22,7 @@ pub(crate) fn new_task(vm: &str) -> NewTask {
         vm_uuid: Uuid::new_v4(),
         source: "a".to_owned(),
         destination: "b".to_owned(),
-        snapshot: None,
+        made: None,
         created_at_ms: 1_000,
         updated_at_ms: 1_000,
         ended_at_ms: None,

@@ -13,7 +13,7 @@ use crate::http::problem::shortened;
 use crate::libvirt::error::{
     CONFIG_UNSUPPORTED, HostError, OPERATION_INVALID, OPERATION_UNSUPPORTED, REVERT_RISKY,
 };
-use crate::lifecycle::Refused;
+use crate::lifecycle::{NO_ROOM, Refused};
 use crate::model::action::Action;
 
 /// An error as Kimchi told it.
@@ -176,6 +176,9 @@ fn status_of(refused: &Refused) -> StatusCode {
         | Refused::Job
         | Refused::RunsElsewhere(_)
         | Refused::Leftover(_)
+        | Refused::NoClone(_)
+        | Refused::Keeps(_)
+        | Refused::Left(_)
         | Refused::Brought { .. }
         | Refused::Halfway { .. } => StatusCode::CONFLICT,
         Refused::Host(error) if error.libvirt_code().is_some_and(is_no) => StatusCode::CONFLICT,
@@ -217,12 +220,21 @@ pub(super) enum Act {
     Do(Action),
     Change,
     Remove,
+    Clone,
 }
 
 impl Act {
     /// What Kimchi said to a machine in a state in which that means nothing, where it had a word for it.
     fn wrong_state(self, state: VmState, name: &str) -> Option<String> {
-        let Self::Do(action) = self else { return None };
+        let action = match self {
+            Self::Do(action) => action,
+            Self::Clone => {
+                return Some(format!(
+                    "KCHVM0033E: Virtual machine '{name}' must be stopped before cloning it."
+                ));
+            }
+            Self::Change | Self::Remove => return None,
+        };
         Some(match action {
             Action::Start if state == VmState::Running => {
                 format!("KCHVM0048E: Cannot start {name}. Virtual machine is already running.")
@@ -247,6 +259,7 @@ impl Act {
             Self::Do(Action::Resume) => ("KCHVM0040E", format!("resume VM '{name}'")),
             Self::Change => ("KCHVM0008E", format!("update virtual machine {name}")),
             Self::Remove => ("KCHVM0021E", format!("delete virtual machine {name}")),
+            Self::Clone => ("KCHVM0035E", format!("clone VM '{name}'")),
         };
         format!("{id}: Unable to {what}. Details: {details}")
     }
@@ -269,16 +282,16 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// What `message` says of a migration that failed.
-pub(super) fn failed(task: &Task) -> String {
-    let why = match &task.cause {
-        Some(cause) => format!("{} ({cause})", task.message),
-        None => task.message.clone(),
-    };
-    failed_to_migrate(&task.vm, &why)
+/// What `message` says of a clone that was not made.
+pub(super) fn failed_to_clone(task: &Task, why: &str) -> String {
+    if task.findings.iter().any(|finding| finding.code == NO_ROOM) {
+        return format!("KCHVM0034E: Insufficient disk space to clone virtual machine '{}'", task.vm);
+    }
+    Act::Clone.failed(&task.vm, why)
 }
 
-fn failed_to_migrate(vm: &str, why: &str) -> String {
+/// What `message` says of a migration that failed.
+pub(super) fn failed_to_migrate(vm: &str, why: &str) -> String {
     format!("KCHVM0058E: Failed to migrate virtual machine {vm} due error: {why}")
 }
 
@@ -426,6 +439,20 @@ mod tests {
             (Refused::Job, Act::Do(Action::Suspend), 409, "KCHVM0038E: "),
             (Refused::Job, Act::Do(Action::Resume), 409, "KCHVM0040E: "),
             (Refused::Busy, Act::Remove, 409, "KCHVM0021E: "),
+            (Refused::Keeps("why".to_owned()), Act::Remove, 409, "KCHVM0021E: "),
+            (Refused::Left("why".to_owned()), Act::Remove, 409, "KCHVM0021E: "),
+            (
+                Refused::State(VmState::Running),
+                Act::Clone,
+                400,
+                "KCHVM0033E: Virtual machine 'vm1' must be stopped before cloning it.",
+            ),
+            (
+                Refused::NoClone("why".to_owned()),
+                Act::Clone,
+                409,
+                "KCHVM0035E: Unable to clone VM 'vm1'. Details: why",
+            ),
             (Refused::Transient, Act::Remove, 400, "KCHVM0036E: "),
             (
                 Refused::OnlyWhenStopped(vec![crate::model::change::Change::Name]),

@@ -1,6 +1,6 @@
 //! `vms/NAME/snapshots`: a machine's snapshots. Making one is a task.
 
-use api::task::{Task, TaskState};
+use api::task::Task;
 use axum::Router;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
@@ -49,23 +49,10 @@ impl From<Snapshot> for KimchiSnapshot {
 
 /// A task that makes a snapshot, as Kimchi told it.
 pub(super) fn task(task: &Task) -> KimchiTask {
-    let name = task.snapshot.as_deref().unwrap_or_default();
-    let (status, message) = match task.state {
-        TaskState::Queued | TaskState::Running | TaskState::Cancelling => {
-            ("running", "creating snapshot".to_owned())
-        }
-        TaskState::Done => ("finished", "OK".to_owned()),
-        TaskState::Cancelled => ("killed", "Snapshot cancelled".to_owned()),
-        TaskState::Failed | TaskState::NeedsAttention => {
-            let why = match &task.cause {
-                Some(cause) => format!("{} ({cause})", task.message),
-                None => task.message.clone(),
-            };
-            ("failed", Act::Make.failed(&task.vm, name, &why))
-        }
-    };
+    let name = task.made.as_deref().unwrap_or_default();
     let target_uri = format!("{PREFIX}/vms/{}/snapshots/{name}", task.vm);
-    KimchiTask { id: task.id.to_string(), status, message, target_uri }
+    let words = ("creating snapshot", "OK", "Snapshot cancelled");
+    KimchiTask::told(task, words, target_uri, |why| Act::Make.failed(&task.vm, name, why))
 }
 
 /// What was asked to be done with snapshots.

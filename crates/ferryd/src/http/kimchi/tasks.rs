@@ -1,6 +1,6 @@
 //! `tasks`: units of work that go on after the answer. They are kept with Ferry's own, and outlive a restart.
 
-use api::task::{Task, TaskKind, TaskQuery, TaskState};
+use api::task::{Phase, Task, TaskKind, TaskQuery, TaskState};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -18,35 +18,67 @@ use crate::model::TaskId;
 /// A task as Kimchi told it: exactly these four keys.
 #[derive(Debug, Serialize)]
 pub(super) struct KimchiTask {
-    pub(super) id: String,
-    pub(super) status: &'static str,
-    pub(super) message: String,
-    pub(super) target_uri: String,
+    id: String,
+    status: &'static str,
+    message: String,
+    target_uri: String,
 }
 
 impl From<&Task> for KimchiTask {
     fn from(task: &Task) -> Self {
         match task.kind {
-            TaskKind::Migration => Self::of_migration(task),
+            TaskKind::Migration => {
+                let words = ("starting a migration", "Migrate finished", "Migrate cancelled");
+                let failed = |why: &str| reasons::failed_to_migrate(&task.vm, why);
+                Self::told(task, words, format!("{PREFIX}/vms/{}/migrate", task.vm), failed)
+            }
+            TaskKind::Clone => {
+                // The new machine's, as it was: by that it is found.
+                let made = task.made.as_deref().unwrap_or_default();
+                let failed = |why: &str| reasons::failed_to_clone(task, why);
+                Self::told(task, clone_words(task.phase), format!("{PREFIX}/vms/{made}/clone"), failed)
+            }
             TaskKind::Snapshot => snapshots::task(task),
         }
     }
 }
 
 impl KimchiTask {
-    fn of_migration(task: &Task) -> Self {
+    /// `words`: while it is under way, when it is done, and when it was stopped; `failed` words why it failed.
+    pub(super) fn told(
+        task: &Task,
+        words: (&str, &str, &str),
+        target_uri: String,
+        failed: impl Fn(&str) -> String,
+    ) -> Self {
+        let (under_way, done, stopped) = words;
         let (status, message) = match task.state {
             TaskState::Queued | TaskState::Running | TaskState::Cancelling => {
-                ("running", "starting a migration".to_owned())
+                ("running", under_way.to_owned())
             }
-            TaskState::Done => ("finished", "Migrate finished".to_owned()),
-            TaskState::Cancelled => ("killed", "Migrate cancelled".to_owned()),
+            TaskState::Done => ("finished", done.to_owned()),
+            TaskState::Cancelled => ("killed", stopped.to_owned()),
             // Kimchi knew no task that waits for a person; who polls it must stop polling and read.
-            TaskState::Failed | TaskState::NeedsAttention => ("failed", reasons::failed(task)),
+            TaskState::Failed | TaskState::NeedsAttention => {
+                let why = match &task.cause {
+                    Some(cause) => format!("{} ({cause})", task.message),
+                    None => task.message.clone(),
+                };
+                ("failed", failed(&why))
+            }
         };
-        let target_uri = format!("{PREFIX}/vms/{}/migrate", task.vm);
         Self { id: task.id.to_string(), status, message, target_uri }
     }
+}
+
+/// What Kimchi said of a clone that was being made.
+fn clone_words(phase: Phase) -> (&'static str, &'static str, &'static str) {
+    let under_way = match phase {
+        Phase::Queued | Phase::Prepare => "reading source VM XML",
+        Phase::Confirm => "defining new VM",
+        _ => "copying VM disks",
+    };
+    (under_way, "OK", "Clone cancelled")
 }
 
 /// The tasks that pass the filters, the oldest first.

@@ -14,7 +14,7 @@ use crate::http::extract::NamePath;
 use crate::http::problem::Failure;
 use crate::http::{AppState, to_the_end};
 use crate::inventory::known::Known;
-use crate::lifecycle::{Lifecycle, Refused};
+use crate::lifecycle::{Disks, Lifecycle, Refused, WithIt};
 use crate::model::action::Action;
 use crate::model::change::Changes;
 use crate::model::definition::{Definition, Graphics};
@@ -239,22 +239,44 @@ fn changes(body: &Value) -> Changes {
     }
 }
 
-/// Removes a machine. `?host=` says which copy is meant.
+/// Removes a machine. `?host=` says which copy is meant, `?disks=` and `?nvram=` what goes with it.
 pub(super) async fn remove(
     State(app): State<AppState>,
     name: Result<NamePath, Failure>,
     Arguments(arguments): Arguments,
 ) -> Result<Response, Refusal> {
     let NamePath(name) = name.map_err(|_| Refusal::no_such_address())?;
+    let with = with_it(&arguments)?;
     let host = arguments.into_iter().find_map(|(key, value)| (key == "host").then_some(value));
     let remove =
-        move |life: Lifecycle, name: String| async move { life.remove(&name, host.as_deref()).await };
+        move |life: Lifecycle, name: String| async move { life.remove(&name, host.as_deref(), &with).await };
     done(app, &name, Act::Remove, remove).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
+/// What goes with a machine: `disks=all` or `disks=vda,vdb`, `nvram=true`. What cannot be understood must not be taken for less.
+fn with_it(arguments: &[(String, String)]) -> Result<WithIt, Refusal> {
+    let mut with = WithIt::default();
+    for (key, value) in arguments {
+        match (key.as_str(), value.as_str()) {
+            ("disks", "all") => with.disks = Disks::All,
+            ("disks", names) if names.split(',').all(|name| !name.is_empty()) => {
+                with.disks = Disks::These(names.split(',').map(str::to_owned).collect());
+            }
+            ("nvram", "true") => with.nvram = true,
+            ("nvram", "false") => with.nvram = false,
+            ("disks", _) => {
+                return Err(Refusal::schema("'disks' must be 'all', or names of disks (vda,vdb)"));
+            }
+            ("nvram", _) => return Err(Refusal::schema("'nvram' must be 'true' or 'false'")),
+            _ => {}
+        }
+    }
+    Ok(with)
+}
+
 /// Does something to a machine, to its end even when the client hangs up meanwhile.
-async fn done<T, F>(
+pub(super) async fn done<T, F>(
     app: AppState,
     name: &str,
     act: Act,
@@ -355,6 +377,23 @@ mod tests {
         let stopped = serde_json::to_value(Vm::from(&known(XML, VmState::Shutoff))).unwrap();
         assert_eq!(stopped["stats"]["cpu_utilization"], json!(0));
         assert_eq!(stopped["graphics"]["port"], json!(null), "nobody listens there");
+    }
+
+    #[test]
+    fn what_goes_with_a_machine_is_what_was_asked() {
+        let asked = |key: &str, value: &str| with_it(&[(key.to_owned(), value.to_owned())]);
+        assert_eq!(asked("host", "a").ok(), Some(WithIt::default()));
+        assert_eq!(asked("disks", "all").ok().map(|with| with.disks), Some(Disks::All));
+        let these = Disks::These(vec!["vda".to_owned(), "vdb".to_owned()]);
+        assert_eq!(asked("disks", "vda,vdb").ok().map(|with| with.disks), Some(these));
+        assert_eq!(asked("nvram", "true").ok().map(|with| with.nvram), Some(true));
+        for (key, value) in [("disks", ""), ("disks", "vda,,vdb"), ("nvram", "yes")] {
+            assert_eq!(
+                asked(key, value).err().map(|refusal| refusal.status().as_u16()),
+                Some(400),
+                "{key}={value}"
+            );
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //!   [`given`], [`node_device`] – devices of a host's.
 
 mod capabilities;
+mod clone;
 mod copy;
 mod definition;
 mod devices;
@@ -18,6 +19,7 @@ use std::str::FromStr;
 use roxmltree::{Document, Node};
 
 pub use capabilities::{Capabilities, capabilities, machine_support};
+pub use clone::{Replaced, Shape, cloned, shape};
 pub use copy::copy;
 pub use definition::definition;
 pub use host_devices::{given, node_device};

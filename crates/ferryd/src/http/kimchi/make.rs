@@ -1,0 +1,29 @@
+//! Virtual machines that are made.
+
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+
+use super::reasons::{Act, Refusal};
+use super::tasks::KimchiTask;
+use super::{answer, optional_body, schema, vms};
+use crate::http::AppState;
+use crate::http::extract::NamePath;
+use crate::http::problem::Failure;
+use crate::lifecycle::Lifecycle;
+
+/// Has a clone made of a stopped machine.
+pub(super) async fn clone(
+    State(app): State<AppState>,
+    name: Result<NamePath, Failure>,
+    request: Request,
+) -> Result<Response, Refusal> {
+    let NamePath(name) = name.map_err(|_| Refusal::no_such_address())?;
+    if let Some(body) = optional_body(request).await? {
+        schema::check("vm_action", &body)?;
+    }
+    let engine = app.engine.clone();
+    let clone = move |life: Lifecycle, name: String| async move { life.clone_vm(&name, &engine).await };
+    let task = vms::done(app, &name, Act::Clone, clone).await?;
+    Ok((StatusCode::ACCEPTED, answer(&KimchiTask::from(&task))).into_response())
+}

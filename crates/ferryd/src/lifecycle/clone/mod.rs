@@ -1,0 +1,89 @@
+//! Clones of stopped domains: asked for here, made by [`Cloner`].
+
+mod run;
+
+use std::collections::HashSet;
+
+use api::task::{Phase, Task, TaskKind, TaskQuery, TaskState};
+use uuid::Uuid;
+
+pub use run::{Cloner, NO_ROOM};
+
+use super::{ACT_LIMIT, Lifecycle, Refused};
+use crate::libvirt::clone;
+use crate::model::clone::{ClonePlan, next_name};
+use crate::model::{DomainUuid, TaskId};
+use crate::store::{NewTask, StoreError};
+use crate::task::Engine;
+
+impl Lifecycle {
+    /// Has a clone of a stopped virtual machine made, beside it on its host; the task does it. While it is at work it is the lock of the
+    /// original, as a migration's is.
+    ///
+    /// # Errors
+    /// Why none is made.
+    pub async fn clone_vm(&self, name: &str, engine: &Engine) -> Result<Task, Refused> {
+        let (held, turn) = self.hold(self.find(name).await?).await?;
+        let domain = held.vm.domain();
+        let link = held.member.link();
+        let seen =
+            link.long_call_within("look", ACT_LIMIT, move |connect| clone::look(connect, domain)).await?;
+        let (definition, saved) = seen?;
+        if saved {
+            return Err(Refused::NoClone(
+                "it has saved memory, which its disks do not go without: start it, and shut it down"
+                    .to_owned(),
+            ));
+        }
+        let new_name = self.free_name(&definition.name).await?;
+        let uuid = DomainUuid(Uuid::new_v4());
+        let plan =
+            ClonePlan::of(held.member.name(), &definition, uuid, new_name).map_err(Refused::NoClone)?;
+        let new = new_task(&plan, engine.clock().now_ms())?;
+        let submitted = engine.submit(&new).await;
+        drop(turn);
+        match submitted {
+            Ok(task) => Ok(task),
+            Err(StoreError::DomainBusy(task)) => Err(Refused::Moves(task)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A name that no machine has, on any host, and none that is being made.
+    async fn free_name(&self, name: &str) -> Result<String, Refused> {
+        let active = TaskQuery { active: Some(true), ..TaskQuery::default() };
+        let tasks = self.store.tasks(&active, u32::MAX).await?;
+        let members = self.fleet.members();
+        let known = members.iter().flat_map(|member| member.known()).map(|vm| vm.listed.name);
+        let taken: HashSet<String> = known.chain(tasks.into_iter().filter_map(|task| task.made)).collect();
+        Ok(next_name(name, taken.iter().map(String::as_str)))
+    }
+}
+
+fn new_task(plan: &ClonePlan, now_ms: u64) -> Result<NewTask, Refused> {
+    let made = &plan.identity.name;
+    let task = Task {
+        id: TaskId::new().0,
+        kind: TaskKind::Clone,
+        state: TaskState::Queued,
+        phase: Phase::Queued,
+        message: format!("{} is about to be cloned as {made}", plan.name),
+        cause: None,
+        vm: plan.name.clone(),
+        vm_uuid: plan.domain.0,
+        source: plan.host.clone(),
+        destination: plan.host.clone(),
+        made: Some(made.clone()),
+        created_at_ms: now_ms,
+        updated_at_ms: now_ms,
+        ended_at_ms: None,
+        progress: None,
+        bandwidth_mib_s: None,
+        outcome: None,
+        findings: Vec::new(),
+        choices: Vec::new(),
+    };
+    let plan = serde_json::to_value(plan)
+        .map_err(|source| StoreError::Corrupt { what: "the plan of a clone".to_owned(), source })?;
+    Ok(NewTask { task, plan })
+}

@@ -1,0 +1,235 @@
+//! Machines that are made and removed through the inherited interface, on a real host; `virsh` and the files are the judges.
+
+mod support;
+
+use std::time::Duration;
+
+use api::task::{Task, TaskState};
+use lab::{DiskSpec, Host, Release};
+use serde_json::{Value, json};
+use support::guest::{Guest, quiet};
+use support::http::{Answer, request};
+use support::images::{IMAGES, content, disk, image, listed, sh, sum};
+use support::{SOON, World, until};
+
+const VM1: &str = "/plugins/kimchi/vms/vm1";
+/// A host copies the small disks of these tests in seconds; one that does other things meanwhile takes longer.
+const CLONED_WITHIN: Duration = Duration::from_secs(120);
+const DIES_WITHIN: Duration = Duration::from_secs(60);
+
+fn world(test: &'static str) -> World {
+    let world = World::of(test).host("kvm1", Release::Bookworm).ferryd_on("kvm1").up();
+    until(SOON, "its own machine is not registered by itself", || {
+        world.ferry(&["host", "list"]).stdout.contains("kvm1").then_some(())
+    });
+    world
+}
+
+fn virsh(world: &World, arguments: &[&str]) -> String {
+    world.host("kvm1").virsh(arguments).expect("virsh").trim().to_owned()
+}
+
+#[track_caller]
+fn refused(answer: &Answer, status: u16, reason: &str) {
+    let body: Value = answer.json();
+    let said = body["reason"].as_str().unwrap_or_default();
+    assert!(answer.status == status && said.contains(reason), "{status} {reason}: {answer:#?}");
+}
+
+#[track_caller]
+fn asked_to_clone(world: &World) -> Value {
+    let answer = world.post(&format!("{VM1}/clone"), &json!({}));
+    assert_eq!(answer.status, 202, "{answer:#?}");
+    answer.json()
+}
+
+/// The task once it has ended.
+#[track_caller]
+fn ended(world: &World, task: &Value) -> Value {
+    let address = format!("/plugins/kimchi/tasks/{}", task["id"].as_str().expect("an id"));
+    until(CLONED_WITHIN, "the task does not end", || {
+        let now: Value = world.get(&address).json();
+        (now["status"] != "running").then_some(now)
+    })
+}
+
+/// No storage pool that was made for a clone's while is left.
+#[track_caller]
+fn assert_no_pools(world: &World) {
+    let pools = virsh(world, &["pool-list", "--all", "--name"]);
+    assert!(!pools.contains("ferry-"), "{pools}");
+}
+
+/// A machine with a qcow2 image over a base, a raw image beside all pools, and a medium; stopped.
+fn define_stopped(world: &World) -> Host {
+    let host = world.host("kvm1");
+    sh(
+        &host,
+        &format!(
+            "mkdir -p /srv/raw
+             head -c 3000000 /dev/urandom >{IMAGES}/base.raw
+             qemu-img create -q -f qcow2 -b {IMAGES}/base.raw -F raw {IMAGES}/vm1.qcow2 8M
+             qemu-io -c 'write -P 7 1M 64k' {IMAGES}/vm1.qcow2 >/dev/null
+             head -c 2000000 /dev/urandom >/srv/raw/vm1.img
+             truncate -s 6M /srv/raw/vm1.img
+             head -c 100000 /dev/urandom >/srv/raw/tools.iso"
+        ),
+    );
+    let medium = "<disk type='file' device='cdrom'><source file='/srv/raw/tools.iso'/><target dev='sda' bus='sata'/><readonly/></disk>";
+    let xml = format!(
+        "<domain type='qemu'><name>vm1</name><memory unit='MiB'>64</memory><vcpu>1</vcpu>\
+         <os><type arch='x86_64' machine='q35'>hvm</type></os><devices>{}{}{medium}\
+         <interface type='bridge'><mac address='52:54:00:11:22:33'/><source bridge='br0'/></interface>\
+         <serial type='file'><source path='/var/log/libvirt/qemu/vm1-serial.log'/></serial>\
+         <graphics type='vnc' port='5933' autoport='no'/></devices></domain>",
+        disk(&image("vm1.qcow2"), "qcow2", "vda"),
+        disk("/srv/raw/vm1.img", "raw", "vdb"),
+    );
+    world.define_stopped("kvm1", &xml, "vm1");
+    host
+}
+
+/// Everything of a machine that is to be the same afterwards.
+fn as_it_is(world: &World, host: &Host) -> [String; 4] {
+    let xml = virsh(world, &["dumpxml", "--inactive", "vm1"]);
+    [xml, sum(host, &image("vm1.qcow2")), sum(host, "/srv/raw/vm1.img"), sum(host, "/srv/raw/tools.iso")]
+}
+
+fn source_of(world: &World, machine: &str, target: &str) -> String {
+    let told = virsh(world, &["domblklist", machine]);
+    let line = told.lines().find(|line| line.trim_start().starts_with(target)).expect(target);
+    line.split_whitespace().nth(1).expect("a path").to_owned()
+}
+
+#[test]
+fn a_stopped_machine_is_cloned_with_all_that_is_its_own() {
+    let world = world("kclone");
+    let host = define_stopped(&world);
+    let before = as_it_is(&world, &host);
+    let task = asked_to_clone(&world);
+    assert_eq!(task["target_uri"], "/plugins/kimchi/vms/vm1-clone-1/clone", "{task:#}");
+    let task = ended(&world, &task);
+    assert_eq!((&task["status"], &task["message"]), (&json!("finished"), &json!("OK")), "{task:#}");
+
+    let vm: Value = world.get("/plugins/kimchi/vms/vm1-clone-1").json();
+    assert_eq!(vm["uuid"], virsh(&world, &["domuuid", "vm1-clone-1"]));
+    assert_ne!(vm["uuid"], virsh(&world, &["domuuid", "vm1"]));
+    let xml = virsh(&world, &["dumpxml", "--inactive", "vm1-clone-1"]);
+    for others in ["52:54:00:11:22:33", "5933", "vm1-serial.log", "vm1.qcow2", "vm1.img"] {
+        assert!(!xml.contains(others), "{others}: {xml}");
+    }
+    assert!(xml.contains("vm1-clone-1-serial.log"), "{xml}");
+    for (target, original, directory) in
+        [("vda", image("vm1.qcow2"), IMAGES), ("vdb", "/srv/raw/vm1.img".to_owned(), "/srv/raw")]
+    {
+        let path = source_of(&world, "vm1-clone-1", target);
+        assert!(path.starts_with(directory) && path != original, "{path}");
+        assert_eq!(content(&host, &path), content(&host, &original), "{target}");
+    }
+    assert_eq!(sum(&host, &source_of(&world, "vm1-clone-1", "vdb")), sum(&host, "/srv/raw/vm1.img"));
+    assert_eq!(source_of(&world, "vm1-clone-1", "sda"), "/srv/raw/tools.iso", "media are shared");
+    assert_eq!(as_it_is(&world, &host), before, "the original is as it was");
+    assert_no_pools(&world);
+    assert_eq!(world.post("/vms/vm1-clone-1/start", &json!({})).status, 200, "it starts");
+    assert_eq!(virsh(&world, &["domstate", "vm1-clone-1"]), "running");
+    disks_go_when_asked(&world, &host);
+}
+
+/// The clone is removed with its disks; the original has a disk that something else uses.
+fn disks_go_when_asked(world: &World, host: &Host) {
+    let paths = ["vda", "vdb"].map(|target| source_of(world, "vm1-clone-1", target));
+    let delete = |name: &str, query: &str| {
+        world.send(&request("DELETE", &format!("/plugins/kimchi/vms/{name}{query}"), "", b""))
+    };
+    for (query, status, why) in [
+        ("?disks=", 400, "WOKAPI0008E: "),
+        ("?disks=vdz", 409, "it has no disk vdz"),
+        ("?disks=sda", 409, "sda is a medium"),
+    ] {
+        refused(&delete("vm1-clone-1", query), status, why);
+    }
+    assert_eq!(virsh(world, &["domstate", "vm1-clone-1"]), "running", "nothing was done");
+    let removed = delete("vm1-clone-1", "?disks=all&nvram=true");
+    assert_eq!(removed.status, 204, "{removed:#?}");
+    assert_eq!(virsh(world, &["list", "--all", "--name"]), "vm1");
+    for path in &paths {
+        assert!(!host.disk_path(path).exists(), "{path} is still there");
+    }
+    assert!(host.disk_path("/srv/raw/tools.iso").exists(), "media stay");
+
+    // An image lies over its second disk.
+    sh(host, "qemu-img create -q -f qcow2 -b /srv/raw/vm1.img -F raw /srv/raw/over.qcow2");
+    refused(
+        &delete("vm1", "?disks=all"),
+        409,
+        "its disk vdb (/srv/raw/vm1.img) is used by the image /srv/raw/over.qcow2",
+    );
+    assert_eq!(virsh(world, &["list", "--all", "--name"]), "vm1", "nothing was done");
+    assert_eq!(delete("vm1", "?disks=vda").status, 204);
+    assert_eq!(listed(host, IMAGES).iter().filter(|name| name.contains("vm1")).count(), 0);
+    assert!(host.disk_path(&image("base.raw")).exists(), "what lies below stays");
+    assert!(host.disk_path("/srv/raw/vm1.img").exists(), "what was not named stays");
+    assert_no_pools(world);
+}
+
+#[test]
+fn what_cannot_be_cloned_leaves_nothing() {
+    let world = world("kclone2");
+    let guest = guest(&world);
+    let host = world.host("kvm1");
+    refused(
+        &world.post(&format!("{VM1}/clone"), &json!({})),
+        400,
+        "KCHVM0033E: Virtual machine 'vm1' must be stopped before cloning it.",
+    );
+    virsh(&world, &["destroy", "vm1"]);
+    let path = guest.spec.disk.as_ref().map(|disk| disk.path.clone()).expect("a disk");
+    let before = (sum(&host, &path), listed(&host, IMAGES));
+
+    // ferryd dies while it is at it.
+    world.restart_ferryd_with(&[("FERRYD_DIE_AT", "clone-copy:BeforeResult")]);
+    world.wait_listed("it is not known", |vm| vm.name == "vm1");
+    let task = asked_to_clone(&world);
+    world.wait_ferryd_ends(DIES_WITHIN);
+    assert_eq!(listed(&host, IMAGES).len(), before.1.len() + 1, "it was at it");
+    world.start_ferryd();
+    let task = ended(&world, &task);
+    assert_eq!(task["status"], "failed", "{task:#}");
+    assert!(task["message"].as_str().is_some_and(|message| message.contains("ferryd ended")), "{task:#}");
+    assert_eq!(
+        (sum(&host, &path), listed(&host, IMAGES)),
+        before,
+        "what was made is gone, the rest is as it was"
+    );
+    assert_eq!(virsh(&world, &["list", "--all", "--name"]), "vm1");
+
+    // There is too little room.
+    sh(
+        &host,
+        &format!(
+            "mkdir /srv/small && mount -t tmpfs -o size=24M none /srv/small
+         qemu-img create -q -f raw /srv/small/full.img 16M
+         dd if=/dev/urandom of=/srv/small/full.img bs=1M count=16 conv=notrunc status=none
+         virsh -q attach-disk vm1 /srv/small/full.img vdq --config --subdriver raw >/dev/null"
+        ),
+    );
+    let task = asked_to_clone(&world);
+    let task = ended(&world, &task);
+    let insufficient = "KCHVM0034E: Insufficient disk space to clone virtual machine 'vm1'";
+    assert_eq!((&task["status"], &task["message"]), (&json!("failed"), &json!(insufficient)), "{task:#}");
+    assert_eq!(listed(&host, "/srv/small"), ["full.img"]);
+    assert_eq!(
+        (sum(&host, &path), listed(&host, IMAGES)),
+        before,
+        "the disk that was copied before is gone too"
+    );
+    assert_no_pools(&world);
+    let told: Vec<Task> = world.tasks();
+    assert!(told.iter().all(|task| task.state == TaskState::Failed), "{told:#?}");
+}
+
+fn guest(world: &World) -> Guest {
+    let mut spec = quiet("vm1");
+    spec.disk = Some(DiskSpec::in_pool("vm1", 16));
+    world.boot(spec, "kvm1")
+}
