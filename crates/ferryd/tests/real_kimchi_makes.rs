@@ -167,7 +167,7 @@ fn disks_go_when_asked(world: &World, host: &Host) {
     assert_eq!(virsh(world, &["list", "--all", "--name"]), "vm1", "nothing was done");
     assert_eq!(delete("vm1", "?disks=vda").status, 204);
     assert_eq!(listed(host, IMAGES).iter().filter(|name| name.contains("vm1")).count(), 0);
-    assert!(host.disk_path(&image("base.raw")).exists(), "what lies below stays");
+    assert!(host.disk_path(image("base.raw")).exists(), "what lies below stays");
     assert!(host.disk_path("/srv/raw/vm1.img").exists(), "what was not named stays");
     assert_no_pools(world);
 }
@@ -206,12 +206,10 @@ fn what_cannot_be_cloned_leaves_nothing() {
     // There is too little room.
     sh(
         &host,
-        &format!(
-            "mkdir /srv/small && mount -t tmpfs -o size=24M none /srv/small
+        "mkdir /srv/small && mount -t tmpfs -o size=24M none /srv/small
          qemu-img create -q -f raw /srv/small/full.img 16M
          dd if=/dev/urandom of=/srv/small/full.img bs=1M count=16 conv=notrunc status=none
-         virsh -q attach-disk vm1 /srv/small/full.img vdq --config --subdriver raw >/dev/null"
-        ),
+         virsh -q attach-disk vm1 /srv/small/full.img vdq --config --subdriver raw >/dev/null",
     );
     let task = asked_to_clone(&world);
     let task = ended(&world, &task);
