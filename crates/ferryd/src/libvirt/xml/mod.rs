@@ -4,6 +4,7 @@
 //!   [`network()`], [`pool()`] – networks and storage pools.
 
 mod capabilities;
+mod console;
 mod copy;
 mod definition;
 mod devices;
@@ -15,6 +16,7 @@ use std::str::FromStr;
 use roxmltree::{Document, Node};
 
 pub use capabilities::{Capabilities, capabilities, machine_support};
+pub use console::serial_console;
 pub use copy::copy;
 pub use definition::definition;
 pub use metadata::{ACCESS_NAMESPACE, ACCESS_PREFIX, access_element};
