@@ -7,7 +7,7 @@ use std::io::Cursor;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use lab::{GuestSpec, Release};
+use lab::Release;
 use serde_json::{Value, json};
 use support::guest::quiet;
 use support::http::{Answer, request};
@@ -24,16 +24,23 @@ const TYPE_AGAIN: Duration = Duration::from_secs(1);
 
 type Socket = WebSocketStream<UnixStream>;
 
-/// A guest whose kernel has its console on a pty, and a screen that its firmware writes to.
-fn guest(name: &str) -> GuestSpec {
+/// Starts a guest whose serial line, with its ticks, is a pty, and with a screen that its firmware writes to.
+fn start(world: &World, name: &str) {
     let mut spec = quiet(name);
-    spec.extra_devices = "    <serial type='pty'><target port='1'/></serial>
-    <graphics type='vnc' port='-1' autoport='yes' listen='127.0.0.1'/>
+    spec.extra_devices = "    <graphics type='vnc' port='-1' autoport='yes' listen='127.0.0.1'/>
     <video><model type='vga'/></video>
 "
     .to_owned();
-    spec.extra_cmdline = "console=ttyS1 loglevel=7".to_owned();
-    spec
+    let xml = spec.to_xml();
+    let (before, rest) = xml.split_once("<serial type='file'>").expect("a serial line");
+    let (_, after) = rest.split_once("</serial>").expect("its end");
+    let xml = format!("{before}<serial type='pty'><target port='0'/></serial>{after}");
+    let host = world.host(host_of(name));
+    // As on every machine with systemd: there libvirt locks the ptys that it gives to one alone.
+    host.run(&["mkdir", "-p", "/run/lock"]).expect("a directory");
+    let define = ["virsh", "-q", "-c", "qemu:///system", "define", "/dev/stdin"];
+    host.run_with_input(&define, xml.as_bytes()).expect("defined");
+    host.virsh(&["start", name]).expect("started");
 }
 
 fn vm(name: &str) -> String {
@@ -57,23 +64,37 @@ fn ticket(world: &World, name: &str, action: &str) -> String {
     told["websocket"].as_str().expect("an address").to_owned()
 }
 
-/// Opens a console; the status where it is refused.
-fn open(world: &World, address: &str) -> Result<Socket, u16> {
+/// Waits for something, at most `limit`; none where it did not come.
+fn within<T>(world: &World, limit: Duration, wanted: impl Future<Output = T>) -> Option<T> {
+    // Made within the runtime, which counts the time.
+    world.block_on(async { timeout(limit, wanted).await.ok() })
+}
+
+/// Opens a console; status and body where it is refused.
+fn open(world: &World, address: &str) -> Result<Socket, (u16, String)> {
     world.block_on(async {
         let stream = UnixStream::connect(world.socket()).await.expect("ferryd listens");
         match tokio_tungstenite::client_async(format!("ws://ferry{address}"), stream).await {
             Ok((socket, _)) => Ok(socket),
-            Err(Error::Http(answer)) => Err(answer.status().as_u16()),
+            Err(Error::Http(answer)) => {
+                let said = answer.body().as_deref().map(String::from_utf8_lossy).unwrap_or_default();
+                Err((answer.status().as_u16(), said.into_owned()))
+            }
             Err(error) => panic!("{error}"),
         }
     })
+}
+
+/// The status with which a console is refused.
+fn refusal(world: &World, address: &str) -> Option<u16> {
+    open(world, address).err().map(|(status, _)| status)
 }
 
 /// Waits until a part of what comes is `wanted`; all that came.
 #[track_caller]
 fn hear(world: &World, socket: &mut Socket, wanted: &str, limit: Duration) -> String {
     let mut heard = String::new();
-    let found = world.block_on(timeout(limit, async {
+    let found = within(world, limit, async {
         while !heard.contains(wanted) {
             match socket.next().await {
                 Some(Ok(Message::Binary(bytes))) => heard.push_str(&String::from_utf8_lossy(&bytes)),
@@ -81,8 +102,8 @@ fn hear(world: &World, socket: &mut Socket, wanted: &str, limit: Duration) -> St
                 other => panic!("{other:?} after {heard}"),
             }
         }
-    }));
-    assert!(found.is_ok(), "not within {limit:?}: {wanted:?} in {heard:?}");
+    });
+    assert!(found.is_some(), "not within {limit:?}: {wanted:?} in {heard:?}");
     heard
 }
 
@@ -90,7 +111,7 @@ fn hear(world: &World, socket: &mut Socket, wanted: &str, limit: Duration) -> St
 #[track_caller]
 fn echoes(world: &World, socket: &mut Socket, typed: &str) {
     let mut heard = String::new();
-    let found = world.block_on(timeout(BOOTS_WITHIN, async {
+    let found = within(world, BOOTS_WITHIN, async {
         while !heard.contains(typed) {
             socket.send(Message::Text(format!("{typed}\n").into())).await.expect("it is sent");
             match timeout(TYPE_AGAIN, socket.next()).await {
@@ -99,22 +120,22 @@ fn echoes(world: &World, socket: &mut Socket, typed: &str) {
                 Err(_) => {}
             }
         }
-    }));
-    assert!(found.is_ok(), "no echo of {typed:?} in {heard:?}");
+    });
+    assert!(found.is_some(), "no echo of {typed:?} in {heard:?}");
 }
 
 /// Waits until a console is closed.
 #[track_caller]
 fn closes(world: &World, socket: &mut Socket) {
-    let closed = world.block_on(timeout(SOON, async {
+    let closed = within(world, SOON, async {
         loop {
             match socket.next().await {
                 Some(Ok(Message::Close(_)) | Err(_)) | None => return,
                 Some(Ok(_)) => {}
             }
         }
-    }));
-    assert!(closed.is_ok(), "it stays open");
+    });
+    assert!(closed.is_some(), "it stays open");
 }
 
 /// The bytes of a picture, with the head of the answer.
@@ -147,13 +168,14 @@ fn screen_is_seen(world: &World, name: &str) {
     });
 }
 
-/// What the guest's kernel says comes, and what is typed comes back as its echo.
+/// What the guest says comes, and what is typed comes back as its echo.
 fn serial_speaks(world: &World, name: &str) {
     let address = ticket(world, name, "serial");
     let second = ticket(world, name, "serial");
     let mut socket = open(world, &address).expect("it opens");
-    assert_eq!(open(world, &address).err(), Some(403), "a ticket is used up");
-    assert_eq!(open(world, &second).err(), Some(409), "one at a time has the console");
+    assert_eq!(refusal(world, &address), Some(403), "a ticket is used up");
+    assert_eq!(refusal(world, &second), Some(409), "one at a time has the console");
+    hear(world, &mut socket, "T 1 ", BOOTS_WITHIN);
     echoes(world, &mut socket, "hello ferry");
     world.block_on(socket.close(None)).expect("it is closed");
     closes(world, &mut socket);
@@ -168,7 +190,7 @@ fn serial_speaks(world: &World, name: &str) {
 fn screen_greets(world: &World, name: &str) {
     let address = ticket(world, name, "connect");
     let other_machine = address.replace(name, "nobody");
-    assert_eq!(open(world, &other_machine).err(), Some(403), "a ticket is one machine's");
+    assert_eq!(refusal(world, &other_machine), Some(403), "a ticket is one machine's");
     let mut socket = open(world, &address).expect("it opens");
     assert!(hear(world, &mut socket, "\n", SOON).starts_with("RFB 003.008\n"));
     world.block_on(socket.send(Message::Binary(b"RFB 003.008\n".to_vec().into()))).expect("it is sent");
@@ -193,7 +215,7 @@ fn machines_are_seen_and_spoken_to_here_and_through_ssh() {
     });
     world.register("kvm2");
     for name in ["here", "there"] {
-        world.lab.start_guest(&guest(name), host_of(name)).expect("the guest starts");
+        start(&world, name);
     }
     for name in ["here", "there"] {
         world.wait_listed("it does not show", |vm| vm.name == name);
