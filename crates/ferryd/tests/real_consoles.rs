@@ -175,7 +175,7 @@ fn serial_speaks(world: &World, name: &str) {
     let mut socket = open(world, &address).expect("it opens");
     assert_eq!(refusal(world, &address), Some(403), "a ticket is used up");
     assert_eq!(refusal(world, &second), Some(409), "one at a time has the console");
-    hear(world, &mut socket, "T 1 ", BOOTS_WITHIN);
+    hear(world, &mut socket, " e0 p", BOOTS_WITHIN);
     echoes(world, &mut socket, "hello ferry");
     world.block_on(socket.close(None)).expect("it is closed");
     closes(world, &mut socket);
