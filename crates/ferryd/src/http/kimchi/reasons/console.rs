@@ -55,11 +55,6 @@ impl Refusal {
             Refused::Unknown => return Self::no_such_vm(name),
             Refused::Host(error) if error.is_no_domain() => return Self::no_such_vm(name),
             Refused::Stopped if sought == Sought::Picture => return Self::stopped(name),
-            Refused::Host(error)
-                if sought == Sought::Picture && error.libvirt_code() == Some(OPERATION_INVALID) =>
-            {
-                return Self::stopped(name);
-            }
             Refused::NoSerial => {
                 let what = format!(
                     "KCHVM0076E: VM {name} must have serial and console defined to open a web serial console: {refused}"
@@ -111,7 +106,7 @@ mod tests {
         for (refused, sought, status, reason) in [
             (Refused::Unknown, serial, 404, "KCHVM0002E: "),
             (Refused::Stopped, Sought::Picture, 404, "KCHVM0004E: "),
-            (libvirt(OPERATION_INVALID), Sought::Picture, 404, "KCHVM0004E: "),
+            (libvirt(OPERATION_INVALID), Sought::Picture, 404, "KCHVM0006E: "),
             (libvirt(OPERATION_FAILED), Sought::Picture, 404, "KCHVM0006E: "),
             (Refused::NoPicture, Sought::Picture, 404, "KCHVM0006E: "),
             (silent(), Sought::Picture, 503, "KCHVM0006E: "),
