@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use ferryd::config::{self, Config, DataDir, Flags, LocalHost};
+use ferryd::console::Consoles;
 use ferryd::http::{AppState, Door, listen, router};
 use ferryd::inventory::Fleet;
 use ferryd::libvirt;
@@ -183,7 +184,7 @@ async fn build(
     libvirt::ffi::start_event_loop().context("libvirt's event loop could not be started")?;
     let ssh = Arc::new(SshDir::open(&config.data_dir.join("ssh"))?);
     let clock = Clock::system();
-    let fleet = Fleet::open(store.clone(), clock.clone(), ssh, config.link_limits()).await?;
+    let fleet = Fleet::open(store.clone(), clock.clone(), ssh.clone(), config.link_limits()).await?;
     let engine = Engine::new(store.clone(), clock, uuid::Uuid::new_v4().to_string());
     let limit = config.preflight_timeout_s.duration();
     let members = fleet.clone();
@@ -204,7 +205,8 @@ async fn build(
     if config.local_host == LocalHost::Auto {
         tokio::spawn(register_local(fleet.clone()));
     }
-    Ok(AppState { fleet, migrations, engine, store, shutdown })
+    let consoles = Arc::new(Consoles::new(fleet.clone(), ssh));
+    Ok(AppState { fleet, migrations, consoles, engine, store, shutdown })
 }
 
 /// The sockets of libvirt's daemons on this machine: the one for all, and QEMU's own.

@@ -10,6 +10,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use ferryd::config::Config;
+use ferryd::console::Consoles;
 use ferryd::http::{AppState, Door, router};
 use ferryd::inventory::Fleet;
 use ferryd::migration::Migrations;
@@ -56,13 +57,14 @@ impl Served {
         let clock = Clock::system();
         let ssh = Arc::new(SshDir::open(&dir.path().join("ssh")).unwrap());
         let limits = Config::default().link_limits();
-        let fleet = Fleet::open(store.clone(), clock.clone(), ssh, limits).await.unwrap();
+        let fleet = Fleet::open(store.clone(), clock.clone(), ssh.clone(), limits).await.unwrap();
         let engine = Engine::new(store.clone(), clock, "test".to_owned());
         let sweeper = Sweeper::new(store.clone(), Arc::new(|_| None));
         let limit = Duration::from_secs(1);
         let migrations = Migrations::new(fleet.clone(), engine.clone(), store.clone(), sweeper, limit);
         let shutdown = CancellationToken::new();
-        let app = AppState { fleet, migrations: Arc::new(migrations), engine, store, shutdown };
+        let consoles = Arc::new(Consoles::new(fleet.clone(), ssh));
+        let app = AppState { fleet, migrations: Arc::new(migrations), consoles, engine, store, shutdown };
         Self { app, _dir: dir }
     }
 

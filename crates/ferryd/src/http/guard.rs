@@ -71,7 +71,7 @@ fn foreign(request: &Request) -> Option<String> {
             shortened(host)
         ));
     }
-    if is_reading(request.method()) {
+    if is_reading(request.method()) && !opens_websocket(request) {
         return None;
     }
     let own = |origin: &str| origin.strip_prefix("http://").is_some_and(|of| of.eq_ignore_ascii_case(host));
@@ -88,6 +88,11 @@ fn foreign(request: &Request) -> Option<String> {
 /// Whether a method only reads.
 fn is_reading(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+/// Whether a request opens a WebSocket: a `GET`, but a page of any origin could read and write it.
+fn opens_websocket(request: &Request) -> bool {
+    request.headers().contains_key(header::UPGRADE)
 }
 
 /// Whether a `Host` is a name of the loopback address, with or without a port.
@@ -148,6 +153,10 @@ mod tests {
             &[host, ("origin", "http://127.0.0.1:8080"), ("sec-fetch-site", "same-origin")]
         ));
         assert!(check("GET", &[host, ("origin", "http://evil.example")]), "it cannot read the answer");
+        let upgrade = ("upgrade", "websocket");
+        assert!(check("GET", &[host, upgrade]));
+        assert!(check("GET", &[host, upgrade, ("origin", "http://127.0.0.1:8080")]));
+        assert!(!check("GET", &[host, upgrade, ("origin", "http://evil.example")]));
         assert!(!check("GET", &[("host", "evil.example")]));
         assert!(!check("GET", &[]));
         for origin in [

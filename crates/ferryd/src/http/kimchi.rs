@@ -2,6 +2,7 @@
 //! request apart as Kimchi did, hands it to the same code as [`super::v1`], and tells the answer in Kimchi's words.
 //!
 //! * `vms`, `snapshots`, `hostdevs`, `tasks` – a file for each resource; `parameters` – those of `migrate`.
+//! * `console` – what is seen of machines, and the WebSocket to them.
 //! * `schema` – what bodies must be; `filter` – the arguments of lists; `reasons` – errors.
 //!
 //! A request is refused for the first of these: its method, a body that cannot be read, one that does not fit its schema, a thing
@@ -23,6 +24,7 @@ use super::problem::Failure;
 use super::{AppState, to_the_end};
 use crate::model::action::Action;
 
+mod console;
 mod filter;
 mod hostdevs;
 mod make;
@@ -49,6 +51,10 @@ pub fn router() -> Router<AppState> {
             .merge(snapshots::routes())
             .merge(hostdevs::routes())
             .route("/vms/{name}/clone", post(make::clone))
+            .route("/vms/{name}/screenshot", get(console::screenshot))
+            .route("/vms/{name}/serial", post(console::serial))
+            .route("/vms/{name}/connect", post(console::connect))
+            .route("/vms/{name}/console", get(console::open))
             .route("/tasks", get(tasks::list))
             .route("/tasks/{id}", get(tasks::show).delete(tasks::cancel))
             .route("/config/capabilities", get(capabilities));

@@ -4,6 +4,7 @@
 //! * [`kimchi`] – the inherited contract, a thin adapter.
 //! * [`events`] – the store's events as a stream of Server-Sent Events.
 //! * [`extract`] – what is taken out of a request, and how it is refused; [`problem`] – how every error is answered.
+//! * `websocket` – a line to a machine, carried.
 //! * [`guard`] – what goes for every request: logging, foreign pages, `OPTIONS`.
 //! * [`listen`] – the Unix socket and the loopback address.
 
@@ -14,6 +15,7 @@ use axum::{Router, middleware};
 use tokio_util::sync::CancellationToken;
 
 use self::problem::Failure;
+use crate::console::Consoles;
 use crate::inventory::Fleet;
 use crate::migration::Migrations;
 use crate::store::Store;
@@ -26,6 +28,7 @@ pub mod kimchi;
 pub mod listen;
 pub mod problem;
 pub mod v1;
+mod websocket;
 
 /// Everything that a handler may use. Cheap to clone.
 #[derive(Clone)]
@@ -34,6 +37,8 @@ pub struct AppState {
     pub fleet: Arc<Fleet>,
     /// Accepts migrations.
     pub migrations: Arc<Migrations>,
+    /// Where machines are seen and spoken to.
+    pub consoles: Arc<Consoles>,
     /// Runs tasks.
     pub engine: Arc<Engine>,
     /// Reads tasks and events.

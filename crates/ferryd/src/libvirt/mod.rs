@@ -8,6 +8,7 @@
 //! * [`act`] – what is done to a domain where it is.
 //! * [`snapshots`] – those of a domain: listed, made, deleted, gone back to.
 //! * [`clone`] – a clone of a stopped domain: its volumes copied, its definition written.
+//! * [`console`] – its screen and its serial console.
 //! * [`survey`] – what is read of a whole host at once.
 //! * `redefine` – what a migration is handed so that the domain arrives with another definition.
 //! * `snapshot_metadata` – what libvirt knows of a domain's snapshots, which goes with it.
@@ -18,6 +19,7 @@
 pub mod act;
 mod call;
 pub mod clone;
+pub mod console;
 pub mod error;
 pub mod ffi;
 mod files;

@@ -5,6 +5,7 @@
 //! * [`wrapper`] – the options OpenSSH is started with, for us and (through a wrapper) for libvirt.
 //! * [`endpoint`], [`hostkey`], [`login`] – before the first login: where a host really is, its key, the password.
 //! * [`shell`], [`session`], [`lines`] – running scripts on a host.
+//! * [`forward`] – a connection to a port on a host.
 //! * [`scripts`] – the scripts themselves.
 //! * [`mod@classify`] – what the words of ssh and libvirt mean.
 //!
@@ -16,6 +17,7 @@
 mod child;
 pub mod classify;
 pub mod endpoint;
+pub mod forward;
 pub mod hostkey;
 pub mod keys;
 pub mod lines;

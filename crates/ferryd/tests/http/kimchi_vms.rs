@@ -154,6 +154,63 @@ async fn of_several_faults_the_first_is_told() {
 }
 
 #[tokio::test]
+async fn what_is_seen_of_machines_is_refused_for_the_first_fault() {
+    let served = Served::new().await;
+    for prefix in ["", "/plugins/kimchi"] {
+        let vm = format!("{prefix}/vms/ghost");
+        let picture = ask(&served, "GET", &format!("{vm}/screenshot"), None).await;
+        refused(&picture, "404 Not Found", "KCHVM0002E: ");
+        for action in ["serial", "connect"] {
+            let path = format!("{vm}/{action}");
+            refused(&ask(&served, "GET", &path, None).await, "405 Method Not Allowed", "Specified method");
+            refused(&ask(&served, "POST", &path, Some("{")).await, "400 Bad Request", "WOKAPI0006E: ");
+            refused(&ask(&served, "POST", &path, Some("[]")).await, "400 Bad Request", "WOKAPI0008E: ");
+            for body in [None, Some(""), Some("{}")] {
+                refused(&ask(&served, "POST", &path, body).await, "404 Not Found", "KCHVM0002E: ");
+            }
+        }
+        let console = ask(&served, "GET", &format!("{vm}/console?ticket=x"), None).await;
+        refused(&console, "400 Bad Request", "FERRYVM0001E: ");
+    }
+}
+
+/// Over a real connection: only there a request can be upgraded.
+#[tokio::test]
+async fn a_console_opens_to_its_ticket_alone() {
+    let served = Served::new().await;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("ferry.sock");
+    let listener = ferryd::http::listen::unix(&path).await.unwrap();
+    let shutdown = served.app.shutdown.clone();
+    let router = served.router(ferryd::http::Door::Loopback);
+    let serving = tokio::spawn(ferryd::http::listen::serve(listener, router, shutdown.clone()));
+    let open = async |origin: Option<&str>, query: &str| {
+        let address = format!("ws://127.0.0.1:8080/plugins/kimchi/vms/ghost/console{query}");
+        let mut request =
+            tokio_tungstenite::tungstenite::client::IntoClientRequest::into_client_request(address).unwrap();
+        if let Some(origin) = origin {
+            request.headers_mut().insert("origin", origin.parse().unwrap());
+        }
+        let stream = tokio::net::UnixStream::connect(&path).await.unwrap();
+        match tokio_tungstenite::client_async(request, stream).await {
+            Err(tokio_tungstenite::tungstenite::Error::Http(answer)) => {
+                (answer.status().as_u16(), answer.headers()["content-type"].to_str().unwrap().to_owned())
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    let by_the_ticket = (403, "application/json;charset=utf-8".to_owned());
+    for query in ["", "?ticket=", "?ticket=0123456789abcdef", "?ticket=%00", "?ticket=%ff"] {
+        assert_eq!(open(None, query).await, by_the_ticket, "{query}");
+        assert_eq!(open(Some("http://127.0.0.1:8080"), query).await, by_the_ticket, "{query}");
+    }
+    let by_the_origin = (403, api::problem::MEDIA_TYPE.to_owned());
+    assert_eq!(open(Some("http://evil.example"), "?ticket=x").await, by_the_origin);
+    shutdown.cancel();
+    serving.await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn schemas_and_description_are_published_and_true() {
     let served = Served::new().await;
     let document = served.get("/plugins/kimchi/openapi.json").await.json();
@@ -192,7 +249,7 @@ async fn schemas_and_description_are_published_and_true() {
             operations += 1;
         }
     }
-    assert_eq!(operations, 25);
+    assert_eq!(operations, 30);
     every_reference_leads_somewhere(&document, &document);
 }
 

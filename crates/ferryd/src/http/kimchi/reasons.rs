@@ -8,6 +8,10 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+mod console;
+
+pub(super) use console::Sought;
+
 use super::schema::Violation;
 use crate::http::problem::shortened;
 use crate::libvirt::error::{

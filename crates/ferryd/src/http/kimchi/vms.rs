@@ -23,7 +23,7 @@ const MIB: u64 = 1 << 20;
 
 /// A virtual machine as Kimchi told it, its keys in their order.
 #[derive(Serialize)]
-struct Vm<'a> {
+pub(super) struct Vm<'a> {
     name: &'a str,
     title: &'a str,
     description: &'a str,
@@ -32,7 +32,7 @@ struct Vm<'a> {
     uuid: uuid::Uuid,
     memory: Memory,
     cpu_info: CpuInfo,
-    screenshot: Option<()>,
+    screenshot: Option<String>,
     icon: Option<()>,
     graphics: Screen<'a>,
     users: &'a [String],
@@ -101,7 +101,7 @@ impl<'a> From<&'a Known> for Vm<'a> {
                 maxvcpus: definition.map_or(listed.vcpus, |definition| definition.vcpus_max),
                 topology: topology(definition),
             },
-            screenshot: None,
+            screenshot: screenshot(vm),
             icon: None,
             graphics: screen(definition.and_then(|definition| definition.graphics.first()), listed.state),
             users: names(|definition| &definition.access.users),
@@ -113,6 +113,13 @@ impl<'a> From<&'a Known> for Vm<'a> {
             autostart: u8::from(listed.autostart),
         }
     }
+}
+
+/// Where the picture on its screen is, while there is one.
+fn screenshot(vm: &Known) -> Option<String> {
+    let has_screen = vm.definition.as_deref().is_some_and(|definition| !definition.graphics.is_empty());
+    let seen = has_screen && vm.listed.state == VmState::Running;
+    seen.then(|| format!("{PREFIX}/vms/{}/screenshot", escaped(&vm.listed.name)))
 }
 
 fn stats(vm: &Known) -> Stats {
@@ -360,7 +367,7 @@ mod tests {
                 "cpu_info": {
                     "vcpus": 1, "maxvcpus": 2, "topology": { "sockets": 2, "cores": 1, "threads": 1 },
                 },
-                "screenshot": null,
+                "screenshot": "/plugins/kimchi/vms/VM%201%2F%C3%A4/screenshot",
                 "icon": null,
                 "graphics": {
                     "type": "vnc", "listen": "127.0.0.1", "port": 5901, "passwd": null, "passwdValidTo": null,
@@ -377,6 +384,7 @@ mod tests {
         let stopped = serde_json::to_value(Vm::from(&known(XML, VmState::Shutoff))).unwrap();
         assert_eq!(stopped["stats"]["cpu_utilization"], json!(0));
         assert_eq!(stopped["graphics"]["port"], json!(null), "nobody listens there");
+        assert_eq!(stopped["screenshot"], json!(null), "nothing is on it");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! Everything here blocks; nothing here is called from an async thread.
 #![allow(unsafe_code)]
 
+pub mod console;
 mod events;
 mod params;
 mod questions;

@@ -6,6 +6,7 @@
 
 mod capabilities;
 mod clone;
+mod console;
 mod copy;
 mod definition;
 mod devices;
@@ -20,6 +21,7 @@ use roxmltree::{Document, Node};
 
 pub use capabilities::{Capabilities, capabilities, machine_support};
 pub use clone::{Replaced, Shape, cloned, shape};
+pub use console::serial_console;
 pub use copy::copy;
 pub use definition::definition;
 pub use host_devices::{given, node_device};
