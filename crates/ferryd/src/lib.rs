@@ -6,6 +6,7 @@
 //! * [`hypervisor`] – the seam between the migration engine and the hosts.
 //! * [`inventory`] – what the hosts are and run, kept by events; the facts of one migration, read fresh.
 //! * [`lifecycle`] – what is done to a domain where it is: started, stopped, changed, removed; never while it moves.
+//! * [`access`] – who asks, and what they may do: passwords, sessions, roles.
 //! * [`preflight`] – pure checks over facts.
 //! * [`plan`] – facts and request become the complete plan of a migration; pure.
 //! * [`migration`] – the steps of a migration, the hand-over, where the domain is, what to do about it.
@@ -15,6 +16,7 @@
 //! * [`tls`] – a small certificate authority for encrypted migrations.
 //! * [`config`] – configuration: file, environment, flags.
 
+pub mod access;
 pub mod config;
 pub mod http;
 pub mod hypervisor;

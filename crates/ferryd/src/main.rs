@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use ferryd::access::Access;
+use ferryd::access::pam::Pam;
 use ferryd::config::{self, Config, DataDir, Flags, LocalHost};
 use ferryd::http::{AppState, Door, listen, router};
 use ferryd::inventory::Fleet;
@@ -197,7 +199,8 @@ async fn build(
     if config.local_host == LocalHost::Auto {
         tokio::spawn(register_local(fleet.clone()));
     }
-    Ok(AppState { fleet, migrations, engine, store, shutdown })
+    let access = Access::new(Arc::new(Pam), config.admin_groups.0.clone())?;
+    Ok(AppState { fleet, migrations, engine, access, store, shutdown })
 }
 
 /// The sockets of libvirt's daemons on this machine: the one for all, and QEMU's own.

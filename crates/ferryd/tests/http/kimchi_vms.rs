@@ -183,7 +183,7 @@ async fn schemas_and_description_are_published_and_true() {
             operations += 1;
         }
     }
-    assert_eq!(operations, 17);
+    assert_eq!(operations, 19);
     every_reference_leads_somewhere(&document, &document);
 }
 
