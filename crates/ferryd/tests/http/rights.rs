@@ -1,5 +1,5 @@
-//! Who may do what: every route there is, asked by nobody, by somebody no machine lists, and by administrators. (Those whom a machine
-//! lists need one, and are in `real_rights`.)
+//! Who may do what: every route there is, asked by nobody, by somebody no machine lists, and by administrators. Which machines list
+//! whom is told in the tests of `access::person`.
 
 use std::collections::BTreeSet;
 
