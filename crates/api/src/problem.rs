@@ -54,7 +54,11 @@ codes! {
     NoSuchRoute = "no-such-route", 404, "There is nothing at this address";
     /// The address exists, the method does not.
     MethodNotAllowed = "method-not-allowed", 405, "This address does not take that method";
-    /// The request comes from a page or origin that may not make it.
+    /// The request does not say who makes it, or not truly.
+    LoginRequired = "login-required", 401, "A login is needed";
+    /// Whether a password is right could not be found out.
+    LoginUnavailable = "login-unavailable", 503, "The login cannot be checked";
+    /// The request comes from a page or origin that may not make it, or from somebody who may not.
     Forbidden = "forbidden", 403, "The request is not allowed";
     /// No host of that name is registered.
     UnknownHost = "unknown-host", 404, "The host is not registered";

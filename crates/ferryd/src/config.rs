@@ -16,7 +16,7 @@ use crate::libvirt::link::LinkLimits;
 
 pub use data_dir::{DataDir, DataDirError};
 pub use logging::init as init_logging;
-pub use values::{Days, Listen, LocalHost, LogFilter, LogFormat, Seconds, ValueError};
+pub use values::{Days, Groups, Listen, LocalHost, LogFilter, LogFormat, Seconds, ValueError};
 
 /// The file that is read when no other is named and this one exists.
 pub const DEFAULT_FILE: &str = "/etc/ferry/ferryd.toml";
@@ -103,8 +103,11 @@ keys! {
     /// The Unix socket to listen on; its owner and its group may use it.
     socket: PathBuf = PathBuf::from("/run/ferry/ferry.sock"), "FERRYD_SOCKET";
     /// A loopback address and port to listen on besides (`127.0.0.1:PORT` or `[::1]:PORT`; port 0 takes a free one), or off.
-    /// Whoever may run programs on this machine can use it: there is no login yet.
+    /// There one logs in as a user of this machine; on the socket nobody needs to.
     listen: Listen = Listen::Off, "FERRYD_LISTEN";
+    /// Groups whose members may do everything when they log in, after commas; root may always, all others use the virtual machines
+    /// that list them.
+    admin_groups: Groups = Groups::sudoers(), "FERRYD_ADMIN_GROUPS";
     /// How the log is written to standard error: text or json.
     log_format: LogFormat = LogFormat::Text, "FERRYD_LOG_FORMAT";
     /// What is logged: error, warn, info, debug or trace, also for one module alone (info,ferryd::http=debug).
@@ -225,6 +228,7 @@ mod tests {
             Config::default(),
             Config {
                 listen: "127.0.0.1:8080".parse().unwrap(),
+                admin_groups: "".parse().unwrap(),
                 log_format: LogFormat::Json,
                 log_level: "info,ferryd::http=debug".parse().unwrap(),
                 local_host: LocalHost::Off,
@@ -245,7 +249,8 @@ mod tests {
             ("conect_timeout_s = 1", "unknown field `conect_timeout_s`"),
             ("call_timeout_s = 0", "1 to 3600"),
             ("call_timeout_s = \"5\"", "call_timeout_s"),
-            ("listen = \"0.0.0.0:80\"", "login and TLS"),
+            ("listen = \"0.0.0.0:80\"", "no TLS yet"),
+            ("admin_groups = \"a,b c\"", "`b c`"),
             ("log_format = \"xml\"", "text or json"),
             ("log_level = \"loud\"", "loud"),
             ("local_host = \"yes\"", "auto or off"),

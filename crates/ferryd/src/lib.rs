@@ -7,6 +7,7 @@
 //! * [`inventory`] – what the hosts are and run, kept by events; the facts of one migration, read fresh.
 //! * [`lifecycle`] – what is done to a domain where it is: started, stopped, changed, cloned, removed, its snapshots; never while it moves.
 //! * [`console`] – domains seen and spoken to: pictures of their screens, tickets for a screen or a serial console.
+//! * [`access`] – who asks, and what they may do: passwords, sessions, roles.
 //! * [`preflight`] – pure checks over facts.
 //! * [`plan`] – facts and request become the complete plan of a migration; pure.
 //! * [`migration`] – the steps of a migration, the hand-over, where the domain is, what to do about it.
@@ -16,6 +17,7 @@
 //! * [`tls`] – a small certificate authority for encrypted migrations.
 //! * [`config`] – configuration: file, environment, flags.
 
+pub mod access;
 pub mod config;
 pub mod console;
 pub mod http;

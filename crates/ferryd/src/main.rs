@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use ferryd::access::Access;
+use ferryd::access::pam::Pam;
 use ferryd::config::{self, Config, DataDir, Flags, LocalHost};
 use ferryd::console::Consoles;
 use ferryd::http::{AppState, Door, listen, router};
@@ -206,7 +208,8 @@ async fn build(
         tokio::spawn(register_local(fleet.clone()));
     }
     let consoles = Arc::new(Consoles::new(fleet.clone(), ssh));
-    Ok(AppState { fleet, migrations, consoles, engine, store, shutdown })
+    let access = Access::new(Arc::new(Pam), config.admin_groups.0.clone())?;
+    Ok(AppState { fleet, migrations, consoles, engine, access, store, shutdown })
 }
 
 /// The sockets of libvirt's daemons on this machine: the one for all, and QEMU's own.

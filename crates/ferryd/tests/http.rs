@@ -9,13 +9,14 @@ use api::problem::{Code, MEDIA_TYPE, Problem};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode, header};
+use ferryd::access::{Access, Account, CheckFailed, PasswordCheck};
 use ferryd::config::Config;
 use ferryd::console::Consoles;
 use ferryd::http::{AppState, Door, router};
 use ferryd::inventory::Fleet;
 use ferryd::migration::Migrations;
 use ferryd::migration::debts::Sweeper;
-use ferryd::ssh::SshDir;
+use ferryd::ssh::{Secret, SshDir};
 use ferryd::store::Store;
 use ferryd::store::sqlite::SqliteStore;
 use ferryd::task::{Clock, Engine};
@@ -34,15 +35,37 @@ mod kimchi;
 mod kimchi_snapshots;
 #[path = "http/kimchi_vms.rs"]
 mod kimchi_vms;
+#[path = "http/login.rs"]
+mod login;
 #[path = "http/openapi.rs"]
 mod openapi;
 #[path = "http/process.rs"]
 mod process;
 #[path = "support/recorded.rs"]
 mod recorded;
+#[path = "http/rights.rs"]
+mod rights;
 #[path = "store/suite.rs"]
 #[allow(dead_code, reason = "the makers of tasks alone are used here")]
 mod tasks;
+
+/// Users without a system: root, ann who is a member of wheel, and joe, whose passwords are all `secret`. That of `mute` is not answered for.
+struct Users;
+
+impl PasswordCheck for Users {
+    fn check(&self, name: &str, password: &Secret) -> Result<Option<Account>, CheckFailed> {
+        let (uid, groups): (u32, &[&str]) = match name {
+            "root" => (0, &["root"]),
+            "ann" => (1000, &["ann", "wheel"]),
+            "joe" => (1001, &["joe"]),
+            "mute" => return Err(CheckFailed("it does not answer".to_owned())),
+            _ => return Ok(None),
+        };
+        let groups = groups.iter().map(|group| (*group).to_owned()).collect();
+        let account = Account { name: name.to_owned(), uid, groups };
+        Ok((password.reveal() == "secret").then_some(account))
+    }
+}
 
 /// A `ferryd` without hosts, in this process.
 struct Served {
@@ -64,7 +87,9 @@ impl Served {
         let migrations = Migrations::new(fleet.clone(), engine.clone(), store.clone(), sweeper, limit);
         let shutdown = CancellationToken::new();
         let consoles = Arc::new(Consoles::new(fleet.clone(), ssh));
-        let app = AppState { fleet, migrations: Arc::new(migrations), consoles, engine, store, shutdown };
+        let access = Access::new(Arc::new(Users), Config::default().admin_groups.0).unwrap();
+        let app =
+            AppState { fleet, migrations: Arc::new(migrations), consoles, engine, access, store, shutdown };
         Self { app, _dir: dir }
     }
 

@@ -116,6 +116,7 @@ fn assert_values_of_list(exchange: &Exchange, told: &Value) {
         name: exchange.name.clone(),
         method: String::new(),
         path: String::new(),
+        asks: Default::default(),
         body: None,
         content_type: None,
         status: exchange.status,

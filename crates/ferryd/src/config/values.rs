@@ -32,7 +32,7 @@ macro_rules! as_text {
     )* };
 }
 
-as_text!(Listen, LogFormat, LogFilter, LocalHost);
+as_text!(Groups, Listen, LogFormat, LogFilter, LocalHost);
 
 /// Where to listen besides the socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,7 +57,7 @@ impl FromStr for Listen {
         let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
         if !loopback.contains(&address.ip()) {
             return Err(ValueError(format!(
-                "ferryd does not listen on {address}: until it has login and TLS, only 127.0.0.1 and [::1] are \
+                "ferryd does not listen on {address}: it has no TLS yet, and so only 127.0.0.1 and [::1] are \
                  allowed; use an ssh tunnel to reach it from elsewhere"
             )));
         }
@@ -71,6 +71,37 @@ impl fmt::Display for Listen {
             Self::Off => f.write_str("off"),
             Self::At(address) => address.fmt(f),
         }
+    }
+}
+
+/// Names of groups.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Groups(pub Vec<String>);
+
+impl Groups {
+    /// Those whose members may become root by `sudo` on Debian and its kin, and on Red Hat's.
+    pub(super) fn sudoers() -> Self {
+        Self(vec!["sudo".to_owned(), "wheel".to_owned()])
+    }
+}
+
+impl FromStr for Groups {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let names: Vec<String> =
+            text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        match names.iter().find(|name| name.contains(|c: char| c.is_whitespace() || c == ':' || c == '/')) {
+            Some(wrong) => Err(ValueError(format!("`{wrong}` is not the name of a group"))),
+            None => Ok(Self(names)),
+        }
+    }
+}
+
+impl fmt::Display for Groups {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join(","))
     }
 }
 
@@ -251,7 +282,7 @@ mod tests {
         }
         for bad in ["0.0.0.0:80", "[::]:80", "10.0.0.1:80", "127.0.0.2:80", "[::ffff:127.0.0.1]:80"] {
             let error = bad.parse::<Listen>().unwrap_err().to_string();
-            assert!(error.contains("login and TLS"), "{error}");
+            assert!(error.contains("no TLS yet"), "{error}");
         }
         for bad in ["", "80", "localhost:80", "127.0.0.1", "127.0.0.1:99999"] {
             assert!(bad.parse::<Listen>().unwrap_err().to_string().contains("127.0.0.1:PORT"), "{bad}");

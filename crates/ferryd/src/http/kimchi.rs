@@ -1,7 +1,7 @@
 //! The inherited contract: Kimchi's `vms` and `tasks`, under `/plugins/kimchi` and without it. A thin adapter: it takes a
 //! request apart as Kimchi did, hands it to the same code as [`super::v1`], and tells the answer in Kimchi's words.
 //!
-//! * `vms`, `snapshots`, `hostdevs`, `tasks` – a file for each resource; `parameters` – those of `migrate`.
+//! * `vms`, `snapshots`, `hostdevs`, `tasks`, `login` – a file for each resource; `parameters` – those of `migrate`.
 //! * `console` – what is seen of machines, and the WebSocket to them.
 //! * `schema` – what bodies must be; `filter` – the arguments of lists; `reasons` – errors.
 //!
@@ -27,6 +27,7 @@ use crate::model::action::Action;
 mod console;
 mod filter;
 mod hostdevs;
+mod login;
 mod make;
 mod parameters;
 mod reasons;
@@ -35,16 +36,20 @@ mod snapshots;
 mod tasks;
 mod vms;
 
+pub(super) use login::denied;
 use parameters::Parameters;
 use reasons::Refusal;
 use tasks::KimchiTask;
 
-const PREFIX: &str = "/plugins/kimchi";
+/// Where the addresses of this interface begin, unless they begin with nothing.
+pub(super) const PREFIX: &str = "/plugins/kimchi";
 
 /// The routes, with and without the prefix.
 pub fn router() -> Router<AppState> {
     let routes = || {
         let routes = Router::new()
+            .route("/login", post(login::login))
+            .route("/logout", post(login::logout))
             .route("/vms", get(vms::list))
             .route("/vms/{name}", get(vms::show).put(vms::update).delete(vms::remove))
             .route("/vms/{name}/migrate", post(migrate))
@@ -58,26 +63,25 @@ pub fn router() -> Router<AppState> {
             .route("/tasks", get(tasks::list))
             .route("/tasks/{id}", get(tasks::show).delete(tasks::cancel))
             .route("/config/capabilities", get(capabilities));
-        let routes = Action::ALL.into_iter().fold(routes, |routes, action| {
+        Action::ALL.into_iter().fold(routes, |routes, action| {
             let handler =
                 move |State(app): State<AppState>, name: Result<NamePath, Failure>, request: Request| {
                     vms::act(action, app, name, request)
                 };
             routes.route(&format!("/vms/{{name}}/{}", action.as_str()), post(handler))
-        });
-        routes.method_not_allowed_fallback(async || Refusal::method_not_allowed())
+        })
     };
     let described = routes()
         .route("/schemas", get(async || answer(&schema::published())))
         .route("/openapi.json", get(async || answer(schema::openapi())))
-        .method_not_allowed_fallback(async || Refusal::method_not_allowed())
         .fallback(async || Refusal::no_such_address());
-    let dressed = |routes: Router<AppState>| routes.layer(middleware::map_response(dress));
-    dressed(routes()).nest(PREFIX, dressed(described))
+    let all_dressed =
+        |routes: Router<AppState>| routes.layer(middleware::map_response(async |answer| dressed(answer)));
+    all_dressed(routes()).nest(PREFIX, all_dressed(described))
 }
 
 /// The headers that every answer had: nothing is kept, and an error is no page that loads anything.
-async fn dress(mut response: Response) -> Response {
+pub(super) fn dressed(mut response: Response) -> Response {
     let status = response.status();
     let headers = response.headers_mut();
     let nothing_kept = "no-store, no-cache, must-revalidate, post-check=0, pre-check=0";

@@ -6,6 +6,7 @@
 //! * [`extract`] – what is taken out of a request, and how it is refused; [`problem`] – how every error is answered.
 //! * `websocket` – a line to a machine, carried.
 //! * [`guard`] – what goes for every request: logging, foreign pages, `OPTIONS`.
+//! * [`rights`] – one table of who may do what, and the layer that goes by it; `credentials` and `denial` are its beginning and its end.
 //! * [`listen`] – the Unix socket and the loopback address.
 
 use std::sync::Arc;
@@ -15,18 +16,22 @@ use axum::{Router, middleware};
 use tokio_util::sync::CancellationToken;
 
 use self::problem::Failure;
+use crate::access::Access;
 use crate::console::Consoles;
 use crate::inventory::Fleet;
 use crate::migration::Migrations;
 use crate::store::Store;
 use crate::task::Engine;
 
+mod credentials;
+mod denial;
 pub mod events;
 pub mod extract;
 pub mod guard;
 pub mod kimchi;
 pub mod listen;
 pub mod problem;
+pub mod rights;
 pub mod v1;
 mod websocket;
 
@@ -41,6 +46,8 @@ pub struct AppState {
     pub consoles: Arc<Consoles>,
     /// Runs tasks.
     pub engine: Arc<Engine>,
+    /// Recognises callers.
+    pub access: Arc<Access>,
     /// Reads tasks and events.
     pub store: Arc<dyn Store>,
     /// Cancelled when `ferryd` shuts down: streams end then.
@@ -50,9 +57,9 @@ pub struct AppState {
 /// By which door requests come in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Door {
-    /// The Unix socket: its permissions say who may.
+    /// The Unix socket: its permissions say who may, and who may is an administrator.
     Socket,
-    /// The loopback address: any web page that a local browser shows can reach it, so its origin is checked.
+    /// The loopback address: a login is needed, and as any web page that a local browser shows can reach it, its origin is checked.
     Loopback,
 }
 
@@ -60,9 +67,9 @@ pub enum Door {
 pub fn router(app: AppState, door: Door) -> Router {
     let router = Router::new()
         .merge(v1::router())
-        .method_not_allowed_fallback(problem::method_not_allowed)
         .merge(kimchi::router())
         .fallback(problem::no_such_route)
+        .layer(middleware::from_fn_with_state((app.clone(), door), rights::decide))
         .with_state(app);
     // Layers of the router itself would lie inside of what adds `Allow` to an answer.
     let router = Router::new().fallback_service(router).layer(middleware::from_fn(guard::options));

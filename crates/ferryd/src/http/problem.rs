@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 
 use api::problem::{Code, MEDIA_TYPE, Problem};
-use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 
@@ -77,12 +77,6 @@ pub async fn no_such_route(uri: Uri) -> Failure {
     Problem::new(Code::NoSuchRoute, format!("there is nothing at {}", shortened(uri.path()))).into()
 }
 
-/// Answers a method that an address does not take.
-pub async fn method_not_allowed(method: Method, uri: Uri) -> Failure {
-    let detail = format!("{} does not take {}", shortened(uri.path()), shortened(method.as_str()));
-    Problem::new(Code::MethodNotAllowed, detail).into()
-}
-
 /// A text of a request as it may stand in an answer: not longer than a person reads.
 pub fn shortened(text: &str) -> String {
     cut(text, 100)
@@ -99,7 +93,13 @@ pub(super) fn cut(text: &str, characters: usize) -> String {
 /// The documentation of an operation's problems: one response per status, telling the codes that come with it. What any
 /// operation can answer is added.
 pub(super) fn responses(codes: &[Code]) -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
-    let anywhere = [Code::Forbidden, Code::MethodNotAllowed, Code::Internal];
+    let anywhere = [
+        Code::LoginRequired,
+        Code::Forbidden,
+        Code::MethodNotAllowed,
+        Code::Internal,
+        Code::LoginUnavailable,
+    ];
     let mut told: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for code in codes.iter().chain(&anywhere) {
         let line = format!("`{}`: {}.", code.as_str(), code.title());

@@ -49,10 +49,16 @@ impl Fleet {
     /// Every virtual machine that is meant by its name, sorted by that, ignoring case.
     #[must_use]
     pub fn known(&self) -> Vec<Known> {
+        self.known_to(|_| true)
+    }
+
+    /// The same, of those names whose machines all may be seen: another one of the name might be meant a moment later.
+    #[must_use]
+    pub fn known_to(&self, may: impl Fn(&Known) -> bool) -> Vec<Known> {
         let mut all: Vec<Known> = self.members().iter().flat_map(|member| member.known()).collect();
         all.sort_by_cached_key(|vm| (vm.listed.name.to_lowercase(), vm.listed.name.clone()));
         let of_one_name = all.chunk_by(|one, other| one.listed.name == other.listed.name);
-        of_one_name.filter_map(meant).cloned().collect()
+        of_one_name.filter(|named| named.iter().all(&may)).filter_map(meant).cloned().collect()
     }
 
     /// The virtual machine that is meant by a name.
@@ -78,8 +84,13 @@ impl Fleet {
     }
 
     fn named(&self, name: &str) -> Vec<Known> {
-        let members = self.members();
-        members.iter().flat_map(|member| member.known()).filter(|vm| vm.listed.name == name).collect()
+        self.known_where(|vm| vm.listed.name == name)
+    }
+
+    /// Every copy on every host of which this is so.
+    #[must_use]
+    pub fn known_where(&self, is: impl Fn(&Known) -> bool) -> Vec<Known> {
+        self.members().iter().flat_map(|member| member.known()).filter(is).collect()
     }
 }
 

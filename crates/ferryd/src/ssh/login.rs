@@ -32,7 +32,8 @@ impl Secret {
         Self(Zeroizing::new(text))
     }
 
-    fn reveal(&self) -> &str {
+    /// The secret itself, for what it has to be handed to.
+    pub fn reveal(&self) -> &str {
         &self.0
     }
 }

@@ -76,22 +76,25 @@ async fn the_loopback_address_refuses_foreign_pages() {
     };
     let hosts = "/api/v1/hosts";
     let own = ("host", "127.0.0.1:8080");
-    assert_eq!(at(Door::Loopback, "GET", hosts, &[own]).await.status, 200);
-    let rebound = at(Door::Loopback, "GET", hosts, &[("host", "evil.example:8080")]).await;
+    let root = ("authorization", "Basic cm9vdDpzZWNyZXQ=");
+    assert_eq!(at(Door::Loopback, "GET", hosts, &[own, root]).await.status, 200);
+    let rebound = at(Door::Loopback, "GET", hosts, &[("host", "evil.example:8080"), root]).await;
     rebound.is_problem(Code::Forbidden, None);
     assert_eq!(at(Door::Socket, "GET", hosts, &[("host", "evil.example:8080")]).await.status, 200);
 
-    let page = [own, ("origin", "https://evil.example"), ("content-type", "text/plain")];
+    let page = [own, root, ("origin", "https://evil.example"), ("content-type", "text/plain")];
     for (method, path) in [
         ("POST", "/api/v1/migrations"),
         ("POST", "/api/v1/tasks/01890000-0000-7000-8000-000000000000/cancel"),
         ("DELETE", "/api/v1/hosts/a"),
         ("POST", "/plugins/kimchi/vms/a/migrate"),
         ("POST", "/vms/a/migrate"),
+        ("POST", "/login"),
+        ("POST", "/plugins/kimchi/logout"),
     ] {
         at(Door::Loopback, method, path, &page).await.is_problem(Code::Forbidden, None);
     }
-    let own_page = [own, ("origin", "http://127.0.0.1:8080")];
+    let own_page = [own, root, ("origin", "http://127.0.0.1:8080")];
     let passed = at(Door::Loopback, "POST", "/api/v1/migrations", &own_page).await;
     passed.is_problem(Code::UnsupportedMediaType, None);
 }

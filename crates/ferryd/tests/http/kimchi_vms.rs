@@ -249,7 +249,7 @@ async fn schemas_and_description_are_published_and_true() {
             operations += 1;
         }
     }
-    assert_eq!(operations, 30);
+    assert_eq!(operations, 32);
     every_reference_leads_somewhere(&document, &document);
 }
 

@@ -88,7 +88,7 @@ async fn every_operation_is_described_whole() {
                 "{told} {status}"
             );
         }
-        for status in ["403", "405", "500"] {
+        for status in ["401", "403", "405", "500", "503"] {
             assert!(responses.contains_key(status), "{told}: {status} is missing");
         }
         let declared: BTreeSet<_> = operation["parameters"]

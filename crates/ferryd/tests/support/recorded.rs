@@ -1,6 +1,6 @@
 //! What Kimchi 3.0 was recorded to answer, and how an answer of Ferry's is compared with it.
 //!
-//! `recorded.json` holds the exchanges that concern `vms`, `tasks` and `config/capabilities`: method, path, body, status, the
+//! `recorded.json` holds the exchanges that concern `vms`, `tasks`, `config/capabilities` and `login`: method, path, body, status, the
 //! headers that matter and the answer (of a long `reason` its first line). [`DIFFERENCES`] is every way in which Ferry answers
 //! otherwise; `docs/kimchi.md` tells the reasons.
 
@@ -17,6 +17,9 @@ pub(crate) struct Exchange {
     pub(crate) name: String,
     pub(crate) method: String,
     pub(crate) path: String,
+    /// Headers of the request that say who asks, for what and from where; with none it was root who asked.
+    #[serde(default)]
+    pub(crate) asks: BTreeMap<String, String>,
     pub(crate) body: Option<String>,
     pub(crate) content_type: Option<String>,
     pub(crate) status: u16,
@@ -32,10 +35,16 @@ pub(crate) const DIFFERENCES: &[(&str, u16, &str)] = &[
     ("27h-json-array", 400, "WOKAPI0008E: "),
     ("27i-text-plain", 415, "WOKAPI0007E: "),
     ("27j-form", 415, "WOKAPI0007E: "),
+    ("30f-basic-malformed", 401, "WOKAUTH0002E: "),
+    ("30g-login", 200, ""),
+    ("30j-cookie-cross-origin-post-no-csrf", 403, ""),
     ("32f-no-content-type", 409, "KCHVM0055E: "),
     ("51b-delete-running-task", 204, ""),
     ("51d-poweroff-during", 409, "KCHVM0038E: "),
     ("51e-delete-vm-during", 409, "KCHVM0021E: "),
+    ("62a-noauth-tasks", 401, "WOKAUTH0002E: "),
+    ("62b-noauth-task-of-another-user", 401, "WOKAUTH0002E: "),
+    ("62c-noauth-delete-task", 401, "WOKAUTH0002E: "),
     ("70c-delete-source-copy-after-migration-shared-disk", 409, "KCHVM0021E: "),
 ];
 

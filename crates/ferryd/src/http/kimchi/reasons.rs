@@ -28,7 +28,7 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    fn new(status: StatusCode, reason: impl Into<String>) -> Self {
+    pub(super) fn new(status: StatusCode, reason: impl Into<String>) -> Self {
         Self { status, reason: reason.into() }
     }
 
@@ -140,6 +140,51 @@ impl Refusal {
 
     pub(super) fn method_not_allowed() -> Self {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "Specified method is invalid for this resource")
+    }
+
+    pub(super) fn login_required() -> Self {
+        let reason = "WOKAUTH0002E: You are not authorized to access Wok. Please, login first.";
+        Self::new(StatusCode::UNAUTHORIZED, reason)
+    }
+
+    /// HTTP Basic with a password that is not this user's. Kimchi told PAM's number, and by it whether there is such a user.
+    pub(super) fn wrong_password(name: &str) -> Self {
+        let name = shortened(name);
+        let reason = format!("WOKAUTH0001E: Authentication failed for user '{name}'. [Error code: 7]");
+        Self::new(StatusCode::UNAUTHORIZED, reason)
+    }
+
+    /// The same at the door of `login`.
+    pub(super) fn wrong_login() -> Self {
+        let reason = "WOKAUTH0008E: The username or password you entered is incorrect. Please try again";
+        Self::new(StatusCode::UNAUTHORIZED, reason)
+    }
+
+    pub(super) fn too_many_tries(wait_s: u64) -> Self {
+        let reason = format!(
+            "WOKAUTH0004E: You have failed to login in too much attempts. Please, wait for {wait_s} seconds to try again."
+        );
+        Self::new(StatusCode::FORBIDDEN, reason)
+    }
+
+    /// What `login` says to a body that cannot be read or does not fit.
+    pub(super) fn or_incomplete_login(self) -> Self {
+        match self.status {
+            StatusCode::BAD_REQUEST => Self::bad_request(
+                "WOKAUTH0007E: You need to specify username and password to login into Wok.",
+            ),
+            _ => self,
+        }
+    }
+
+    pub(super) fn login_not_checked() -> Self {
+        let reason = "The system did not say whether the password is right; the server's log has why.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, reason)
+    }
+
+    pub(super) fn not_allowed() -> Self {
+        let reason = "WOKAPI0009E: You don't have permission to perform this operation.";
+        Self::new(StatusCode::FORBIDDEN, reason)
     }
 
     /// A problem that has no words of Kimchi's.
@@ -414,7 +459,8 @@ mod tests {
             let (status, reason) = refused(&Problem::new(code, "why"));
             let (id, _) = reason.split_once(": ").unwrap();
             assert!(id.starts_with("KCHVM") || id.starts_with("WOKAPI"), "{reason}");
-            assert_eq!(status >= 500, matches!(code, Code::Internal | Code::Libvirt), "{code:?}");
+            let ours = matches!(code, Code::Internal | Code::Libvirt | Code::LoginUnavailable);
+            assert_eq!(status >= 500, ours, "{code:?}");
         }
     }
 

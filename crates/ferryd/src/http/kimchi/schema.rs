@@ -19,8 +19,22 @@ static OPENAPI: LazyLock<Value> = LazyLock::new(|| {
     if let Some(Value::Object(schemas)) = document.pointer_mut("/components/schemas") {
         schemas.extend(SCHEMAS.clone());
     }
+    tell_denials(&mut document);
     document
 });
+
+/// What any operation can answer, before it is one: somebody is not logged in, may not, or could not be recognised.
+fn tell_denials(document: &mut Value) {
+    let Some(paths) = document["paths"].as_object_mut() else { return };
+    let items = paths.values_mut().filter_map(Value::as_object_mut);
+    for operation in items.flat_map(|item| item.values_mut()).filter_map(Value::as_object_mut) {
+        let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { continue };
+        for (status, name) in [("401", "LoginRequired"), ("403", "NotAllowed"), ("503", "NotChecked")] {
+            let reference = || json!({ "$ref": format!("#/components/responses/{name}") });
+            responses.entry(status).or_insert_with(reference);
+        }
+    }
+}
 
 /// What does not fit.
 #[derive(Debug, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! `vms`: what the hosts run, and what is done to it where it is.
 
 use api::vm::VmState;
+use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -10,6 +11,7 @@ use serde_json::{Value, json};
 use super::filter::Filter;
 use super::reasons::{Act, Refusal};
 use super::{Arguments, PREFIX, answer, optional_body, required_body, schema};
+use crate::access::Caller;
 use crate::http::extract::NamePath;
 use crate::http::problem::Failure;
 use crate::http::{AppState, to_the_end};
@@ -162,14 +164,15 @@ fn one(vm: &Known) -> Response {
     answer(&Vm::from(vm)).into_response()
 }
 
-/// The machines that pass the filters.
+/// The machines that the caller may use and that pass the filters.
 pub(super) async fn list(
     State(app): State<AppState>,
+    Extension(caller): Extension<Caller>,
     Arguments(arguments): Arguments,
 ) -> Result<Response, Refusal> {
     let filter = Filter::new(arguments);
     app.fleet.want_figures();
-    let known = app.fleet.known();
+    let known = app.fleet.known_to(|vm| caller.may_use(vm));
     let told: Vec<Vm<'_>> = known.iter().map(Vm::from).filter(|vm| filter.passes(vm)).collect();
     Ok(answer(&told).into_response())
 }

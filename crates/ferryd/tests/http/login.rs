@@ -1,0 +1,174 @@
+//! Logging in and out, as it was recorded and better.
+
+use axum::body::Body;
+use axum::http::Request;
+use ferryd::http::Door;
+use serde_json::{Value, json};
+
+use crate::recorded::{self, Given};
+use crate::{Answer, Served, ask};
+
+const HOST: &str = "127.0.0.1:8010";
+
+async fn at(served: &Served, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    let mut request = Request::builder().method(method).uri(path).header("host", HOST);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    if !body.is_empty() {
+        request = request.header("content-length", body.len()).header("content-type", "application/json");
+    }
+    ask(served.router(Door::Loopback), request.body(Body::from(body.to_owned())).unwrap()).await
+}
+
+async fn login(served: &Served, name: &str, password: &str) -> Answer {
+    let body = json!({ "username": name, "password": password }).to_string();
+    at(served, "POST", "/login", &[], &body).await
+}
+
+/// The part of the cookie that a browser sends back.
+#[track_caller]
+fn cookie(answer: &Answer) -> String {
+    let cookie = answer.header("set-cookie");
+    let (pair, rules) = cookie.split_once("; ").unwrap();
+    assert_eq!(rules, "Path=/; HttpOnly; SameSite=Strict");
+    let token = pair.strip_prefix("wok=").unwrap();
+    assert!(token.len() == 64 && token.chars().all(|c| c.is_ascii_hexdigit()), "{cookie}");
+    pair.to_owned()
+}
+
+#[track_caller]
+fn refused(answer: &Answer, status: u16, reason: &str) {
+    let body = answer.json();
+    assert_eq!(answer.status.as_u16(), status, "{}: {body}", answer.asked);
+    assert_eq!(body["code"], answer.status.to_string());
+    assert!(body["reason"].as_str().unwrap().starts_with(reason), "{}: {body}", answer.asked);
+}
+
+#[tokio::test]
+async fn who_is_not_let_in_is_told_as_it_was() {
+    let served = Served::new().await;
+    let all = recorded::all();
+    for name in [
+        "30a-noauth-json",
+        "30b-noauth-migrate",
+        "30c-noauth-browser-xhr",
+        "30d-noauth-html",
+        "30f-basic-malformed",
+        "30g-login",
+        "30j-cookie-cross-origin-post-no-csrf",
+        "31a-user-joe-list",
+        "62a-noauth-tasks",
+        "62b-noauth-task-of-another-user",
+        "62c-noauth-delete-task",
+        "62d-noauth-wok-tasks",
+    ] {
+        let exchange = &all[name];
+        let headers: Vec<_> =
+            exchange.asks.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let body = exchange.body.as_deref().unwrap_or_default();
+        let answer = at(&served, &exchange.method, &exchange.path, &headers, body).await;
+        let header = |name: &str| answer.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+        exchange.assert_kept(&Given { status: answer.status.as_u16(), header: &header, body: &answer.body });
+        // A browser would open its own window for passwords over the page.
+        let asks = answer.status == 401 && name != "30c-noauth-browser-xhr";
+        assert_eq!(header("www-authenticate").is_some(), asks, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_begins_lasts_and_ends() {
+    let served = Served::new().await;
+    let answer = login(&served, "root", "secret").await;
+    assert_eq!(
+        String::from_utf8_lossy(&answer.body),
+        r#"{"username":"root","groups":["root"],"role":"admin"}"#
+    );
+    assert_eq!(answer.header("content-type"), "application/json;charset=utf-8");
+    assert!(answer.header("cache-control").starts_with("no-store"));
+    let cookie = cookie(&answer);
+    let show = [("cookie", cookie.as_str())];
+    let answer = at(&served, "GET", "/plugins/kimchi/vms", &show, "").await;
+    assert_eq!((answer.status.as_u16(), answer.json()), (200, json!([])));
+    let left: f64 = answer.header("session-expires-on").parse().unwrap();
+    assert!(left > 590.0 && left <= 600.0, "{left}");
+    assert_eq!(at(&served, "GET", "/api/v1/hosts", &show, "").await.status, 200);
+    let foreign = [show[0], ("origin", "https://evil.example")];
+    assert_eq!(at(&served, "POST", "/logout", &foreign, "").await.status, 403);
+
+    let other = cookie_of(&served, "ann").await;
+    assert_ne!(other, cookie);
+    let ended = at(&served, "POST", "/plugins/kimchi/logout", &show, "").await;
+    assert_eq!((ended.status.as_u16(), ended.json()), (200, json!({})));
+    assert_eq!(ended.header("set-cookie"), "wok=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0");
+    refused(&at(&served, "GET", "/vms", &show, "").await, 401, "WOKAUTH0002E: ");
+    let page = [("cookie", &*format!("{cookie}; lastPage=/x")), ("x-requested-with", "XMLHttpRequest")];
+    refused(&at(&served, "GET", "/vms", &page, "").await, 401, "sessionTimeout");
+    assert_eq!(at(&served, "GET", "/vms", &[("cookie", &other)], "").await.status, 200);
+    assert_eq!(at(&served, "POST", "/logout", &[], "").await.status, 200, "nothing to end is no fault");
+}
+
+async fn cookie_of(served: &Served, name: &str) -> String {
+    cookie(&login(served, name, "secret").await)
+}
+
+#[tokio::test]
+async fn roles_are_as_they_were() {
+    let served = Served::new().await;
+    for (name, groups, role) in [
+        ("root", json!(["root"]), "admin"),
+        ("ann", json!(["ann", "wheel"]), "admin"),
+        ("joe", json!(["joe"]), "user"),
+    ] {
+        let answer = login(&served, name, "secret").await;
+        assert_eq!(answer.json(), json!({ "username": name, "groups": groups, "role": role }));
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_login_is_refused_and_many_are_slowed_down() {
+    let served = Served::new().await;
+    for body in ["{", "[]", "{}", r#"{"username":"root"}"#, r#"{"username":5,"password":"secret"}"#] {
+        refused(&at(&served, "POST", "/login", &[], body).await, 400, "WOKAUTH0007E: You need to specify");
+    }
+    refused(&at(&served, "POST", "/login", &[], "").await, 411, "Client must");
+    for name in ["", "a\nb", "nobody"] {
+        refused(&login(&served, name, "secret").await, 401, "WOKAUTH0008E: ");
+    }
+    refused(&login(&served, "mute", "secret").await, 503, "The system did not say");
+    let basic = [("authorization", "Basic bXV0ZTpzZWNyZXQ=")];
+    refused(&at(&served, "GET", "/vms", &basic, "").await, 503, "The system did not say");
+
+    let session = cookie_of(&served, "joe").await;
+    for _ in 0..2 {
+        let wrong = login(&served, "joe", "wrong").await;
+        refused(&wrong, 401, "WOKAUTH0008E: The username or password you entered is incorrect.");
+        assert!(!wrong.headers.contains_key("set-cookie"));
+    }
+    let slowed = "WOKAUTH0004E: You have failed to login in too much attempts. Please, wait for 30 seconds";
+    refused(&login(&served, "joe", "wrong").await, 403, slowed);
+    let basic = [("authorization", "Basic am9lOndyb25n")];
+    refused(&at(&served, "GET", "/vms", &basic, "").await, 403, "WOKAUTH0004E: ");
+    let problem: Value = at(&served, "GET", "/api/v1/openapi.json", &basic, "").await.json();
+    assert_eq!(problem["code"], "forbidden");
+    assert_eq!(at(&served, "GET", "/vms", &[("cookie", &session)], "").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_password_with_each_request_is_for_programs() {
+    let served = Served::new().await;
+    let joe = ("authorization", "Basic am9lOnNlY3JldA==");
+    let answer = at(&served, "GET", "/tasks", &[joe], "").await;
+    assert_eq!((answer.status.as_u16(), answer.header("session-expires-on")), (200, "600"));
+    assert!(!answer.headers.contains_key("set-cookie"));
+    let script = ("x-requested-with", "XMLHttpRequest");
+    refused(&at(&served, "GET", "/tasks", &[joe, script], "").await, 401, "WOKAUTH0002E: ");
+    assert_eq!(at(&served, "GET", "/tasks", &[joe, ("accept", "text/html")], "").await.status, 303);
+    let eve = ("authorization", "Basic ZXZlOng=");
+    let wrong = "WOKAUTH0001E: Authentication failed for user 'eve'. [Error code: 7]";
+    refused(&at(&served, "GET", "/tasks", &[eve], "").await, 401, wrong);
+    let answer = at(&served, "GET", "/api/v1/hosts", &[], "").await;
+    answer.is_problem(api::problem::Code::LoginRequired, None);
+    assert_eq!(answer.header("www-authenticate"), "Basic realm=wok");
+    at(&served, "GET", "/api/v1/hosts", &[joe], "").await.is_problem(api::problem::Code::Forbidden, None);
+}
