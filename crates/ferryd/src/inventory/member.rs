@@ -432,7 +432,9 @@ async fn refresh(link: &Link, view: &watch::Sender<View>, changed: &Changed) {
         Changed::Nothing => !known.contains_key(uuid),
     };
     let wanted: Vec<Uuid> = domains.iter().map(|domain| domain.uuid).filter(stale).collect();
-    let mut definitions = HashMap::clone(&known);
+    let listed: HashSet<Uuid> = domains.iter().map(|domain| domain.uuid).collect();
+    let kept = known.iter().filter(|(uuid, _)| listed.contains(uuid));
+    let mut definitions: HashMap<_, _> = kept.map(|(uuid, definition)| (*uuid, definition.clone())).collect();
     if !wanted.is_empty() {
         let asked = wanted.clone();
         let read = link
@@ -451,7 +453,6 @@ async fn refresh(link: &Link, view: &watch::Sender<View>, changed: &Changed) {
             }
         }
     }
-    definitions.retain(|uuid, _| domains.iter().any(|domain| domain.uuid == *uuid));
     for domain in &mut domains {
         if let Some(definition) = definitions.get(&domain.uuid) {
             domain.vcpus = definition.vcpus;

@@ -176,13 +176,14 @@ pub struct DomainStats {
     pub values: TypedParams,
 }
 
-/// Bulk statistics of all domains in one call (`virConnectGetAllDomainStats`), without waiting for busy ones.
+/// Bulk statistics of domains in one call (`virConnectGetAllDomainStats`), without waiting for busy ones. `of` says of which:
+/// `VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE` and its like, 0 for all.
 ///
 /// # Errors
 /// What libvirt says.
-pub fn all_domain_stats(connect: &Connect, kinds: u32) -> Result<Vec<DomainStats>> {
+pub fn all_domain_stats(connect: &Connect, kinds: u32, of: u32) -> Result<Vec<DomainStats>> {
     let mut records: *mut sys::virDomainStatsRecordPtr = ptr::null_mut();
-    let flags = sys::VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT;
+    let flags = of | sys::VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT;
     // SAFETY: the connection is alive; on success `records` is an array of as many record pointers, freed below as a whole.
     unsafe {
         let count =

@@ -106,7 +106,7 @@ fn unreadable(error: xml::XmlError) -> LibvirtError {
 pub fn domains(connect: &Connect) -> Result<Vec<Listed>> {
     // Those that libvirt knows without asking QEMU: one that stands still would keep the answer for all.
     let kinds = sys::VIR_DOMAIN_STATS_STATE | sys::VIR_DOMAIN_STATS_CPU_TOTAL;
-    let stats = ffi::all_domain_stats(connect, kinds)?;
+    let stats = ffi::all_domain_stats(connect, kinds, 0)?;
     let persistent = uuids(connect, sys::VIR_CONNECT_LIST_DOMAINS_PERSISTENT)?;
     let autostart = uuids(connect, sys::VIR_CONNECT_LIST_DOMAINS_AUTOSTART)?;
     Ok(stats.iter().map(|stats| listed(stats, &persistent, &autostart)).collect())

@@ -49,7 +49,8 @@ pub fn usage(connect: &Connect) -> Result<Vec<(Uuid, Usage)>> {
         | sys::VIR_DOMAIN_STATS_VCPU
         | sys::VIR_DOMAIN_STATS_INTERFACE
         | sys::VIR_DOMAIN_STATS_BLOCK;
-    let stats = ffi::all_domain_stats(connect, kinds)?;
+    // Of those that are shut off there is nothing to tell, and a host may have a thousand of them.
+    let stats = ffi::all_domain_stats(connect, kinds, sys::VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE)?;
     Ok(stats.iter().filter(|stats| runs(stats)).map(|stats| (stats.uuid, of(stats))).collect())
 }
 

@@ -1,5 +1,6 @@
 //! `ferry-bench`: measured comparisons on real libvirt and QEMU, and the account that the demo gives of its guest.
 //!
+//! * `api` – what it costs to ask for all machines.
 //! * `controller` – Ferry in a lab: `ferryd` on the machine without libvirt, hosts registered.
 //! * `overhead` – `ferry migrate` against `virsh migrate`.
 //! * `preflight` – what the checks say against what really happens.
@@ -10,6 +11,7 @@
 //! * `figures` – minimum, median, maximum.
 #![allow(clippy::print_stderr)]
 
+mod api;
 mod controller;
 mod figures;
 mod overhead;
@@ -41,6 +43,8 @@ enum Bench {
     Soak(soak::Options),
     /// Compare moving a machine with its disk by Ferry, by virsh and by qemu-img with rsync: time, and bytes on the wire.
     Storage(storage::Options),
+    /// Ask for all machines, of which there are more and more: time, answers a second, memory, idle processor time, freshness.
+    Api(api::Options),
     /// Build situations in which a migration fails or does not, and compare what the checks say with what happens.
     Preflight(preflight::Options),
     /// Write docs/faults.json and docs/faults.md from the rows that a run of the matrix of faults left.
@@ -68,6 +72,7 @@ fn run(bench: Bench) -> Result<bool> {
         Bench::Overhead(options) => overhead::run(&options),
         Bench::Storage(options) => storage::run(&options),
         Bench::Soak(options) => soak::run(&options),
+        Bench::Api(options) => api::run(&options),
         Bench::Preflight(options) => preflight::run(&options),
         Bench::FaultTable(options) => table::run(&options),
         Bench::Proof(options) => proof::run(&options),

@@ -197,7 +197,7 @@ impl Bench {
 }
 
 /// libvirt and QEMU of a host, on one line.
-fn versions(host: &Host) -> Result<String> {
+pub(crate) fn versions(host: &Host) -> Result<String> {
     let text = host.virsh(&["version"])?;
     let after = |label: &str| text.lines().find_map(|line| line.strip_prefix(label)).map(str::trim);
     let library = after("Using library:").unwrap_or("libvirt");
