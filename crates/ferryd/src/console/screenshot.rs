@@ -152,7 +152,7 @@ mod tests {
         let (one, other) = (DomainUuid(Uuid::from_u128(1)), DomainUuid(Uuid::from_u128(2)));
         let happened = |tell: &[(DomainUuid, DomainEvent)]| {
             let (sender, mut receiver) = broadcast::channel(4);
-            tell.iter().for_each(|event| drop(sender.send(event.clone())));
+            tell.iter().for_each(|event| drop(sender.send(*event)));
             !nothing_happened(&mut receiver, one)
         };
         assert!(!happened(&[]));
