@@ -10,16 +10,9 @@ use virt::connect::Connect;
 use virt::domain::Domain;
 use virt_sys as sys;
 
-use super::call;
 use super::error::{HostError, LibvirtError, OPERATION_INVALID, OPERATION_UNSUPPORTED, XML_ERROR};
-use super::ffi;
-use super::files;
 use super::link::Link;
-use super::redefine;
-use super::snapshot_metadata;
-use super::translate;
-use super::usage;
-use super::xml;
+use super::{call, ffi, files, redefine, snapshot_metadata, translate, usage, xml};
 use crate::hypervisor::{
     CopyIdentity, DeathWatch, Digest, FileIdentity, FileSight, Hypervisor, MigrateCall, NewFile, Piece,
     Result, Snapshot, Span, Undefine,
