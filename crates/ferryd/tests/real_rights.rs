@@ -1,0 +1,136 @@
+//! Who may do what at the loopback address of a real `ferryd`: users of its machine, asked through PAM, and a real machine that lists
+//! one of them.
+
+mod support;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use ferryd::http::rights::{INHERITED, OWN, Right, Route};
+use lab::Release;
+use serde_json::{Value, json};
+use support::guest::quiet;
+use support::http::Answer;
+use support::recorded::{self, Given};
+use support::{SOON, World, until};
+
+const PREFIX: &str = "/plugins/kimchi";
+/// Speaks to `ferryd` from its own machine.
+const SPEAK: &str = "exec 3<>/dev/tcp/127.0.0.1/8010 && cat >&3 && cat <&3";
+/// Users with their passwords: words that stand nowhere else. ann is made a member of sudo.
+const JOE: &str = "joe:joes-wort-5521";
+const EVE: &str = "eve:eves-wort-6632";
+const ANN: &str = "ann:anns-wort-7743";
+
+/// Asks as a user, or as nobody.
+fn ask(world: &World, method: &str, path: &str, who: Option<&str>, body: &str) -> Answer {
+    let login = who.map(|who| format!("Authorization: Basic {}\r\n", BASE64_STANDARD.encode(who)));
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:8010\r\nConnection: close\r\nAccept: application/json\r\n{}\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        login.unwrap_or_default(),
+        body.len()
+    );
+    let said =
+        world.machine().run_with_input(&["bash", "-c", SPEAK], request.as_bytes()).expect("ferryd listens");
+    Answer::read(said.as_bytes())
+}
+
+fn users(world: &World) {
+    let machine = world.machine();
+    for who in [JOE, EVE, ANN] {
+        let (name, _) = who.split_once(':').expect("a password");
+        machine.run(&["useradd", "--no-create-home", name]).expect("a user");
+    }
+    machine.run(&["groupadd", "--force", "sudo"]).expect("a group");
+    machine.run(&["usermod", "--append", "--groups", "sudo", "ann"]).expect("a member");
+    machine.run_with_input(&["chpasswd"], format!("{JOE}\n{EVE}\n{ANN}\n").as_bytes()).expect("passwords");
+}
+
+#[track_caller]
+fn replay(world: &World, name: &str, who: &str) {
+    let exchange = &recorded::all()[name];
+    let body = exchange.body.as_deref().unwrap_or_default();
+    let answer = ask(world, &exchange.method, &exchange.path, Some(who), body);
+    let header = |name: &str| {
+        let line = answer.head.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")));
+        line.map(str::to_owned)
+    };
+    exchange.assert_kept(&Given { status: answer.status, header: &header, body: answer.body.as_bytes() });
+}
+
+/// What each of the four is answered: nobody, a stranger, whom the machine lists, an administrator.
+fn expected(route: &Route) -> [&'static [u16]; 4] {
+    // A body that fits nothing, and a host that is none: what passes changes nothing.
+    let passed: &[u16] = &[200, 400, 404];
+    match route.right {
+        Right::Anyone => [passed; 4],
+        Right::User => [&[401], passed, passed, passed],
+        Right::Vm => [&[401], &[403], passed, passed],
+        Right::Task => [&[401], &[404], &[404], &[404]],
+        Right::Admin => [&[401], &[403], &[403], &[200, 400, 404, 422]],
+    }
+}
+
+#[test]
+fn users_of_this_machine_may_do_what_the_table_says() {
+    let plan = World::of("rights").host("kvm1", Release::Bookworm).flag("--listen=127.0.0.1:8010");
+    let world = plan.up();
+    world.register("kvm1");
+    users(&world);
+    let _guest = world.boot(quiet("vm1"), "kvm1");
+    let seen = || (ask(&world, "GET", "/vms/vm1", Some(ANN), "").status == 200).then_some(());
+    until(SOON, "the machine is not seen", seen);
+
+    logs_in(&world);
+    replay(&world, "31a-user-joe-list", JOE);
+    replay(&world, "31b-user-joe-vm", JOE);
+    replay(&world, "31d-user-joe-tasks", JOE);
+    replay(&world, "60a-grant-joe", ANN);
+    let listed: Value = ask(&world, "GET", "/vms", Some(JOE), "").json();
+    assert_eq!(listed[0]["name"], "vm1", "{listed:#}");
+    let listed: Value = ask(&world, "GET", "/vms", Some(EVE), "").json();
+    assert_eq!(listed, json!([]));
+    for action in ["suspend", "resume"] {
+        let path = format!("/vms/vm1/{action}");
+        assert_eq!(ask(&world, "POST", &path, Some(EVE), "").status, 403);
+        assert_eq!(ask(&world, "POST", &path, Some(JOE), "").status, 200);
+    }
+    walk(&world);
+    assert!(![JOE, EVE, ANN].iter().any(|who| world.log().contains(&who[4..])), "no password is logged");
+}
+
+fn logs_in(world: &World) {
+    for (who, role) in [(JOE, "user"), (ANN, "admin")] {
+        let (name, password) = who.split_once(':').expect("a password");
+        let body = json!({ "username": name, "password": password }).to_string();
+        let answer = ask(world, "POST", "/login", None, &body);
+        let told: Value = answer.json();
+        assert_eq!(
+            (&told["username"], &told["groups"][0], &told["role"]),
+            (&json!(name), &json!(name), &json!(role))
+        );
+        assert!(answer.head.contains("set-cookie: wok="), "{answer:#?}");
+    }
+    let wrong = ask(world, "POST", "/login", None, r#"{"username":"joe","password":"wrong"}"#);
+    assert!(wrong.status == 401 && wrong.body.contains("WOKAUTH0008E"), "{wrong:#?}");
+    let nobody = ask(world, "POST", "/login", None, r#"{"username":"nobody-at-all","password":"wrong"}"#);
+    assert_eq!((nobody.status, &nobody.body), (401, &wrong.body), "who is a user is not told");
+}
+
+/// Every route there is, by each of the four.
+fn walk(world: &World) {
+    let inherited = INHERITED.iter().map(|route| (route, format!("{PREFIX}{}", route.path)));
+    for (route, path) in OWN.iter().map(|route| (route, route.path.to_owned())).chain(inherited) {
+        let path = path.replace("{name}", "vm1").replace(['{', '}'], "");
+        let path = if route.method == "DELETE" { format!("{path}?host=nowhere") } else { path };
+        for (who, expected) in [None, Some(EVE), Some(JOE), Some(ANN)].into_iter().zip(expected(route)) {
+            // To whom it is open it has no end.
+            if path.ends_with("/events") && who == Some(ANN) {
+                continue;
+            }
+            let body = if route.method == "GET" || route.method == "DELETE" { "" } else { "[]" };
+            let answer = ask(world, route.method.as_str(), &path, who, body);
+            assert!(expected.contains(&answer.status), "{} {path} by {who:?}: {answer:#?}", route.method);
+        }
+    }
+}
