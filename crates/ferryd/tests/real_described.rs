@@ -92,7 +92,7 @@ fn machine(name: &str) -> String {
 
 /// How many requests it made: `Test cases:`, and on the next line `5123 generated, …`.
 fn generated(said: &str) -> Option<u64> {
-    let line = said.lines().find(|line| line.contains(" generated"))?;
+    let line = said.lines().find(|line| line.contains(" generated, "))?;
     line.split_whitespace().next()?.replace(',', "").parse().ok()
 }
 
