@@ -5,8 +5,9 @@ mod support;
 
 use api::plan::PlanReport;
 use api::task::{Location, Task, TaskState};
-use lab::{Expect, Host, Release};
+use lab::{Expect, Release};
 use support::guest::{Guest, TOO_SLOW, busy, quiet};
+use support::images::sh;
 use support::tasks::{is_copying, is_midway};
 use support::{SOON, World, uri};
 
@@ -15,10 +16,6 @@ const ENOUGH: &str = "400MiB/s";
 /// Addresses of the hosts in a network of its own.
 const OWN: [(&str, &str); 2] = [("kvm1", "10.9.0.1"), ("kvm2", "10.9.0.2")];
 const OWN_NETWORK: &str = "10.9.0.0/24";
-
-fn sh(host: &Host, script: &str) -> String {
-    host.run(&["sh", "-ec", script]).expect(script)
-}
 
 /// Gives both hosts a second address.
 fn with_own_network(world: &World) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::task::{Outcome, Phase, ResolveRequest, Side, Task, TaskKind, TaskState};
+use api::task::{Outcome, ResolveRequest, Side, Task, TaskKind, TaskState};
 use ferryd::hypervisor::{CopyIdentity, Hypervisor, NewFile};
 use ferryd::migration::debts::Sweeper;
 use ferryd::migration::steps::{Hosts, Mover};
@@ -11,7 +11,7 @@ use ferryd::model::TaskId;
 use ferryd::model::transport::Transport;
 use ferryd::plan::{Carried, CopiedDisk, Files, Plan, Rewrite, Role};
 use ferryd::store::{NewTask, Store};
-use ferryd::task::{Clock, Engine};
+use ferryd::task::{Clock, Engine, queued};
 use tokio::task::JoinHandle;
 use tokio::time::Duration;
 
@@ -444,25 +444,6 @@ fn image(cold: bool) -> Files {
 }
 
 fn new_task(id: TaskId, plan: &Plan, now_ms: u64) -> Task {
-    Task {
-        id: id.0,
-        kind: TaskKind::Migration,
-        state: TaskState::Queued,
-        phase: Phase::Queued,
-        message: "queued".to_owned(),
-        cause: None,
-        vm: plan.name.clone(),
-        vm_uuid: plan.domain.0,
-        source: plan.source.clone(),
-        destination: plan.destination.clone(),
-        made: None,
-        created_at_ms: now_ms,
-        updated_at_ms: now_ms,
-        ended_at_ms: None,
-        progress: None,
-        bandwidth_mib_s: None,
-        outcome: None,
-        findings: Vec::new(),
-        choices: Vec::new(),
-    }
+    let (vm, way) = ((&*plan.name, plan.domain), (&*plan.source, &*plan.destination));
+    queued(id, TaskKind::Migration, vm, way, "queued".to_owned(), now_ms)
 }

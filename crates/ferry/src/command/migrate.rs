@@ -13,8 +13,42 @@ use crate::{render, say};
 pub(super) async fn run(context: &Context, args: MigrateArgs) -> Result<Exit, Failure> {
     // From here on Ctrl-C must not end this process unheard: it would leave open whether the move was begun.
     let mut signals = Signals::catch()?;
+    let (only_plan, detached) = (args.plan, args.detach);
+    let request = request(args)?;
+    if only_plan {
+        let plan = context.client.plan(&request).await?;
+        if context.json {
+            say::json(&plan)?
+        } else {
+            say::out(&render::plan::plan(&plan))?
+        }
+        return Ok(Exit::Done);
+    }
+    let accepted = tokio::select! {
+        accepted = context.client.migrate(&request) => accepted,
+        exit = signals.next() => {
+            say::err("ferry: interrupted while ferryd was checking; the migration may still begin: ferry task list");
+            return Ok(exit);
+        }
+    };
+    let task = accepted.map_err(unsure)?;
+    if !task.findings.is_empty() {
+        say::err(&render::finding::findings(&task.findings));
+    }
+    if detached {
+        return detach(context, &task);
+    }
+    if task.state.is_settled() {
+        return conclude(context, &task);
+    }
+    let screen = Screen::for_migrate(context);
+    finish(context, Watch::new(context, task, screen, &mut signals).run().await?)
+}
+
+/// The request as it is sent.
+fn request(args: MigrateArgs) -> Result<MigrationRequest, Failure> {
     let mapping = args.mapping.read()?;
-    let request = MigrationRequest {
+    Ok(MigrationRequest {
         vm: args.vm,
         source: args.from,
         destination: args.to,
@@ -41,35 +75,7 @@ pub(super) async fn run(context: &Context, args: MigrateArgs) -> Result<Exit, Fa
         snapshots: args.leaving.snapshots,
         copy: args.leaving.copy,
         delete_source_disks: args.leaving.delete_source_disks,
-    };
-    if args.plan {
-        let plan = context.client.plan(&request).await?;
-        if context.json {
-            say::json(&plan)?
-        } else {
-            say::out(&render::plan::plan(&plan))?
-        }
-        return Ok(Exit::Done);
-    }
-    let accepted = tokio::select! {
-        accepted = context.client.migrate(&request) => accepted,
-        exit = signals.next() => {
-            say::err("ferry: interrupted while ferryd was checking; the migration may still begin: ferry task list");
-            return Ok(exit);
-        }
-    };
-    let task = accepted.map_err(unsure)?;
-    if !task.findings.is_empty() {
-        say::err(&render::finding::findings(&task.findings));
-    }
-    if args.detach {
-        return detach(context, &task);
-    }
-    if task.state.is_settled() {
-        return conclude(context, &task);
-    }
-    let screen = Screen::for_migrate(context);
-    finish(context, Watch::new(context, task, screen, &mut signals).run().await?)
+    })
 }
 
 /// Where it is not known whether the request arrived, says so.

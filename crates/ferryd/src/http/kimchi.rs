@@ -164,6 +164,14 @@ async fn optional_body(request: Request) -> Result<Option<Value>, Refusal> {
     }
 }
 
+/// The body of what takes no parameters.
+async fn nothing_asked_for(request: Request) -> Result<(), Refusal> {
+    if let Some(body) = optional_body(request).await? {
+        schema::check("vm_action", &body)?;
+    }
+    Ok(())
+}
+
 fn parsed(body: &[u8]) -> Result<Value, Refusal> {
     serde_json::from_slice(body).map_err(|_| Refusal::cannot_parse())
 }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use api::task::{Phase, Task, TaskKind, TaskState};
+use api::task::{Task, TaskKind};
 use serde::{Deserialize, Serialize};
 
 use super::{Lifecycle, Refused};
@@ -14,7 +14,7 @@ use crate::libvirt::snapshots::{self, Refusal};
 use crate::model::snapshot::{Obstacle, Snapshot, unfit_name};
 use crate::model::{DomainUuid, TaskId};
 use crate::store::{NewTask, StoreError};
-use crate::task::Engine;
+use crate::task::{Engine, queued};
 
 /// How long a host may take to delete a snapshot: the images are gone through, their data is not moved.
 const DELETE_LIMIT: Duration = Duration::from_secs(300);
@@ -186,26 +186,9 @@ fn new_task(vm: &Known, snapshot: String, now_ms: u64) -> std::result::Result<Ne
     let plan = SnapshotPlan { host: vm.host.clone(), domain: vm.domain(), snapshot: snapshot.clone() };
     let unwritable = |source| StoreError::Corrupt { what: "plan of a snapshot".to_owned(), source };
     let plan = serde_json::to_value(plan).map_err(unwritable)?;
-    let task = Task {
-        id: TaskId::new().0,
-        kind: TaskKind::Snapshot,
-        state: TaskState::Queued,
-        phase: Phase::Queued,
-        message: format!("a snapshot {snapshot} of {} is about to be made", vm.listed.name),
-        cause: None,
-        vm: vm.listed.name.clone(),
-        vm_uuid: vm.listed.uuid,
-        source: vm.host.clone(),
-        destination: vm.host.clone(),
-        made: Some(snapshot),
-        created_at_ms: now_ms,
-        updated_at_ms: now_ms,
-        ended_at_ms: None,
-        progress: None,
-        bandwidth_mib_s: None,
-        outcome: None,
-        findings: Vec::new(),
-        choices: Vec::new(),
-    };
+    let (domain, way) = ((&*vm.listed.name, vm.domain()), (&*vm.host, &*vm.host));
+    let message = format!("a snapshot {snapshot} of {} is about to be made", vm.listed.name);
+    let queued = queued(TaskId::new(), TaskKind::Snapshot, domain, way, message, now_ms);
+    let task = Task { made: Some(snapshot), ..queued };
     Ok(NewTask { task, plan })
 }

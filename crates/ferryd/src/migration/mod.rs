@@ -28,6 +28,7 @@ pub mod debts;
 mod define;
 mod files_seen;
 mod flatten;
+mod glance;
 mod inherited;
 mod knowledge;
 mod leaving;
@@ -55,7 +56,7 @@ use std::time::Duration;
 use api::finding::Finding;
 use api::plan::PlanReport;
 use api::problem::{Code, Problem};
-use api::task::{MigrationRequest, Phase, PostCopy, Task, TaskKind, TaskState};
+use api::task::{MigrationRequest, PostCopy, Task, TaskKind};
 use api::vm::{Vm, VmQuery};
 
 pub use inherited::InheritedRequest;
@@ -69,7 +70,7 @@ use crate::plan::transport::Options;
 use crate::plan::{Plan, Rewrite};
 use crate::preflight;
 use crate::store::{NewTask, Store, StoreError};
-use crate::task::Engine;
+use crate::task::{Engine, queued};
 
 /// Upper limits of what a request may ask for; libvirt takes no more.
 const MAX_DOWNTIME_MS: u64 = 2_000_000;
@@ -243,30 +244,11 @@ impl Migrations {
 
     fn new_task(&self, plan: &Plan, findings: Vec<Finding>) -> Result<NewTask, Problem> {
         let now_ms = self.engine.clock().now_ms();
-        let task = Task {
-            id: TaskId::new().0,
-            kind: TaskKind::Migration,
-            state: TaskState::Queued,
-            phase: Phase::Queued,
-            message: format!(
-                "{} is about to be moved from {} to {}",
-                plan.name, plan.source, plan.destination
-            ),
-            cause: None,
-            vm: plan.name.clone(),
-            vm_uuid: plan.domain.0,
-            source: plan.source.clone(),
-            destination: plan.destination.clone(),
-            made: None,
-            created_at_ms: now_ms,
-            updated_at_ms: now_ms,
-            ended_at_ms: None,
-            progress: None,
-            bandwidth_mib_s: plan.bandwidth_mib_s,
-            outcome: None,
-            findings,
-            choices: Vec::new(),
-        };
+        let (vm, way) = ((&*plan.name, plan.domain), (&*plan.source, &*plan.destination));
+        let message =
+            format!("{} is about to be moved from {} to {}", plan.name, plan.source, plan.destination);
+        let queued = queued(TaskId::new(), TaskKind::Migration, vm, way, message, now_ms);
+        let task = Task { bandwidth_mib_s: plan.bandwidth_mib_s, findings, ..queued };
         let plan = serde_json::to_value(plan)
             .map_err(|error| Problem::new(Code::Internal, format!("the plan cannot be stored: {error}")))?;
         Ok(NewTask { task, plan })

@@ -1,30 +1,23 @@
 //! Ask both hosts, decide, act, ask again; until it has ended.
 
-use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use api::task::{Location, Outcome, Phase, Side, TaskState};
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::contact::Contact;
 use super::copy::Copy;
+use super::glance::{Glance, look};
 use super::outcome::{Action, Ending, Next, Question, Why, decide};
 use super::steps::Work;
 use super::story;
-use crate::hypervisor::Hypervisor;
-use crate::model::DomainUuid;
-use crate::model::domain::{Answer, DomainEvent, HostSight, ProcessAnswer, Reason};
+use crate::model::domain::{DomainEvent, HostSight, Reason};
 use crate::store::Debt;
 use crate::task::Stop;
 
 /// First pause between two looks; it doubles up to [`super::timing::Timing::look`].
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(50);
-
-/// No host takes longer to answer or to fail.
-const LONGEST_ANSWER: Duration = Duration::from_secs(60);
 
 /// What came of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +26,17 @@ pub(super) enum Settled {
     Ended,
     /// The copy was given up, to begin anew by post-copy.
     GaveWay,
+}
+
+/// What came of an end that was decided on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Concluded {
+    /// It is one.
+    Settled(Settled),
+    /// Both hosts are to be asked again, at once.
+    LookAgain,
+    /// Both hosts are to be asked again, later.
+    Later,
 }
 
 /// How long what has been going on.
@@ -71,72 +75,6 @@ impl Waiting {
     }
 }
 
-/// A look at one host, which may take longer than a decision waits for it. It goes on by itself meanwhile: what it holds (a turn on
-/// the host's connection, its shell) others wait for.
-struct Glance {
-    host: Arc<dyn Hypervisor>,
-    /// The question that is under way, and since when.
-    asked: Option<(Instant, JoinHandle<HostSight>)>,
-}
-
-impl Drop for Glance {
-    fn drop(&mut self) {
-        if let Some((_, asked)) = &self.asked {
-            asked.abort();
-        }
-    }
-}
-
-impl Glance {
-    fn new(host: &Arc<dyn Hypervisor>) -> Self {
-        Self { host: host.clone(), asked: None }
-    }
-
-    /// The host's answer, with when it was asked for. One that is given up goes on being waited for by the next.
-    async fn answer(&mut self, domain: DomainUuid) -> (Instant, HostSight) {
-        let host = self.host.clone();
-        let look = || (Instant::now(), tokio::spawn(async move { host.look(domain).await }));
-        let (since, answer) = self.asked.get_or_insert_with(look);
-        let (since, sight) = (*since, answer.await.unwrap_or_else(|_| no_answer_yet()));
-        self.asked = None;
-        (since, sight)
-    }
-}
-
-/// What is seen of a host whose answer is still awaited.
-fn no_answer_yet() -> HostSight {
-    let domain = Answer::Unknown("no answer yet".to_owned());
-    HostSight { domain, process: ProcessAnswer::Unknown, boot: None }
-}
-
-/// Looks at both hosts. One that takes longer than the other by more than `grace` is not waited for.
-async fn look(
-    source: &mut Glance,
-    destination: &mut Glance,
-    domain: DomainUuid,
-    grace: Duration,
-) -> (Instant, HostSight, HostSight) {
-    let began = Instant::now();
-    let (mut from, mut to) = (None, None);
-    {
-        let (mut here, mut there) = (pin!(source.answer(domain)), pin!(destination.answer(domain)));
-        // Each answers or fails within its own limit; the grace counts from the first of the two.
-        let mut given_up = pin!(tokio::time::sleep(LONGEST_ANSWER));
-        while from.is_none() || to.is_none() {
-            tokio::select! {
-                biased;
-                seen = &mut here, if from.is_none() => from = Some(seen),
-                seen = &mut there, if to.is_none() => to = Some(seen),
-                () = &mut given_up => break,
-            }
-            given_up.as_mut().reset(Instant::now() + grace);
-        }
-    }
-    let (first, from) = from.unwrap_or_else(|| (began, no_answer_yet()));
-    let (second, to) = to.unwrap_or_else(|| (began, no_answer_yet()));
-    (first.min(second), from, to)
-}
-
 impl Work {
     /// Brings the migration to its end from wherever it stands.
     pub(super) async fn settle(&mut self) -> Result<Settled, Stop> {
@@ -169,28 +107,11 @@ impl Work {
             match next {
                 // It was long ago: look again.
                 Next::End(_) | Next::Act(_) if looked.elapsed() > self.timing.stale => {}
-                Next::End(ending) => {
-                    // What was seen before is no answer to whether a call still took effect.
-                    if self.linger_until.is_none_or(|until| looked >= until) {
-                        if self.is_to_begin_again(&ending) {
-                            return Ok(Settled::GaveWay);
-                        }
-                        if !self.make_snapshots_known(ending).await? {
-                            self.rest(&mut waiting).await?;
-                            continue;
-                        }
-                        let began = Instant::now();
-                        self.see_to_the_source(ending, destination).await?;
-                        let ending = self.clear_away(ending, destination).await?;
-                        // What was seen before a removal that took long may not be so any more.
-                        if began.elapsed() <= self.timing.glance {
-                            self.end(ending, source, destination).await?;
-                            return Ok(Settled::Ended);
-                        }
-                        continue;
-                    }
-                    self.rest(&mut waiting).await?;
-                }
+                Next::End(ending) => match self.conclude(ending, source, destination, looked).await? {
+                    Concluded::Settled(settled) => return Ok(settled),
+                    Concluded::LookAgain => {}
+                    Concluded::Later => self.rest(&mut waiting).await?,
+                },
                 Next::Act(Action::UndefineSource) if self.must_look_at_files() => {
                     self.look_at_files(&mut waiting).await?
                 }
@@ -217,6 +138,35 @@ impl Work {
                 }
             }
         }
+    }
+
+    /// It looks as if it had ended: what belongs to the end is done, and it is stored, unless another look has to come first.
+    async fn conclude(
+        &mut self,
+        ending: Ending,
+        source: Copy,
+        destination: Copy,
+        looked: Instant,
+    ) -> Result<Concluded, Stop> {
+        // What was seen before is no answer to whether a call still took effect.
+        if self.linger_until.is_some_and(|until| looked < until) {
+            return Ok(Concluded::Later);
+        }
+        if self.is_to_begin_again(&ending) {
+            return Ok(Concluded::Settled(Settled::GaveWay));
+        }
+        if !self.make_snapshots_known(ending).await? {
+            return Ok(Concluded::Later);
+        }
+        let began = Instant::now();
+        self.see_to_the_source(ending, destination).await?;
+        let ending = self.clear_away(ending, destination).await?;
+        // What was seen before a removal that took long may not be so any more.
+        if began.elapsed() > self.timing.glance {
+            return Ok(Concluded::LookAgain);
+        }
+        self.end(ending, source, destination).await?;
+        Ok(Concluded::Settled(Settled::Ended))
     }
 
     /// A stopped domain's definition is about to go from the source, and its files were carried: are they still those?

@@ -16,6 +16,7 @@ mod leaving;
 mod places;
 mod report;
 mod rewrite;
+mod steps;
 mod there;
 pub mod transport;
 

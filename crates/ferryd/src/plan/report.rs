@@ -1,14 +1,11 @@
 //! A plan in words, for who asks what a migration will do: pure.
 
 use api::finding::Finding;
-use api::plan::{Manner, PlanReport, PlannedFile, PlannedStep};
+use api::plan::{Manner, PlanReport, PlannedFile};
 use api::task::PostCopy;
 
 use super::{Plan, Rewrite, Role};
 use crate::hypervisor::NewFile;
-
-const POST_COPY: &str =
-    "switch to post-copy: the guest goes on at the destination, and what it has rewritten meanwhile follows";
 
 impl Plan {
     /// Everything that it will do.
@@ -129,82 +126,5 @@ impl Plan {
             leaves.extend(self.source_images().into_iter().map(|(path, _)| path.to_owned()));
         }
         leaves
-    }
-
-    fn steps(&self) -> Vec<PlannedStep> {
-        let (source, destination, name) = (&self.source, &self.destination, &self.name);
-        let there = self.name_there();
-        let mut steps = Vec::new();
-        let mut step = |host: &String, what: String| steps.push(PlannedStep { host: host.clone(), what });
-        if self.autostart {
-            step(source, "clear autostart, so that nothing boots a second copy".to_owned());
-        }
-        if self.snapshots_aside {
-            step(source, format!("have libvirt forget the snapshots of {name}, or it would not move it"));
-        }
-        for file in &self.files.carried {
-            step(
-                destination,
-                format!(
-                    "make {} ({}), carry it over, and read it again there",
-                    file.new.path,
-                    file.role.describe()
-                ),
-            );
-        }
-        for disk in &self.files.copied {
-            step(
-                destination,
-                format!("make an empty {} image {} for {}", disk.new.format, disk.new.path, disk.target),
-            );
-        }
-        for disk in &self.files.flattened {
-            let (from, to) = (&disk.from, &disk.new.path);
-            step(
-                destination,
-                format!("make {to}, one image of {from} and what lies below it, and compare them"),
-            );
-        }
-        if !self.files.temporary.is_empty() {
-            step(destination, format!("remove {} again", self.files.temporary.join(", ")));
-        }
-        if self.cold {
-            let with = if self.snapshots_dropped { "without" } else { "with" };
-            step(destination, format!("define {there}, {with} what libvirt knows of its snapshots"));
-        } else if self.post_copy == Some(PostCopy::Now) {
-            step(source, format!("have libvirt send all memory of {name} to {destination} once"));
-            step(source, POST_COPY.to_owned());
-        } else {
-            let to = self.place_there();
-            let how = self.transport.describe();
-            let how = if how.is_empty() { how } else { format!(" {how},") };
-            step(source, format!("have libvirt send {name} to {to},{how} where it arrives paused"));
-            if self.post_copy == Some(PostCopy::WhenStuck) {
-                step(source, format!("should the copy not converge, stop it and begin anew: {POST_COPY}"));
-            }
-            step(source, "prove that its QEMU has ended".to_owned());
-            if self.wants_running {
-                step(destination, format!("let {there} run"));
-            }
-        }
-        if let Some(copy) = &self.copy {
-            step(
-                source,
-                format!("define a copy of {name}, {}, under a UUID and MAC addresses of its own", copy.name),
-            );
-        }
-        if self.persistent {
-            step(source, format!("make sure that the definition of {name} is gone"));
-        }
-        if self.autostart {
-            step(destination, "set autostart as it was".to_owned());
-        }
-        if self.snapshots_aside && !self.snapshots_dropped {
-            step(destination, format!("make the snapshots of {name} known to libvirt"));
-        }
-        if self.deletes_source_disks && !self.source_images().is_empty() {
-            step(source, "remove the images that were copied, once it is proven to be there".to_owned());
-        }
-        steps
     }
 }

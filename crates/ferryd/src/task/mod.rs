@@ -14,6 +14,7 @@
 mod clock;
 mod handle;
 mod kinds;
+mod queued;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,6 +28,7 @@ use tokio::sync::{Notify, watch};
 pub use clock::Clock;
 pub use handle::{Handle, Stop};
 pub use kinds::Runners;
+pub use queued::queued;
 
 use crate::model::TaskId;
 use crate::store::{BandwidthWish, Decision, Lease, LogEntry, NewTask, Store, StoreError, TaskRecord};

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::reasons::{Refusal, Sought};
 use super::vms::{Vm, escaped};
-use super::{Arguments, PREFIX, answer, optional_body, schema};
+use super::{Arguments, PREFIX, answer, nothing_asked_for};
 use crate::console::tickets::{Purpose, VALID_FOR};
 use crate::http::extract::NamePath;
 use crate::http::problem::Failure;
@@ -65,9 +65,7 @@ async fn prepare(
     request: Request,
 ) -> Result<Response, Refusal> {
     let NamePath(name) = name.map_err(|_| Refusal::no_such_address())?;
-    if let Some(body) = optional_body(request).await? {
-        schema::check("vm_action", &body)?;
-    }
+    nothing_asked_for(request).await?;
     let prepared = app.consoles.prepare(&name, purpose).await;
     let (vm, ticket) =
         prepared.map_err(|refused| Refusal::of_console(&refused, &name, Sought::Line(purpose)))?;

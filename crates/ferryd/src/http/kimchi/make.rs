@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::reasons::{Act, Refusal};
 use super::tasks::KimchiTask;
-use super::{answer, optional_body, schema, vms};
+use super::{answer, nothing_asked_for, vms};
 use crate::http::AppState;
 use crate::http::extract::NamePath;
 use crate::http::problem::Failure;
@@ -19,9 +19,7 @@ pub(super) async fn clone(
     request: Request,
 ) -> Result<Response, Refusal> {
     let NamePath(name) = name.map_err(|_| Refusal::no_such_address())?;
-    if let Some(body) = optional_body(request).await? {
-        schema::check("vm_action", &body)?;
-    }
+    nothing_asked_for(request).await?;
     let engine = app.engine.clone();
     let clone = move |life: Lifecycle, name: String| async move { life.clone_vm(&name, &engine).await };
     let task = vms::done(app, &name, Act::Clone, clone).await?;

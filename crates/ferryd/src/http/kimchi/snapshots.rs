@@ -14,7 +14,7 @@ use super::filter::Filter;
 use super::reasons::Refusal;
 use super::tasks::KimchiTask;
 use super::vms::escaped;
-use super::{Arguments, PREFIX, answer, optional_body, required_body, schema};
+use super::{Arguments, PREFIX, answer, nothing_asked_for, required_body, schema};
 use crate::http::extract::NamePath;
 use crate::http::problem::{Failure, shortened};
 use crate::http::{AppState, to_the_end};
@@ -195,9 +195,7 @@ async fn remove(State(app): State<AppState>, path: Names) -> Result<Response, Re
 /// Goes back to one. The answer leads to it, as it did.
 async fn revert(State(app): State<AppState>, path: Names, request: Request) -> Result<Response, Refusal> {
     let (vm, name) = names(path)?;
-    if let Some(body) = optional_body(request).await? {
-        schema::check("vm_action", &body)?;
-    }
+    nothing_asked_for(request).await?;
     let told = found(&app, &vm, &name).await?;
     let work = |life: Lifecycle, vm: String, name: String| async move { life.revert(&vm, &name).await };
     let after = done(&app, Act::Revert, (&vm, &name), work).await?;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::filter::Filter;
 use super::reasons::{Act, Refusal};
-use super::{Arguments, PREFIX, answer, optional_body, required_body, schema};
+use super::{Arguments, PREFIX, answer, nothing_asked_for, required_body, schema};
 use crate::access::Caller;
 use crate::http::extract::NamePath;
 use crate::http::problem::Failure;
@@ -198,9 +198,7 @@ pub(super) async fn act(
     request: Request,
 ) -> Result<Response, Refusal> {
     let NamePath(name) = name.map_err(|_| Refusal::no_such_address())?;
-    if let Some(body) = optional_body(request).await? {
-        schema::check("vm_action", &body)?;
-    }
+    nothing_asked_for(request).await?;
     let vm =
         done(app, &name, Act::Do(action), move |life, name| async move { life.act(&name, action).await })
             .await?;

@@ -218,15 +218,14 @@ impl Inquiry<'_> {
                 Err(error) => destination = unreachable(self.destination.name(), &error),
             }
         }
-        if let (Some(domain), Some(told)) = (&mut domain, told) {
-            match told {
-                Ok(told) => {
-                    domain.block_jobs = told.block_jobs;
-                    domain.images = told.images;
-                    domain.disk_errors = told.disk_errors;
-                }
-                Err(silent) => domain.not_responding = Some(silent),
+        match (&mut domain, told) {
+            (Some(domain), Some(Ok(told))) => {
+                domain.block_jobs = told.block_jobs;
+                domain.images = told.images;
+                domain.disk_errors = told.disk_errors;
             }
+            (Some(domain), Some(Err(silent))) => domain.not_responding = Some(silent),
+            _ => {}
         }
         Facts {
             source,
@@ -317,7 +316,7 @@ impl Inquiry<'_> {
     ) -> Result<Seen, HostError> {
         let (from, to) = (self.source, self.destination);
         let ssh = peer.as_ref().and_then(LibvirtUri::ssh);
-        let ssh = ssh.map(|target| SshPlace { word: target.word(), key_name: target.key_name() });
+        let ssh = ssh.map(|at| SshPlace { word: at.word(), key_name: at.key_name() });
         // Dropped at the end, or when nobody waits any more: then the marks go.
         let marks = Marks::new(from, sharing::directories(domain));
         let (written, marked) = oneshot::channel();
@@ -349,23 +348,10 @@ impl Inquiry<'_> {
         let ((marked, source_shell, way), (found, destination_shell, servers), reception) =
             tokio::try_join!(at_source, at_destination, self.ask_destination(domain, watch))?;
         marks.remove();
-        let way = way.unwrap_or_default();
-        let sharing = sharing::judge(
-            domain,
-            source_shell.as_ref(),
-            destination_shell.as_ref(),
-            marked.as_ref(),
-            found.as_ref(),
-        );
-        let meeting = Meeting {
-            ssh,
-            peer: way.peer,
-            hostname: way.hostname,
-            login: way.login,
-            port: way.port,
-            sharing,
-            servers,
-        };
+        let shells = (source_shell.as_ref(), destination_shell.as_ref());
+        let sharing = sharing::judge(domain, shells.0, shells.1, marked.as_ref(), found.as_ref());
+        let MeetingAnswer { peer, hostname, login, port } = way.unwrap_or_default();
+        let meeting = Meeting { ssh, peer, hostname, login, port, sharing, servers };
         Ok(Seen { source_shell, destination_shell, meeting, reception })
     }
 

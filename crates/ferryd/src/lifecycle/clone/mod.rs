@@ -4,7 +4,7 @@ mod run;
 
 use std::collections::HashSet;
 
-use api::task::{Phase, Task, TaskKind, TaskQuery, TaskState};
+use api::task::{Task, TaskKind, TaskQuery};
 use uuid::Uuid;
 
 pub use run::{Cloner, NO_ROOM};
@@ -14,7 +14,7 @@ use crate::libvirt::clone;
 use crate::model::clone::{ClonePlan, next_name};
 use crate::model::{DomainUuid, TaskId};
 use crate::store::{NewTask, StoreError};
-use crate::task::Engine;
+use crate::task::{Engine, queued};
 
 impl Lifecycle {
     /// Has a clone of a stopped virtual machine made, beside it on its host; the task does it. While it is at work it is the lock of the
@@ -62,27 +62,10 @@ impl Lifecycle {
 
 fn new_task(plan: &ClonePlan, now_ms: u64) -> Result<NewTask, Refused> {
     let made = &plan.identity.name;
-    let task = Task {
-        id: TaskId::new().0,
-        kind: TaskKind::Clone,
-        state: TaskState::Queued,
-        phase: Phase::Queued,
-        message: format!("{} is about to be cloned as {made}", plan.name),
-        cause: None,
-        vm: plan.name.clone(),
-        vm_uuid: plan.domain.0,
-        source: plan.host.clone(),
-        destination: plan.host.clone(),
-        made: Some(made.clone()),
-        created_at_ms: now_ms,
-        updated_at_ms: now_ms,
-        ended_at_ms: None,
-        progress: None,
-        bandwidth_mib_s: None,
-        outcome: None,
-        findings: Vec::new(),
-        choices: Vec::new(),
-    };
+    let (vm, way) = ((&*plan.name, plan.domain), (&*plan.host, &*plan.host));
+    let message = format!("{} is about to be cloned as {made}", plan.name);
+    let queued = queued(TaskId::new(), TaskKind::Clone, vm, way, message, now_ms);
+    let task = Task { made: Some(made.clone()), ..queued };
     let plan = serde_json::to_value(plan)
         .map_err(|source| StoreError::Corrupt { what: "the plan of a clone".to_owned(), source })?;
     Ok(NewTask { task, plan })
