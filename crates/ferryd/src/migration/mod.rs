@@ -10,7 +10,8 @@
 //! * `mapping` – what of a request makes the definition another one on the destination; `define` – a stopped domain's definition there.
 //! * `limit` – a limit of the bandwidth that is changed meanwhile.
 //! * `contact` – how long the source was out of sight.
-//! * `settle` – ask both hosts, decide, act, until it has ended; [`copy`] – what a host's answers come to, `knowledge` – what the log
+//! * `aside` – what libvirt knows of a running domain's snapshots, on the way.
+//! * `settle` – ask both hosts (`glance`), decide, act, until it has ended; [`copy`] – what a host's answers come to, `knowledge` – what the log
 //!   proves, [`outcome`] – the decision (`cold` – of a stopped domain, `post_copy` – of one that moves so, `resolve` – of a person's word): pure.
 //! * [`debts`] – what an ended migration left on a host that did not answer, removed when it does.
 //! * `story` – what a person is told.
