@@ -29,6 +29,7 @@ fn a_copy_that_does_not_converge_is_begun_anew_by_post_copy() {
     let mut spec = quiet("g1");
     // Faster than it is sent: the ordinary copy would never end.
     (spec.work_mib, spec.dirty_mib_s, spec.autostart) = (64, 20, true);
+    spec.every_page_counts = true;
     let guest = world.boot(spec, "kvm1");
     let line = ["g1", "--to", "kvm2", "--bandwidth", "12MiB/s", "--post-copy", "when-stuck"];
     let moving = world.begin_migrate(&line);
@@ -44,7 +45,7 @@ fn a_copy_that_does_not_converge_is_begun_anew_by_post_copy() {
     assert!(!outcome(&task).memory_lost, "{task:#?}");
     assert_eq!(
         task.findings.iter().map(|finding| finding.code.as_str()).collect::<Vec<_>>(),
-        ["post-copy-risk", "bandwidth-limited"]
+        ["qemu-arguments", "post-copy-risk", "bandwidth-limited"]
     );
     world.assert_well(&guest, Expect::Running, "kvm2");
 }

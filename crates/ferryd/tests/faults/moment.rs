@@ -71,7 +71,7 @@ impl Moment {
         spec.memory_mib = 192;
         // A slow link must carry the first pass in a few seconds, and never as fast as the rest is rewritten.
         spec.work_mib = if self <= Self::T2 { 64 } else { 24 };
-        (spec.dirty_mib_s, spec.autostart) = (20, true);
+        (spec.dirty_mib_s, spec.autostart, spec.every_page_counts) = (20, true, true);
         spec
     }
 

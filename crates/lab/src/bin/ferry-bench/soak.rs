@@ -132,6 +132,7 @@ impl Soak {
             let mut spec = GuestSpec::new(&format!("web{number}"))?;
             spec.memory_mib = 192;
             (spec.work_mib, spec.dirty_mib_s, spec.autostart) = (16, 4, number % 2 == 0);
+            spec.every_page_counts = true;
             let log = lab.watch_guest(&spec.name)?;
             lab.start_guest(&spec, HOSTS[0])?;
             started.push((spec, log));
