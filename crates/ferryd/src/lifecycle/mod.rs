@@ -8,6 +8,7 @@
 
 mod clone;
 mod leaving;
+mod making;
 mod refused;
 pub mod snapshots;
 pub mod snapshotter;
@@ -18,8 +19,9 @@ use std::time::Duration;
 use api::task::{Task, TaskKind, TaskQuery, TaskState};
 use api::vm::VmState;
 
-pub use clone::{Cloner, NO_ROOM};
+pub use clone::Cloner;
 pub use leaving::{Disks, WithIt};
+pub use making::NO_ROOM;
 pub use refused::Refused;
 pub(crate) use refused::names;
 

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use api::task::{Task, TaskKind, TaskQuery};
 use uuid::Uuid;
 
-pub use run::{Cloner, NO_ROOM};
+pub use run::Cloner;
 
 use super::{ACT_LIMIT, Lifecycle, Refused};
 use crate::libvirt::clone;
