@@ -171,6 +171,8 @@ pub enum TaskKind {
     Snapshot,
     /// A virtual machine made after another one, on the same host.
     Clone,
+    /// A virtual machine made anew.
+    Creation,
 }
 
 /// Where a task stands.
@@ -318,7 +320,7 @@ pub struct Task {
     pub source: String,
     /// The registered host it is moved to; of a task that moves nothing, the same as `source`.
     pub destination: String,
-    /// Of a clone: the name of the virtual machine that is made; of a snapshot: its name.
+    /// Of a clone and of a new virtual machine: the name of what is made; of a snapshot: its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub made: Option<String>,
     /// When it was accepted.

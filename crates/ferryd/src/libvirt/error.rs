@@ -17,6 +17,8 @@ const SYSTEM_ERROR: i32 = 38;
 pub const OPERATION_ABORTED: i32 = 78;
 /// `VIR_FROM_RPC` of libvirt's `virErrorDomain`: the part that carries calls.
 const FROM_RPC: i32 = 7;
+/// `VIR_ERR_NO_NETWORK`.
+pub const NO_NETWORK: i32 = 43;
 /// `VIR_ERR_NO_STORAGE_POOL`.
 pub const NO_POOL: i32 = 49;
 /// `VIR_ERR_NO_STORAGE_VOL`.

@@ -269,8 +269,7 @@ impl<R: Recipe> Work<R> {
 
     /// Whether there was something to take away, and it is gone; not, where the machine is there.
     async fn take_away(&self, begun: &Begun<R::Part>) -> Result<bool, HostError> {
-        let (task, uuid, link) =
-            (self.site.handle.id(), self.plan.identity().uuid, self.site.member.link());
+        let (task, uuid, link) = (self.site.handle.id(), self.plan.identity().uuid, self.site.member.link());
         if begun.define {
             let defined = link.long_call_within("look for a machine", CALL_LIMIT, move |connect| {
                 clone::is_defined(connect, uuid)
@@ -323,9 +322,7 @@ fn told(words: &Words, fault: Option<Fault>, cancelled: bool) -> Told {
     match fault {
         None => (TaskState::Done, words.done.clone(), None, None),
         Some(Fault::Cancelled) => (TaskState::Cancelled, format!("{not}; {gone}"), None, None),
-        Some(Fault::Interrupted) if cancelled => {
-            (TaskState::Cancelled, format!("{not}; {gone}"), None, None)
-        }
+        Some(Fault::Interrupted) if cancelled => (TaskState::Cancelled, format!("{not}; {gone}"), None, None),
         Some(Fault::Interrupted) => failed(format!("{not}: ferryd ended while it was; {gone}"), None),
         Some(Fault::NoRoom(place, evidence)) => {
             let message = format!("{not}: there is too little room: {place}");

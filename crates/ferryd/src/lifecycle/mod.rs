@@ -1,4 +1,4 @@
-//! What is done to a domain where it is: it is started, stopped, changed, cloned, removed; [`snapshots`] of it are made, deleted, gone back
+//! What is done to a domain where it is: it is made, started, stopped, changed, cloned, removed; [`snapshots`] of it are made, deleted, gone back
 //! to ([`snapshotter`] does the task of making one).
 //!
 //! Never while it moves. A migration's task is its domain's lock; whoever does something else takes the domain's turn
@@ -7,6 +7,7 @@
 //! the same connection right before anything is done ([`crate::libvirt::act`]).
 
 mod clone;
+mod creation;
 mod leaving;
 mod making;
 mod refused;
@@ -20,6 +21,7 @@ use api::task::{Task, TaskKind, TaskQuery, TaskState};
 use api::vm::VmState;
 
 pub use clone::Cloner;
+pub use creation::{CreationRefused, Creator};
 pub use leaving::{Disks, WithIt};
 pub use making::NO_ROOM;
 pub use refused::Refused;

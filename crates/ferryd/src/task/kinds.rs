@@ -16,6 +16,8 @@ pub struct Runners {
     pub snapshot: Arc<dyn Runner>,
     /// Makes clones.
     pub clone: Arc<dyn Runner>,
+    /// Makes machines anew.
+    pub creation: Arc<dyn Runner>,
 }
 
 impl std::fmt::Debug for Runners {
@@ -31,6 +33,7 @@ impl Runner for Runners {
             TaskKind::Migration => &self.migration,
             TaskKind::Snapshot => &self.snapshot,
             TaskKind::Clone => &self.clone,
+            TaskKind::Creation => &self.creation,
         };
         runner.run(record, log, handle).await
     }

@@ -251,6 +251,9 @@ fn is_no(code: i32) -> bool {
 fn meaning(id: &str) -> Option<&'static str> {
     Some(match id {
         "KCHVM0011E" => "Virtual machine name must be a string without slashes (/)",
+        "KCHTMPL0014E" => "Template CDROM must be a local or remote ISO file",
+        "KCHTMPL0017E" => "All networks for the template must be specified in a list.",
+        "KCHVM0014E" => "Supported virtual machine graphics are Spice or VNC",
         "KCHVM0023E" => "User name list must be an array",
         "KCHVM0024E" => "User name must be a string",
         "KCHVM0025E" => "Group name list must be an array",

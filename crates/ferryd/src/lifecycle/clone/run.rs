@@ -51,12 +51,7 @@ impl Recipe for ClonePlan {
         Ok(Some(Made { path, bytes: before.map_or(0, |seen| seen.allocated_bytes) }))
     }
 
-    fn define(
-        &self,
-        connect: &Connect,
-        _task: TaskId,
-        made: &[(Part, String)],
-    ) -> Result<(), LibvirtError> {
+    fn define(&self, connect: &Connect, _task: TaskId, made: &[(Part, String)]) -> Result<(), LibvirtError> {
         clone::define(connect, self, made)
     }
 
