@@ -14,6 +14,7 @@ use ferryd::console::Consoles;
 use ferryd::http::{AppState, Door, listen, router};
 use ferryd::inventory::Fleet;
 use ferryd::libvirt;
+use ferryd::lifecycle::device_mover::DeviceMover;
 use ferryd::lifecycle::snapshotter::Snapshotter;
 use ferryd::lifecycle::{Cloner, Creator};
 use ferryd::migration::Migrations;
@@ -202,6 +203,7 @@ async fn build(
         snapshot: Arc::new(Snapshotter::new(fleet.clone())),
         clone: Arc::new(Cloner::new(fleet.clone())),
         creation: Arc::new(Creator::new(fleet.clone())),
+        device: Arc::new(DeviceMover::new(fleet.clone())),
     };
     tokio::spawn(engine.clone().serve(Arc::new(runners)));
     tokio::spawn(sweeper.serve());

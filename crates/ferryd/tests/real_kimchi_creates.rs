@@ -201,7 +201,7 @@ fn what_cannot_be_made_leaves_nothing() {
         (volume("none.img", "raw"), 400, "KCHTMPL0019E: The volume none.img is not in storage pool default"),
         (volume("used.img", "qcow2"), 409, "is raw, and no qcow2 image"),
         (volume("used.img", "raw"), 409, "is used by the virtual machine other"),
-        (with("cpu_info", json!({"vcpus": 16384})), 409, "runs no machine with more than"),
+        (with("cpu_info", json!({"vcpus": 16384})), 400, "KCHCPUINF0004E: "),
         (with("template", json!("/plugins/kimchi/templates/t")), 400, "WOKAPI0008E: "),
     ] {
         refused(&world.post(VMS, &body), status, reason);

@@ -97,6 +97,9 @@ pub const INHERITED: &[Route] = &[
     route(Method::POST, "/vms/{name}/snapshots/{snapshot}/revert", Vm),
     route(Method::GET, "/vms/{name}/hostdevs", Vm),
     route(Method::GET, "/vms/{name}/hostdevs/{device}", Vm),
+    // What is the host's is not given away by whom a machine lists.
+    route(Method::POST, "/vms/{name}/hostdevs", Admin),
+    route(Method::DELETE, "/vms/{name}/hostdevs/{device}", Admin),
     route(Method::GET, "/tasks", User),
     route(Method::GET, "/tasks/{id}", User),
     route(Method::DELETE, "/tasks/{id}", Task),

@@ -8,6 +8,8 @@
 
 mod clone;
 mod creation;
+pub mod device_mover;
+pub mod devices;
 mod leaving;
 mod making;
 mod refused;
@@ -32,11 +34,9 @@ use crate::inventory::known::{Known, active_elsewhere};
 use crate::inventory::member::Member;
 use crate::inventory::turns::Taken;
 use crate::libvirt::act::{self, Changed};
-use crate::libvirt::host_devices;
 use crate::model::DomainUuid;
 use crate::model::action::{Action, Objection};
 use crate::model::change::Changes;
-use crate::model::host_device::Passed;
 use crate::store::Store;
 
 /// How long a host may take to start or end a QEMU: libvirt waits 30 s for the end of one.
@@ -85,16 +85,6 @@ impl Lifecycle {
         let vm = self.find(vm).await?;
         let member = self.fleet.member(&vm.host).ok_or(Refused::Unknown)?;
         Ok((member, vm.domain()))
-    }
-
-    /// The devices of its host that a virtual machine is given, as it runs or would.
-    ///
-    /// # Errors
-    /// The machine is not known, or its host does not tell.
-    pub async fn host_devices(&self, vm: &str) -> Result<Vec<Passed>, Refused> {
-        let (member, domain) = self.place(vm).await?;
-        let link = member.link();
-        Ok(link.call("host devices", move |connect| host_devices::passed_through(connect, domain)).await?)
     }
 
     /// Makes a virtual machine do something, and tells how it is then.

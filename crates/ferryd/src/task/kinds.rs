@@ -18,6 +18,8 @@ pub struct Runners {
     pub clone: Arc<dyn Runner>,
     /// Makes machines anew.
     pub creation: Arc<dyn Runner>,
+    /// Gives and takes devices.
+    pub device: Arc<dyn Runner>,
 }
 
 impl std::fmt::Debug for Runners {
@@ -34,6 +36,7 @@ impl Runner for Runners {
             TaskKind::Snapshot => &self.snapshot,
             TaskKind::Clone => &self.clone,
             TaskKind::Creation => &self.creation,
+            TaskKind::Attach | TaskKind::Detach => &self.device,
         };
         runner.run(record, log, handle).await
     }

@@ -55,7 +55,9 @@ fn wanted(body: &Value) -> Result<Wanted, Refusal> {
     let vcpus = cpus("vcpus").unwrap_or(1);
     let max_vcpus = cpus("maxvcpus").unwrap_or(vcpus);
     if vcpus > max_vcpus {
-        return Err(Refusal::schema(&format!("'vcpus' {vcpus} is more than 'maxvcpus' {max_vcpus}")));
+        return Err(Refusal::bad_request(
+            "KCHCPUINF0001E: The number of vCPUs must be less than or equal the maximum number of vCPUs specified.",
+        ));
     }
     let networks = body["networks"].as_array().into_iter().flatten().filter_map(Value::as_str);
     Ok(Wanted {
@@ -146,12 +148,14 @@ fn inherited(unfit: &Unfit, name: &str) -> Option<String> {
             "KCHTMPL0007E: Network {} specified for template {name} is not active",
             shortened(network)
         ),
+        Unfit::TooManyCpus(_) => {
+            format!("KCHCPUINF0004E: The maximum number of vCPUs is too large for this system: {unfit}")
+        }
         Unfit::PoolInactive(_)
         | Unfit::NoPath(_)
         | Unfit::OtherFormat { .. }
         | Unfit::Used(..)
         | Unfit::NoScreen(_)
-        | Unfit::TooManyCpus(_)
         | Unfit::NoMachines(_) => return None,
     })
 }
@@ -220,7 +224,7 @@ mod tests {
             (with("memory", json!({"maxmemory": 5})), "KCHTMPL0013E: "),
             (with("memory", json!({"current": 5, "maxmemory": 4})), "KCHTMPL0031E: "),
             (with("cpu_info", json!({"vcpus": 0})), "KCHTMPL0012E: "),
-            (with("cpu_info", json!({"vcpus": 2, "maxvcpus": 1})), "WOKAPI0008E: "),
+            (with("cpu_info", json!({"vcpus": 2, "maxvcpus": 1})), "KCHCPUINF0001E: "),
             (disk(json!({"size": 1})), "KCHTMPL0028E: "),
             (disk(json!({"pool": {"name": "p"}})), "KCHTMPL0028E: "),
             (disk(json!({"pool": {"name": "p"}, "volume": "v"})), "KCHTMPL0028E: "),

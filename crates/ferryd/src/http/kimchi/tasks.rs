@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::filter::Filter;
 use super::reasons::{self, Refusal};
-use super::{Arguments, PREFIX, answer, create, snapshots};
+use super::{Arguments, PREFIX, answer, create, hostdevs, snapshots};
 use crate::http::extract::NamePath;
 use crate::http::problem::Failure;
 use crate::http::v1::tasks::LIST_LIMIT;
@@ -43,6 +43,7 @@ impl From<&Task> for KimchiTask {
                 Self::told(task, creation_words(task.phase), format!("{PREFIX}/vms/{}", task.vm), failed)
             }
             TaskKind::Snapshot => snapshots::task(task),
+            TaskKind::Attach | TaskKind::Detach => hostdevs::task(task),
         }
     }
 }

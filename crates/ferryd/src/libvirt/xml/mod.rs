@@ -26,7 +26,7 @@ pub use console::serial_console;
 pub use copy::copy;
 pub use creation::{Drive, created};
 pub use definition::definition;
-pub use host_devices::{given, node_device};
+pub use host_devices::{assignment, given, given_elements, node_device};
 pub use metadata::{ACCESS_NAMESPACE, ACCESS_PREFIX, access_element};
 pub use resources::{backing, file, network, new_file, pool};
 pub use snapshot::{new_snapshot, snapshot};
