@@ -141,8 +141,7 @@ impl Work {
     }
 
     async fn take(&self) -> End {
-        let until = Instant::now() + GUEST_LIMIT;
-        let mut said = None;
+        let mut said = String::new();
         if let Err(error) = self.call("ask for a device", host_devices::take_live).await {
             if error.is_no_domain() {
                 return End::Done;
@@ -151,23 +150,19 @@ impl Work {
             if !error.is_broken_connection() && !error.cause().contains("in the process of unplug") {
                 return End::Not(error.cause());
             }
-            said = Some(error.cause());
+            said = format!(" ({})", error.cause());
         }
-        loop {
-            match self.standing().await {
-                Ok(Standing { live: Some(true), .. }) if Instant::now() >= until => {
-                    let asked = said.map_or_else(String::new, |said| format!(" ({said})"));
-                    return End::Not(format!(
-                        "the guest did not give it up within {} s{asked}; it has it as before. It may still give it up, and then has it \
-                         again after its next start",
-                        GUEST_LIMIT.as_secs()
-                    ));
-                }
-                Ok(Standing { live: Some(true), .. }) => tokio::time::sleep(PAUSE).await,
-                Ok(_) => break,
-                Err(error) if error.is_no_domain() => return End::Done,
-                Err(error) => return End::Unknown(error.cause()),
+        match given_up(GUEST_LIMIT, || self.standing()).await {
+            Ok(true) => {}
+            Ok(false) => {
+                return End::Not(format!(
+                    "the guest did not give it up within {} s{said}; it has it as before. It may still give it up, and then has it \
+                     again after its next start",
+                    GUEST_LIMIT.as_secs()
+                ));
             }
+            Err(error) if error.is_no_domain() => return End::Done,
+            Err(error) => return End::Unknown(error.cause()),
         }
         match self.call("take a device out of a definition", host_devices::take_defined).await {
             Ok(()) => End::Done,
@@ -231,5 +226,49 @@ impl Work {
                 task.ended_at_ms = Some(now_ms);
             })
             .await
+    }
+}
+
+/// Whether what runs has a device no more, within this time.
+async fn given_up<F: Future<Output = Result<Standing, HostError>>>(
+    limit: Duration,
+    look: impl Fn() -> F,
+) -> Result<bool, HostError> {
+    let until = Instant::now() + limit;
+    while look().await?.live == Some(true) {
+        if Instant::now() >= until {
+            return Ok(false);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_guest_is_waited_for_but_not_for_ever() {
+        let began = Instant::now();
+        let (asked, has) = (Cell::new(0), Standing { live: Some(true), defined: Some(true) });
+        let look = |gives_up_at: u32| {
+            let asked = &asked;
+            move || {
+                asked.set(asked.get() + 1);
+                let seen =
+                    if asked.get() < gives_up_at { has } else { Standing { live: Some(false), ..has } };
+                std::future::ready(Ok(seen))
+            }
+        };
+        assert_eq!(given_up(GUEST_LIMIT, look(3)).await, Ok(true));
+        assert_eq!(asked.get(), 3);
+        assert_eq!(given_up(GUEST_LIMIT, look(u32::MAX)).await, Ok(false));
+        assert!(began.elapsed() < GUEST_LIMIT * 2, "it ends");
+        // One that has ended has nothing.
+        let ended = || std::future::ready(Ok(Standing { live: None, defined: Some(true) }));
+        assert_eq!(given_up(GUEST_LIMIT, ended).await, Ok(true));
     }
 }
