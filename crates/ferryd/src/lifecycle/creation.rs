@@ -62,8 +62,7 @@ impl Lifecycle {
         engine: &Engine,
     ) -> Result<Task, CreationRefused> {
         let member = self.site_of(host)?;
-        // From the look whether the name is free until the task is stored, which has it from then on.
-        let _naming = self.fleet.naming().await;
+        let _naming = self.naming().await?;
         self.fleet.look_again().await;
         if let Some(unfit) = self.promised(&wanted).await? {
             return Err(unfit.into());

@@ -185,6 +185,11 @@ impl Lifecycle {
         find().ok_or(Refused::Unknown)
     }
 
+    /// Waits for the turn to give a machine that is to be made its name; it ends when the task is stored, which has the name from then on.
+    async fn naming(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, Refused> {
+        tokio::time::timeout(TURN_LIMIT, self.fleet.naming()).await.map_err(|_| Refused::Busy)
+    }
+
     /// Takes a domain's turn, and sees that nothing moves it and that it is no leftover of a move. The turn goes with the call to
     /// the host: one that runs out of its time may still take effect, and no migration begins before it has ended.
     async fn hold(&self, vm: Known) -> Result<(Held, Taken), Refused> {

@@ -35,7 +35,7 @@ impl Lifecycle {
                     .to_owned(),
             ));
         }
-        let _naming = self.fleet.naming().await;
+        let _naming = self.naming().await?;
         let new_name = self.free_name(&definition.name).await?;
         let uuid = DomainUuid(Uuid::new_v4());
         let plan =
