@@ -14,6 +14,7 @@ use support::{SOON, World, until};
 const MADE_WITHIN: Duration = Duration::from_secs(60);
 const DIES_WITHIN: Duration = Duration::from_secs(60);
 const VMS: &str = "/plugins/kimchi/vms";
+const WEB: &str = "/plugins/kimchi/vms/web%20%26%20co";
 const ISO: &str = "/srv/iso/tools & more.iso";
 
 /// A host with a network, a medium beside all pools, and a volume that nothing uses.
@@ -108,20 +109,8 @@ fn a_machine_is_made_of_what_was_asked_and_runs() {
     let task = ended(&world, &task);
     assert_eq!((&task["status"], &task["message"]), (&json!("finished"), &json!("OK")), "{task:#}");
 
-    let address = format!("{VMS}/web%20%26%20co");
-    let vm: Value = world.get(&address).json();
     let uuid = virsh(&world, &["domuuid", "web & co"]);
-    for (key, value) in [
-        ("uuid", json!(uuid)),
-        ("state", json!("shutoff")),
-        ("title", json!("Shop's")),
-        ("description", json!("first\nsecond")),
-        ("persistent", json!(true)),
-        ("memory", json!({"current": 64, "maxmemory": 96})),
-    ] {
-        assert_eq!(vm[key], value, "{vm:#}");
-    }
-    assert_eq!((&vm["cpu_info"]["vcpus"], &vm["cpu_info"]["maxvcpus"]), (&json!(1), &json!(2)));
+    assert_told(&world, &uuid);
     let made = [format!("{uuid}-0.img"), format!("{uuid}-2.img")];
     let after = listed(&host, IMAGES);
     assert_eq!(after.len(), before.len() + 2, "{after:?}");
@@ -153,13 +142,30 @@ fn a_machine_is_made_of_what_was_asked_and_runs() {
     }
     assert_no_pools(&world);
 
-    let started = world.post(&format!("{address}/start"), &json!({}));
+    let started = world.post(&format!("{WEB}/start"), &json!({}));
     assert_eq!(started.status, 200, "{started:#?}");
     assert_eq!(virsh(&world, &["domstate", "web & co"]), "running");
     refused(&world.post(VMS, &body), 400, "KCHVM0001E: Virtual machine web & co already exists");
-    let removed = world.send(&request("DELETE", &format!("{address}?disks=vda,vdc&nvram=true"), "", b""));
+    let removed = world.send(&request("DELETE", &format!("{WEB}?disks=vda,vdc&nvram=true"), "", b""));
     assert_eq!(removed.status, 204, "{removed:#?}");
     assert_eq!(listed(&host, IMAGES), before, "what was there before stays");
+}
+
+/// It is told as it was asked for.
+#[track_caller]
+fn assert_told(world: &World, uuid: &str) {
+    let vm: Value = world.get(WEB).json();
+    for (key, value) in [
+        ("uuid", json!(uuid)),
+        ("state", json!("shutoff")),
+        ("title", json!("Shop's")),
+        ("description", json!("first\nsecond")),
+        ("persistent", json!(true)),
+        ("memory", json!({"current": 64, "maxmemory": 96})),
+    ] {
+        assert_eq!(vm[key], value, "{vm:#}");
+    }
+    assert_eq!((&vm["cpu_info"]["vcpus"], &vm["cpu_info"]["maxvcpus"]), (&json!(1), &json!(2)));
 }
 
 #[test]
@@ -173,6 +179,28 @@ fn what_cannot_be_made_leaves_nothing() {
     );
     world.define_stopped("kvm1", &other, "other");
     let before = (listed(&host, IMAGES), listed(&host, "/srv/iso"));
+    refused_before_there_is_a_task(&world);
+    assert_eq!(machines(&world), ["other"]);
+
+    // The first disk is made; where the second is to be there is no room for one more file.
+    sh(
+        &host,
+        "mkdir /srv/tight && mount -t tmpfs -o nr_inodes=1 none /srv/tight
+         virsh -q pool-create-as tight dir --target /srv/tight",
+    );
+    let tight = json!({"pool": {"name": "tight"}, "size": 1, "format": "raw"});
+    let task = asked(&world, &web(&[new_disk(), tight]));
+    let task = ended(&world, &task);
+    assert_eq!(task["status"], "failed", "{task:#}");
+    let said = task["message"].as_str().expect("a message");
+    assert!(said.starts_with("KCHVM0007E: Unable to create virtual machine web & co. Details: "), "{said}");
+    assert_eq!((listed(&host, IMAGES), listed(&host, "/srv/iso")), before, "the first disk is gone too");
+
+    dies_meanwhile(&world, &host, &before.0);
+    assert_no_pools(&world);
+}
+
+fn refused_before_there_is_a_task(world: &World) {
     let with = |key: &str, value: Value| {
         let mut body = web(&[new_disk()]);
         body[key] = value;
@@ -206,24 +234,7 @@ fn what_cannot_be_made_leaves_nothing() {
     ] {
         refused(&world.post(VMS, &body), status, reason);
     }
-    assert_eq!(machines(&world), ["other"]);
-
-    // The first disk is made; where the second is to be there is no room for one more file.
-    sh(
-        &host,
-        "mkdir /srv/tight && mount -t tmpfs -o nr_inodes=1 none /srv/tight
-         virsh -q pool-create-as tight dir --target /srv/tight",
-    );
-    let tight = json!({"pool": {"name": "tight"}, "size": 1, "format": "raw"});
-    let task = asked(&world, &web(&[new_disk(), tight]));
-    let task = ended(&world, &task);
-    assert_eq!(task["status"], "failed", "{task:#}");
-    let said = task["message"].as_str().expect("a message");
-    assert!(said.starts_with("KCHVM0007E: Unable to create virtual machine web & co. Details: "), "{said}");
-    assert_eq!((listed(&host, IMAGES), listed(&host, "/srv/iso")), before, "the first disk is gone too");
-
-    dies_meanwhile(&world, &host, &before.0);
-    assert_no_pools(&world);
+    assert!(world.tasks().is_empty());
 }
 
 /// ferryd dies after a disk was made, and after the machine was defined.

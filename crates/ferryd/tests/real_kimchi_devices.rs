@@ -18,13 +18,13 @@ use support::{SOON, World, until};
 const ENDS_WITHIN: Duration = Duration::from_secs(60);
 const DIES_WITHIN: Duration = Duration::from_secs(60);
 const DEVICES: &str = "/plugins/kimchi/vms/vm1/hostdevs";
-/// A PCI device that no machine has.
+/// A PCI device that no machine has, and one of each other kind, as Ferry gives them.
 const NOWHERE: &str = "<hostdev mode='subsystem' type='pci' managed='yes'>\
                        <source><address domain='0xfffe' bus='0x00' slot='0x1f' function='0x7'/></source></hostdev>";
 const SCSI: &str = "<hostdev mode='subsystem' type='scsi'><source><adapter name='scsi_host9'/>\
                     <address bus='0' target='1' unit='2'/></source></hostdev>";
-const USB: &str = "<hostdev mode='subsystem' type='usb'><source startupPolicy='optional'><vendor id='0x046d'/>\
-                   <product id='0xc52b'/></source></hostdev>";
+const USB: &str = "<hostdev mode='subsystem' type='usb' managed='yes'><source startupPolicy='optional'><vendor id='0x046d'/>\
+                   <product id='0xc52b'/><address bus='1' device='3'/></source></hostdev>";
 
 fn world(test: &'static str) -> World {
     let world = World::of(test).host("kvm1", Release::Bookworm).ferryd_on("kvm1").up();
@@ -189,7 +189,7 @@ fn a_stopped_machine_is_given_a_device_and_it_is_taken_again() {
     let address = format!("{DEVICES}/{pci}");
     finished(&world, &take(&world, &pci), &address);
     assert_eq!(world.get(&address).status, 404);
-    for device in ["scsi_9_0_1_2", "usb_vendor_1133_product_50475", "pci_fffe_00_1f_7"] {
+    for device in ["scsi_9_0_1_2", "usb_bus_1_device_3", "pci_fffe_00_1f_7"] {
         finished(&world, &take(&world, device), &format!("{DEVICES}/{device}"));
     }
     assert_eq!(names(&world), Vec::<String>::new());

@@ -52,7 +52,9 @@ pub fn assignment(node_device: &str) -> Result<std::result::Result<String, Unmov
         _ => Err(Unmoved::NotAllowed),
     };
     Ok(source.map(|(kind, source)| {
-        format!("<hostdev mode='subsystem' type='{kind}' managed='yes'>{source}</hostdev>")
+        // What is behind a SCSI adapter stays with its driver.
+        let managed = if kind == "scsi" { "" } else { " managed='yes'" };
+        format!("<hostdev mode='subsystem' type='{kind}'{managed}>{source}</hostdev>")
     }))
 }
 
