@@ -171,6 +171,12 @@ pub enum TaskKind {
     Snapshot,
     /// A virtual machine made after another one, on the same host.
     Clone,
+    /// A virtual machine made anew.
+    Creation,
+    /// A device of its host's is given to a virtual machine.
+    Attach,
+    /// One is taken from it.
+    Detach,
 }
 
 /// Where a task stands.
@@ -318,7 +324,7 @@ pub struct Task {
     pub source: String,
     /// The registered host it is moved to; of a task that moves nothing, the same as `source`.
     pub destination: String,
-    /// Of a clone: the name of the virtual machine that is made; of a snapshot: its name.
+    /// Of a clone and of a new virtual machine: the name of what is made; of a snapshot and of a device: its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub made: Option<String>,
     /// When it was accepted.

@@ -14,8 +14,9 @@ use ferryd::console::Consoles;
 use ferryd::http::{AppState, Door, listen, router};
 use ferryd::inventory::Fleet;
 use ferryd::libvirt;
-use ferryd::lifecycle::Cloner;
+use ferryd::lifecycle::device_mover::DeviceMover;
 use ferryd::lifecycle::snapshotter::Snapshotter;
+use ferryd::lifecycle::{Cloner, Creator};
 use ferryd::migration::Migrations;
 use ferryd::migration::debts::Sweeper;
 use ferryd::migration::steps::{Hosts, Mover};
@@ -201,6 +202,8 @@ async fn build(
         migration: Arc::new(Mover::new(hosts, timing)),
         snapshot: Arc::new(Snapshotter::new(fleet.clone())),
         clone: Arc::new(Cloner::new(fleet.clone())),
+        creation: Arc::new(Creator::new(fleet.clone())),
+        device: Arc::new(DeviceMover::new(fleet.clone())),
     };
     tokio::spawn(engine.clone().serve(Arc::new(runners)));
     tokio::spawn(sweeper.serve());

@@ -2,6 +2,7 @@
 //! request apart as Kimchi did, hands it to the same code as [`super::v1`], and tells the answer in Kimchi's words.
 //!
 //! * `vms`, `snapshots`, `hostdevs`, `tasks`, `login` – a file for each resource; `parameters` – those of `migrate`.
+//! * `create`, `make` – machines that are made, anew and after others;
 //! * `console` – what is seen of machines, and the WebSocket to them.
 //! * `schema` – what bodies must be; `filter` – the arguments of lists; `reasons` – errors.
 //!
@@ -25,6 +26,7 @@ use super::{AppState, to_the_end};
 use crate::model::action::Action;
 
 mod console;
+mod create;
 mod filter;
 mod hostdevs;
 mod login;
@@ -50,7 +52,7 @@ pub fn router() -> Router<AppState> {
         let routes = Router::new()
             .route("/login", post(login::login))
             .route("/logout", post(login::logout))
-            .route("/vms", get(vms::list))
+            .route("/vms", get(vms::list).post(create::create))
             .route("/vms/{name}", get(vms::show).put(vms::update).delete(vms::remove))
             .route("/vms/{name}/migrate", post(migrate))
             .merge(snapshots::routes())

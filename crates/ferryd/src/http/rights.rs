@@ -71,6 +71,8 @@ pub const INHERITED: &[Route] = &[
     route(Method::POST, "/logout", Anyone),
     // The list has what its reader may use.
     route(Method::GET, "/vms", User),
+    // Nobody is listed by what is not there yet.
+    route(Method::POST, "/vms", Admin),
     route(Method::GET, "/vms/{name}", Vm),
     route(Method::PUT, "/vms/{name}", Vm),
     route(Method::DELETE, "/vms/{name}", Vm),
@@ -95,6 +97,9 @@ pub const INHERITED: &[Route] = &[
     route(Method::POST, "/vms/{name}/snapshots/{snapshot}/revert", Vm),
     route(Method::GET, "/vms/{name}/hostdevs", Vm),
     route(Method::GET, "/vms/{name}/hostdevs/{device}", Vm),
+    // What is the host's is not given away by whom a machine lists.
+    route(Method::POST, "/vms/{name}/hostdevs", Admin),
+    route(Method::DELETE, "/vms/{name}/hostdevs/{device}", Admin),
     route(Method::GET, "/tasks", User),
     route(Method::GET, "/tasks/{id}", User),
     route(Method::DELETE, "/tasks/{id}", Task),
@@ -214,7 +219,8 @@ mod tests {
         for (method, pattern, right) in [
             (Method::GET, "/vms", Some(User)),
             (Method::HEAD, "/plugins/kimchi/vms", Some(User)),
-            (Method::POST, "/vms", None),
+            (Method::POST, "/vms", Some(Admin)),
+            (Method::PUT, "/vms", None),
             (Method::DELETE, "/plugins/kimchi/tasks/{id}", Some(Task)),
             (Method::GET, "/vms/web1", None),
             (Method::GET, "/api/v1/vms", Some(Admin)),

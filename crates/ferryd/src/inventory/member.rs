@@ -296,6 +296,12 @@ impl Member {
         self.meter.want();
     }
 
+    /// Whether it is the machine that Ferry runs on.
+    #[must_use]
+    pub fn is_here(&self) -> bool {
+        matches!(self.uri.transport(), Transport::Local)
+    }
+
     /// Its virtual machines with all that is known of them; none while they are not known.
     #[must_use]
     pub fn known(&self) -> Vec<Known> {
@@ -303,7 +309,7 @@ impl Member {
             return Vec::new();
         }
         let (view, figures) = (self.view(), self.meter.figures());
-        let here = matches!(self.uri.transport(), Transport::Local);
+        let here = self.is_here();
         let known = view.domains.iter().map(|listed| Known {
             host: self.record.name.clone(),
             here,

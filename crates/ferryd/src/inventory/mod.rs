@@ -46,6 +46,8 @@ pub struct Fleet {
     /// Held from the look whether a machine is registered already until it is: two requests at once for one machine are told
     /// apart.
     registering: tokio::sync::Mutex<()>,
+    /// Held from the look whether a name is free until the task that makes a machine of that name is stored.
+    naming: tokio::sync::Mutex<()>,
     turns: turns::Turns,
 }
 
@@ -73,6 +75,7 @@ impl Fleet {
             limits,
             members: RwLock::default(),
             registering: Default::default(),
+            naming: Default::default(),
             turns: Default::default(),
         });
         for record in fleet.store.hosts().await? {
@@ -95,6 +98,11 @@ impl Fleet {
     #[must_use]
     pub fn turns(&self) -> &turns::Turns {
         &self.turns
+    }
+
+    /// Waits for the turn to give a machine that is to be made its name.
+    pub async fn naming(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.naming.lock().await
     }
 
     /// All members, by name.

@@ -17,12 +17,16 @@ const SYSTEM_ERROR: i32 = 38;
 pub const OPERATION_ABORTED: i32 = 78;
 /// `VIR_FROM_RPC` of libvirt's `virErrorDomain`: the part that carries calls.
 const FROM_RPC: i32 = 7;
+/// `VIR_ERR_NO_NETWORK`.
+pub const NO_NETWORK: i32 = 43;
 /// `VIR_ERR_NO_STORAGE_POOL`.
 pub const NO_POOL: i32 = 49;
 /// `VIR_ERR_NO_STORAGE_VOL`.
 pub const NO_VOLUME: i32 = 50;
 /// `VIR_ERR_CONFIG_UNSUPPORTED`.
 pub const CONFIG_UNSUPPORTED: i32 = 67;
+/// `VIR_ERR_NO_NODE_DEVICE`.
+pub const NO_NODE_DEVICE: i32 = 53;
 /// `VIR_ERR_NO_DOMAIN_SNAPSHOT`.
 pub const NO_SNAPSHOT: i32 = 72;
 /// `VIR_ERR_SNAPSHOT_REVERT_RISKY`.

@@ -7,7 +7,7 @@
 //! * [`host_devices`] – the host's devices that a domain is given.
 //! * [`act`] – what is done to a domain where it is.
 //! * [`snapshots`] – those of a domain: listed, made, deleted, gone back to.
-//! * [`clone`] – a clone of a stopped domain: its volumes copied, its definition written.
+//! * [`clone`] – a clone of a stopped domain: its volumes copied, its definition written; [`creation`] – a domain that is made anew.
 //! * [`console`] – its screen and its serial console.
 //! * [`survey`] – what is read of a whole host at once.
 //! * `redefine` – what a migration is handed so that the domain arrives with another definition.
@@ -20,6 +20,7 @@ pub mod act;
 mod call;
 pub mod clone;
 pub mod console;
+pub mod creation;
 pub mod error;
 pub mod ffi;
 mod files;

@@ -1,4 +1,4 @@
-//! What is done to a domain where it is: it is started, stopped, changed, cloned, removed; [`snapshots`] of it are made, deleted, gone back
+//! What is done to a domain where it is: it is made, started, stopped, changed, cloned, removed; [`snapshots`] of it are made, deleted, gone back
 //! to ([`snapshotter`] does the task of making one).
 //!
 //! Never while it moves. A migration's task is its domain's lock; whoever does something else takes the domain's turn
@@ -7,7 +7,11 @@
 //! the same connection right before anything is done ([`crate::libvirt::act`]).
 
 mod clone;
+mod creation;
+pub mod device_mover;
+pub mod devices;
 mod leaving;
+mod making;
 mod refused;
 pub mod snapshots;
 pub mod snapshotter;
@@ -18,8 +22,10 @@ use std::time::Duration;
 use api::task::{Task, TaskKind, TaskQuery, TaskState};
 use api::vm::VmState;
 
-pub use clone::{Cloner, NO_ROOM};
+pub use clone::Cloner;
+pub use creation::{CreationRefused, Creator};
 pub use leaving::{Disks, WithIt};
+pub use making::NO_ROOM;
 pub use refused::Refused;
 pub(crate) use refused::names;
 
@@ -28,11 +34,9 @@ use crate::inventory::known::{Known, active_elsewhere};
 use crate::inventory::member::Member;
 use crate::inventory::turns::Taken;
 use crate::libvirt::act::{self, Changed};
-use crate::libvirt::host_devices;
 use crate::model::DomainUuid;
 use crate::model::action::{Action, Objection};
 use crate::model::change::Changes;
-use crate::model::host_device::Passed;
 use crate::store::Store;
 
 /// How long a host may take to start or end a QEMU: libvirt waits 30 s for the end of one.
@@ -81,16 +85,6 @@ impl Lifecycle {
         let vm = self.find(vm).await?;
         let member = self.fleet.member(&vm.host).ok_or(Refused::Unknown)?;
         Ok((member, vm.domain()))
-    }
-
-    /// The devices of its host that a virtual machine is given, as it runs or would.
-    ///
-    /// # Errors
-    /// The machine is not known, or its host does not tell.
-    pub async fn host_devices(&self, vm: &str) -> Result<Vec<Passed>, Refused> {
-        let (member, domain) = self.place(vm).await?;
-        let link = member.link();
-        Ok(link.call("host devices", move |connect| host_devices::passed_through(connect, domain)).await?)
     }
 
     /// Makes a virtual machine do something, and tells how it is then.
@@ -189,6 +183,11 @@ impl Lifecycle {
         }
         member.look_again(LOOK_LIMIT).await;
         find().ok_or(Refused::Unknown)
+    }
+
+    /// Waits for the turn to give a machine that is to be made its name; it ends when the task is stored, which has the name from then on.
+    async fn naming(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, Refused> {
+        tokio::time::timeout(TURN_LIMIT, self.fleet.naming()).await.map_err(|_| Refused::Busy)
     }
 
     /// Takes a domain's turn, and sees that nothing moves it and that it is no leftover of a move. The turn goes with the call to

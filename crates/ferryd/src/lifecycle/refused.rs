@@ -14,9 +14,10 @@ pub enum Refused {
     /// No host that answers has a machine of that name.
     #[error("no host that answers has a virtual machine of this name")]
     Unknown,
-    /// A task of Ferry's moves it, clones it, or makes a snapshot of it.
+    /// A task of Ferry's makes it, moves it, clones it, makes a snapshot of it, or gives or takes a device.
     #[error(
-        "it is being moved or cloned, or a snapshot of it made; nothing was done (`ferry task watch {0}` shows how far that is)"
+        "it is being made, moved or cloned, a snapshot of it made, or a device given or taken; nothing was done (`ferry task watch {0}` \
+         shows how far that is)"
     )]
     Moves(TaskId),
     /// Something else is being done to it.

@@ -82,6 +82,55 @@ pub struct Passed {
     pub multifunction: Option<bool>,
 }
 
+/// Where a domain has a device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// As it runs; none where it does not.
+    pub live: Option<bool>,
+    /// As it is defined; none where it is not.
+    pub defined: Option<bool>,
+}
+
+impl Standing {
+    /// It has it wherever it can have it.
+    #[must_use]
+    pub fn is_whole(self) -> bool {
+        !self.is_nowhere() && [self.live, self.defined].into_iter().flatten().all(|there| there)
+    }
+
+    /// It has it nowhere.
+    #[must_use]
+    pub fn is_nowhere(self) -> bool {
+        ![self.live, self.defined].contains(&Some(true))
+    }
+}
+
+/// Why a device is not given to a domain, or not taken from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unmoved {
+    /// The host has no such device.
+    #[error("its host has no such device")]
+    Absent,
+    /// It is no device that a domain can be given.
+    #[error("it is no device that a virtual machine can be given")]
+    NotAllowed,
+    /// Without an IOMMU a domain that is given it could not be started any more.
+    #[error("its host has put it into no IOMMU group")]
+    NoIommu,
+    /// It is not given to, nor taken from, a domain that runs.
+    #[error("it is given and taken only while the virtual machine is stopped")]
+    OnlyStopped,
+    /// The domain has it.
+    #[error("the virtual machine has it")]
+    Given,
+    /// The domain does not have it.
+    #[error("the virtual machine does not have it")]
+    NotGiven,
+    /// A job of libvirt's is at work on the domain.
+    #[error("a job of libvirt's is at work on the virtual machine")]
+    Job,
+}
+
 /// The PCI class of a 3D controller.
 const CONTROLLER_3D: u32 = 0x03_02_00;
 
@@ -186,6 +235,21 @@ mod tests {
         assert_eq!(which(None, Some((1, 3))).0.as_deref(), Some("usb_1_2"));
         assert_eq!(which(Some((1, 2)), None), (None, Some("usb_vendor_1_product_2".to_owned())));
         assert_eq!(which(both, Some((9, 9))), (None, Some("usb_bus_9_device_9".to_owned())));
+    }
+
+    #[test]
+    fn a_device_is_whole_where_every_document_has_it() {
+        let standing = |live, defined| Standing { live, defined };
+        for (seen, whole, nowhere) in [
+            (standing(None, Some(true)), true, false),
+            (standing(Some(true), Some(true)), true, false),
+            (standing(Some(true), None), true, false),
+            (standing(Some(true), Some(false)), false, false),
+            (standing(Some(false), Some(false)), false, true),
+            (standing(None, None), false, true),
+        ] {
+            assert_eq!((seen.is_whole(), seen.is_nowhere()), (whole, nowhere), "{seen:?}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ pub mod action;
 pub mod change;
 pub mod clone;
 pub mod connect;
+pub mod creation;
 pub mod definition;
 pub mod domain;
 pub mod facts;

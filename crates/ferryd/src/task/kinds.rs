@@ -16,6 +16,10 @@ pub struct Runners {
     pub snapshot: Arc<dyn Runner>,
     /// Makes clones.
     pub clone: Arc<dyn Runner>,
+    /// Makes machines anew.
+    pub creation: Arc<dyn Runner>,
+    /// Gives and takes devices.
+    pub device: Arc<dyn Runner>,
 }
 
 impl std::fmt::Debug for Runners {
@@ -31,6 +35,8 @@ impl Runner for Runners {
             TaskKind::Migration => &self.migration,
             TaskKind::Snapshot => &self.snapshot,
             TaskKind::Clone => &self.clone,
+            TaskKind::Creation => &self.creation,
+            TaskKind::Attach | TaskKind::Detach => &self.device,
         };
         runner.run(record, log, handle).await
     }

@@ -94,17 +94,74 @@ async fn its_tasks_are_told_as_they_were_and_are_no_migrations() {
 }
 
 #[tokio::test]
-async fn devices_are_told_only() {
+async fn of_several_faults_of_what_is_asked_of_devices_the_first_is_told() {
     let served = Served::new().await;
     for prefix in ["", "/plugins/kimchi"] {
-        let all = format!("{prefix}/vms/ghost/hostdevs");
-        let one = format!("{all}/pci_0000_01_00_0");
-        for path in [&all, &one] {
-            for method in ["POST", "PUT", "DELETE"] {
-                let answer = ask(&served, method, path, Some("{}")).await;
-                refused(&answer, "405 Method Not Allowed", "Specified method");
-            }
+        let vm = format!("{prefix}/vms/ghost");
+        let devices = format!("{vm}/hostdevs");
+        for (body, code, reason) in [
+            (None, "411 Length Required", "Client must"),
+            (Some("{"), "400 Bad Request", "WOKAPI0006E: "),
+            (Some("{}"), "400 Bad Request", "WOKAPI0008E: "),
+            (Some("{\"name\":\"../a\"}"), "400 Bad Request", "KCHVMHDEV0004E: "),
+            (Some("{\"name\":\"pci_0000_01_00_0\"}"), "404 Not Found", "KCHVM0002E: "),
+        ] {
+            refused(&ask(&served, "POST", &devices, body).await, code, reason);
+        }
+        let device = format!("{devices}/pci_0000_01_00_0");
+        refused(&ask(&served, "DELETE", &device, None).await, "404 Not Found", "KCHVM0002E: ");
+        for (method, path) in [("PUT", &devices), ("DELETE", &devices), ("PUT", &device), ("POST", &device)] {
+            let answer = ask(&served, method, path, Some("{}")).await;
+            refused(&answer, "405 Method Not Allowed", "Specified method");
+        }
+        for path in [&devices, &device] {
             refused(&ask(&served, "GET", path, None).await, "404 Not Found", "KCHVM0002E: ");
         }
+    }
+}
+
+#[tokio::test]
+async fn tasks_that_make_machines_and_move_devices_are_told_as_they_were() {
+    let served = Served::new().await;
+    let store = &served.app.store;
+    let vm = "/plugins/kimchi/vms/vm1";
+    let under_way = "Provisioning storage for new VM";
+    for (kind, made, target_uri, message, failed) in [
+        (
+            TaskKind::Creation,
+            "vm1",
+            vm.to_owned(),
+            under_way,
+            "KCHVM0007E: Unable to create virtual machine vm1",
+        ),
+        (
+            TaskKind::Attach,
+            "d",
+            format!("{vm}/hostdevs/"),
+            "Attaching device to VM",
+            "KCHVMHDEV0007E: Failed to attach d",
+        ),
+        (
+            TaskKind::Detach,
+            "d",
+            format!("{vm}/hostdevs/d"),
+            "Detaching device",
+            "FERRYHDEV0002E: Failed to detach d",
+        ),
+    ] {
+        let new = new_task("vm1");
+        let task = Task { kind, made: Some(made.to_owned()), ..new.task };
+        store.create_task(&NewTask { task: task.clone(), plan: new.plan }).await.unwrap();
+        let address = format!("/plugins/kimchi/tasks/{}", task.id);
+        let told = served.get(&address).await.json();
+        let expected = json!({
+            "id": task.id.to_string(), "status": "running", "message": message, "target_uri": target_uri,
+        });
+        assert_eq!(told, expected);
+        let lease = store.lease(TaskId(task.id), "test", 0, 1).await.unwrap().unwrap();
+        store.update(&lease, &with_state(&task, TaskState::Failed)).await.unwrap();
+        let told = served.get(&address).await.json();
+        assert_eq!(told["status"], "failed");
+        assert!(told["message"].as_str().unwrap().starts_with(failed), "{told}");
     }
 }

@@ -145,11 +145,19 @@ async fn of_several_faults_the_first_is_told() {
         for path in [vm.clone(), format!("{vm}?host=nowhere"), format!("{vm}?disks=all&nvram=true")] {
             refused(&ask(&served, "DELETE", &path, None).await, "404 Not Found", "KCHVM0002E: ");
         }
-        refused(
-            &ask(&served, "POST", &format!("{prefix}/vms"), Some("{}")).await,
-            "405 Method Not Allowed",
-            "",
-        );
+        let vms = format!("{prefix}/vms");
+        for (body, code, reason) in [
+            (None, "411 Length Required", "Client must"),
+            (Some("{"), "400 Bad Request", "WOKAPI0006E: "),
+            (Some("{}"), "400 Bad Request", "WOKAPI0008E: "),
+            (Some("{\"name\":\"a\",\"memory\":0}"), "400 Bad Request", "KCHTMPL0013E: "),
+            (Some("{\"name\":\"a\",\"memory\":64}"), "409 Conflict", "KCHVM0007E: "),
+        ] {
+            refused(&ask(&served, "POST", &vms, body).await, code, reason);
+        }
+        let (nowhere, least) = (format!("{vms}?host=no"), "{\"name\":\"a\",\"memory\":64}");
+        refused(&ask(&served, "POST", &nowhere, Some(least)).await, "404 Not Found", "KCHVM0007E: ");
+        refused(&ask(&served, "PUT", &vms, Some("{}")).await, "405 Method Not Allowed", "");
     }
 }
 
@@ -249,7 +257,7 @@ async fn schemas_and_description_are_published_and_true() {
             operations += 1;
         }
     }
-    assert_eq!(operations, 32);
+    assert_eq!(operations, 35);
     every_reference_leads_somewhere(&document, &document);
 }
 

@@ -1,24 +1,36 @@
-//! `vms/NAME/hostdevs`: devices of its host that a machine is given. They are told only, not given and taken.
+//! `vms/NAME/hostdevs`: devices of its host that a machine is given. Giving and taking one is a task.
 
+use api::task::{Task, TaskKind};
 use axum::Router;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Request, State};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Serialize;
 
 use super::filter::Filter;
 use super::reasons::Refusal;
-use super::{Arguments, answer};
-use crate::http::AppState;
+use super::tasks::KimchiTask;
+use super::{Arguments, PREFIX, answer, required_body, schema};
 use crate::http::extract::NamePath;
 use crate::http::problem::{Failure, shortened};
+use crate::http::{AppState, to_the_end};
 use crate::lifecycle::Lifecycle;
-use crate::model::host_device::{Labelled, Passed};
+use crate::lifecycle::devices::DeviceRefused;
+use crate::model::host_device::{Labelled, Passed, Unmoved};
+
+/// What Kimchi said where a host has no IOMMU.
+const NO_IOMMU: &str = "KCHVMHDEV0003E: No IOMMU groups found. Host PCI pass through needs IOMMU group to function correctly. Please \
+                        enable Intel VT-d or AMD IOMMU in your BIOS, then verify the Kernel is compiled with IOMMU support. For Intel CPU, \
+                        add 'intel_iommu=on' to GRUB_CMDLINE_LINUX parameter in /etc/default/grub file. For AMD CPU, add 'iommu=pt \
+                        iommu=1'.";
 
 /// The routes, without a prefix.
 pub(super) fn routes() -> Router<AppState> {
-    Router::new().route("/vms/{name}/hostdevs", get(list)).route("/vms/{name}/hostdevs/{device}", get(show))
+    Router::new()
+        .route("/vms/{name}/hostdevs", get(list).post(give))
+        .route("/vms/{name}/hostdevs/{device}", get(show).delete(take))
 }
 
 /// A device as Kimchi told it.
@@ -92,10 +104,130 @@ async fn show(
     let Path((vm, name)) = path.map_err(|_| Refusal::no_such_address())?;
     match devices(app, &vm).await?.into_iter().find(|device| device.name == name) {
         Some(device) => Ok(answer(&device).into_response()),
-        None => Err(Refusal::not_found(format!(
-            "KCHVMHDEV0001E: VM {} does not contain directly assigned host device {}.",
-            shortened(&vm),
-            shortened(&name)
-        ))),
+        None => Err(Act::Take.refused(&Unmoved::NotGiven.into(), &vm, &name)),
+    }
+}
+
+/// A task that gives or takes a device, as Kimchi told it.
+pub(super) fn task(task: &Task) -> KimchiTask {
+    let device = task.made.as_deref().unwrap_or_default();
+    let address = format!("{PREFIX}/vms/{}/hostdevs/", task.vm);
+    let (act, words, address) = match task.kind {
+        TaskKind::Detach => {
+            (Act::Take, ("Detaching device", "OK", "Detaching cancelled"), format!("{address}{device}"))
+        }
+        _ => (Act::Give, ("Attaching device to VM", "OK", "Attaching cancelled"), address),
+    };
+    KimchiTask::told(task, words, address, |why| act.failed(&task.vm, device, why))
+}
+
+/// What was asked to be done with a device.
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    Give,
+    Take,
+}
+
+impl Act {
+    /// What is said when it could not be done. Kimchi had no word for one that was not taken, and no details.
+    fn failed(self, vm: &str, device: &str, details: &str) -> String {
+        let (vm, device) = (&*shortened(vm), &*shortened(device));
+        match self {
+            Self::Give => format!("KCHVMHDEV0007E: Failed to attach {device} to {vm}. Details: {details}"),
+            Self::Take => format!("FERRYHDEV0002E: Failed to detach {device} from {vm}. Details: {details}"),
+        }
+    }
+
+    fn refused(self, refused: &DeviceRefused, vm: &str, device: &str) -> Refusal {
+        let (shown, named) = (&*shortened(vm), &*shortened(device));
+        let unmoved = match refused {
+            DeviceRefused::Refused(refused) => {
+                return Refusal::of_undone(refused, vm, |details| self.failed(vm, device, details));
+            }
+            DeviceRefused::Unmoved(unmoved) => unmoved,
+        };
+        match unmoved {
+            Unmoved::Absent => Refusal::not_found(format!("KCHHOST0003E: Node device '{named}' not found")),
+            Unmoved::NotGiven => Refusal::not_found(format!(
+                "KCHVMHDEV0001E: VM {shown} does not contain directly assigned host device {named}."
+            )),
+            Unmoved::NotAllowed => Refusal::bad_request(&format!(
+                "KCHVMHDEV0002E: The host device {named} is not allowed to directly assign to VM."
+            )),
+            Unmoved::NoIommu => Refusal::bad_request(NO_IOMMU),
+            Unmoved::OnlyStopped => Refusal::bad_request(&format!(
+                "KCHVMHDEV0006E: Hot-(un)plug of device {named} is not supported."
+            )),
+            Unmoved::Given | Unmoved::Job => Refusal::conflict(self.failed(vm, device, &refused.to_string())),
+        }
+    }
+
+    /// Begins it, to the end of that even when the client hangs up meanwhile.
+    async fn begun(self, app: AppState, vm: String, device: String) -> Result<Response, Refusal> {
+        let (life, engine) = (Lifecycle::new(app.fleet, app.store), app.engine);
+        let (of, name) = (vm.clone(), device.clone());
+        let work = async move {
+            Ok(match self {
+                Self::Give => life.give_device(&engine, &of, &name).await,
+                Self::Take => life.take_device(&engine, &of, &name).await,
+            })
+        };
+        match to_the_end(work).await {
+            Ok(Ok(task)) => Ok((StatusCode::ACCEPTED, answer(&KimchiTask::from(&task))).into_response()),
+            Ok(Err(refused)) => Err(self.refused(&refused, &vm, &device)),
+            Err(Failure(problem)) => Err(Refusal::of(&problem)),
+        }
+    }
+}
+
+/// Has a machine given a device.
+async fn give(
+    State(app): State<AppState>,
+    vm: Result<NamePath, Failure>,
+    request: Request,
+) -> Result<Response, Refusal> {
+    let NamePath(vm) = vm.map_err(|_| Refusal::no_such_address())?;
+    let body = required_body(request).await?;
+    schema::check("vm_hostdev_create", &body)?;
+    let device = body["name"].as_str().unwrap_or_default().to_owned();
+    Act::Give.begun(app, vm, device).await
+}
+
+/// Has a device taken from a machine.
+async fn take(
+    State(app): State<AppState>,
+    path: Result<Path<(String, String)>, PathRejection>,
+) -> Result<Response, Refusal> {
+    let Path((vm, device)) = path.map_err(|_| Refusal::no_such_address())?;
+    Act::Take.begun(app, vm, device).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_speaks_against_it_is_told_with_kimchis_ids() {
+        for (act, unmoved, status, reason) in [
+            (Act::Give, Unmoved::Absent, 404, "KCHHOST0003E: Node device 'd' not found"),
+            (Act::Give, Unmoved::NotAllowed, 400, "KCHVMHDEV0002E: The host device d is not allowed"),
+            (Act::Give, Unmoved::NoIommu, 400, "KCHVMHDEV0003E: No IOMMU groups found."),
+            (Act::Give, Unmoved::OnlyStopped, 400, "KCHVMHDEV0006E: Hot-(un)plug of device d is not"),
+            (
+                Act::Give,
+                Unmoved::Given,
+                409,
+                "KCHVMHDEV0007E: Failed to attach d to vm1. Details: the virtual",
+            ),
+            (Act::Take, Unmoved::NotGiven, 404, "KCHVMHDEV0001E: VM vm1 does not contain"),
+            (Act::Take, Unmoved::Job, 409, "FERRYHDEV0002E: Failed to detach d from vm1. Details: a job"),
+        ] {
+            let refusal = act.refused(&unmoved.into(), "vm1", "d");
+            assert_eq!(refusal.status().as_u16(), status, "{}", refusal.reason());
+            assert!(refusal.reason().starts_with(reason), "{}", refusal.reason());
+        }
+        let unknown =
+            Act::Take.refused(&DeviceRefused::Refused(crate::lifecycle::Refused::Unknown), "vm1", "d");
+        assert!(unknown.reason().starts_with("KCHVM0002E: "), "{}", unknown.reason());
     }
 }

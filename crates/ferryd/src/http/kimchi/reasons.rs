@@ -250,7 +250,14 @@ fn is_no(code: i32) -> bool {
 /// What an id of a schema means, where Kimchi's own words say it.
 fn meaning(id: &str) -> Option<&'static str> {
     Some(match id {
+        "KCHVMHDEV0004E" => "\"name\" should be a device name string",
         "KCHVM0011E" => "Virtual machine name must be a string without slashes (/)",
+        "KCHCPUINF0008E" => {
+            "Parameter 'cpu_info' expects an object with fields among: 'vcpus', 'maxvcpus', 'topology'."
+        }
+        "KCHTMPL0014E" => "Template CDROM must be a local or remote ISO file",
+        "KCHTMPL0017E" => "All networks for the template must be specified in a list.",
+        "KCHVM0014E" => "Supported virtual machine graphics are Spice or VNC",
         "KCHVM0023E" => "User name list must be an array",
         "KCHVM0024E" => "User name must be a string",
         "KCHVM0025E" => "Group name list must be an array",

@@ -76,6 +76,9 @@ fn fits(schema: &Value, value: &Value) -> Result<(), Violation> {
         Value::Number(number) => number_fits(schema, number).map_err(wrong)?,
         Value::Array(items) => {
             items.iter().try_for_each(|item| fits(&schema["items"], item))?;
+            if schema["maxItems"].as_u64().is_some_and(|most| items.len() as u64 > most) {
+                return Err(wrong(format!("{} is too long", told(value))));
+            }
             let twice = items.iter().enumerate().any(|(at, item)| items[..at].contains(item));
             if twice && schema["uniqueItems"] == true {
                 return Err(wrong(format!("{} has non-unique elements", told(value))));
@@ -177,7 +180,7 @@ mod tests {
     use super::*;
 
     /// Every keyword that is understood here, and the annotations.
-    const KEYWORDS: [&str; 16] = [
+    const KEYWORDS: [&str; 17] = [
         "type",
         "properties",
         "required",
@@ -188,6 +191,7 @@ mod tests {
         "minimum",
         "maximum",
         "items",
+        "maxItems",
         "uniqueItems",
         "oneOf",
         "not",
@@ -216,7 +220,7 @@ mod tests {
 
     #[test]
     fn the_schemas_say_nothing_that_is_not_checked() {
-        assert_eq!(SCHEMAS.len(), 5);
+        assert_eq!(SCHEMAS.len(), 7);
         SCHEMAS.values().for_each(walk);
     }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::filter::Filter;
 use super::reasons::{self, Refusal};
-use super::{Arguments, PREFIX, answer, snapshots};
+use super::{Arguments, PREFIX, answer, create, hostdevs, snapshots};
 use crate::http::extract::NamePath;
 use crate::http::problem::Failure;
 use crate::http::v1::tasks::LIST_LIMIT;
@@ -38,7 +38,12 @@ impl From<&Task> for KimchiTask {
                 let failed = |why: &str| reasons::failed_to_clone(task, why);
                 Self::told(task, clone_words(task.phase), format!("{PREFIX}/vms/{made}/clone"), failed)
             }
+            TaskKind::Creation => {
+                let failed = |why: &str| create::failed(&task.vm, why);
+                Self::told(task, creation_words(task.phase), format!("{PREFIX}/vms/{}", task.vm), failed)
+            }
             TaskKind::Snapshot => snapshots::task(task),
+            TaskKind::Attach | TaskKind::Detach => hostdevs::task(task),
         }
     }
 }
@@ -79,6 +84,15 @@ fn clone_words(phase: Phase) -> (&'static str, &'static str, &'static str) {
         _ => "copying VM disks",
     };
     (under_way, "OK", "Clone cancelled")
+}
+
+/// The same of a machine that was being made anew.
+fn creation_words(phase: Phase) -> (&'static str, &'static str, &'static str) {
+    let under_way = match phase {
+        Phase::Confirm => "Defining new VM",
+        _ => "Provisioning storage for new VM",
+    };
+    (under_way, "OK", "Creation cancelled")
 }
 
 /// The tasks that pass the filters, the oldest first.

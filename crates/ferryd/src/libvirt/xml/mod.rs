@@ -1,4 +1,4 @@
-//! What is read out of libvirt's XML, and the XML of a copy ([`copy()`]). Nothing here fails on XML that holds more than it looks for.
+//! What is read out of libvirt's XML, and the XML of a copy ([`copy()`]) and of a new domain ([`created`]). Nothing here fails on XML that holds more than it looks for.
 //!
 //! * [`definition()`] – a domain; [`access_element`] – its metadata; [`capabilities()`] – a host; [`machine_support`] – what a host's QEMU offers a domain;
 //!   [`network()`], [`pool()`] – networks and storage pools; [`snapshot()`] – a snapshot of a domain;
@@ -8,6 +8,7 @@ mod capabilities;
 mod clone;
 mod console;
 mod copy;
+mod creation;
 mod definition;
 mod devices;
 mod host_devices;
@@ -23,8 +24,9 @@ pub use capabilities::{Capabilities, capabilities, machine_support};
 pub use clone::{Replaced, Shape, cloned, shape};
 pub use console::serial_console;
 pub use copy::copy;
+pub use creation::{Drive, created};
 pub use definition::definition;
-pub use host_devices::{given, node_device};
+pub use host_devices::{assignment, given, given_elements, node_device};
 pub use metadata::{ACCESS_NAMESPACE, ACCESS_PREFIX, access_element};
 pub use resources::{backing, file, network, new_file, pool};
 pub use snapshot::{new_snapshot, snapshot};

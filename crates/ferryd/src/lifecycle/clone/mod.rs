@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use api::task::{Task, TaskKind, TaskQuery};
 use uuid::Uuid;
 
-pub use run::{Cloner, NO_ROOM};
+pub use run::Cloner;
 
 use super::{ACT_LIMIT, Lifecycle, Refused};
 use crate::libvirt::clone;
@@ -35,6 +35,7 @@ impl Lifecycle {
                     .to_owned(),
             ));
         }
+        let _naming = self.naming().await?;
         let new_name = self.free_name(&definition.name).await?;
         let uuid = DomainUuid(Uuid::new_v4());
         let plan =
