@@ -27,7 +27,7 @@ pub(crate) fn quiet(name: &str) -> GuestSpec {
 /// A guest that rewrites its memory faster than [`TOO_SLOW`] lets it be copied: without more bandwidth it never moves.
 pub(crate) fn busy(name: &str) -> GuestSpec {
     let mut spec = GuestSpec::new(name).expect("a spec");
-    (spec.work_mib, spec.dirty_mib_s) = (64, 20);
+    (spec.work_mib, spec.dirty_mib_s, spec.every_page_counts) = (64, 20, true);
     spec
 }
 
