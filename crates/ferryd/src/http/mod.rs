@@ -4,7 +4,7 @@
 //! * [`kimchi`] – the inherited contract, a thin adapter.
 //! * [`events`] – the store's events as a stream of Server-Sent Events.
 //! * [`extract`] – what is taken out of a request, and how it is refused; [`problem`] – how every error is answered.
-//! * `websocket` – a line to a machine, carried.
+//! * `websocket` – a line to a machine, carried; `wording` – texts, told in the language that was asked for.
 //! * [`guard`] – what goes for every request: logging, foreign pages, `OPTIONS`.
 //! * [`rights`] – one table of who may do what, and the layer that goes by it; `credentials` and `denial` are its beginning and its end.
 //! * [`listen`] – the Unix socket and the loopback address.
@@ -34,6 +34,7 @@ pub mod problem;
 pub mod rights;
 pub mod v1;
 mod websocket;
+mod wording;
 
 /// Everything that a handler may use. Cheap to clone.
 #[derive(Clone)]
@@ -72,7 +73,10 @@ pub fn router(app: AppState, door: Door) -> Router {
         .layer(middleware::from_fn_with_state((app.clone(), door), rights::decide))
         .with_state(app);
     // Layers of the router itself would lie inside of what adds `Allow` to an answer.
-    let router = Router::new().fallback_service(router).layer(middleware::from_fn(guard::options));
+    let router = Router::new()
+        .fallback_service(router)
+        .layer(middleware::from_fn(guard::options))
+        .layer(middleware::from_fn(wording::tell));
     let router = match door {
         Door::Socket => router,
         Door::Loopback => router.layer(middleware::from_fn(guard::own_pages_only)),

@@ -14,6 +14,7 @@ use crate::http::AppState;
 use crate::http::extract::NamePath;
 use crate::http::problem::{Failure, shortened};
 use crate::lifecycle::Lifecycle;
+use crate::messages::Message;
 use crate::model::host_device::{Labelled, Passed};
 
 /// The routes, without a prefix.
@@ -62,12 +63,9 @@ impl From<Passed> for HostDev {
 async fn devices(app: AppState, vm: &str) -> Result<Vec<HostDev>, Refusal> {
     match Lifecycle::new(app.fleet, app.store).host_devices(vm).await {
         Ok(found) => Ok(found.into_iter().map(HostDev::from).collect()),
-        Err(refused) => Err(Refusal::of_undone(&refused, vm, |details| {
-            format!(
-                "FERRYHDEV0001E: Unable to list the host devices of {}. Details: {details}",
-                shortened(vm)
-            )
-        })),
+        Err(refused) => {
+            Err(Refusal::of_undone(&refused, vm, |name, details| Message::FERRYHDEV0001E { name, details }))
+        }
     }
 }
 
@@ -92,10 +90,9 @@ async fn show(
     let Path((vm, name)) = path.map_err(|_| Refusal::no_such_address())?;
     match devices(app, &vm).await?.into_iter().find(|device| device.name == name) {
         Some(device) => Ok(answer(&device).into_response()),
-        None => Err(Refusal::not_found(format!(
-            "KCHVMHDEV0001E: VM {} does not contain directly assigned host device {}.",
-            shortened(&vm),
-            shortened(&name)
-        ))),
+        None => Err(Refusal::not_found(Message::KCHVMHDEV0001E {
+            name: shortened(&vm).into(),
+            device: shortened(&name).into(),
+        })),
     }
 }
