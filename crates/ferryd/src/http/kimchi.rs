@@ -219,10 +219,5 @@ fn worded<T: Serialize>(
     status: StatusCode,
     words: impl Fn(Language) -> T + Send + Sync + 'static,
 ) -> Response {
-    wording::worded(status, CONTENT_TYPE, move |language| {
-        serde_json::to_string(&words(language)).unwrap_or_else(|error| {
-            tracing::error!(%error, "an answer cannot be written");
-            "{}".to_owned()
-        })
-    })
+    wording::worded(status, CONTENT_TYPE, words)
 }

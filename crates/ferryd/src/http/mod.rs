@@ -73,15 +73,13 @@ pub fn router(app: AppState, door: Door) -> Router {
         .layer(middleware::from_fn_with_state((app.clone(), door), rights::decide))
         .with_state(app);
     // Layers of the router itself would lie inside of what adds `Allow` to an answer.
-    let router = Router::new()
-        .fallback_service(router)
-        .layer(middleware::from_fn(guard::options))
-        .layer(middleware::from_fn(wording::tell));
+    let router = Router::new().fallback_service(router).layer(middleware::from_fn(guard::options));
     let router = match door {
         Door::Socket => router,
         Door::Loopback => router.layer(middleware::from_fn(guard::own_pages_only)),
     };
-    router.layer(middleware::from_fn(guard::log))
+    // Outside of all: each of them may refuse a request.
+    router.layer(middleware::from_fn(guard::log)).layer(middleware::from_fn(wording::tell))
 }
 
 /// Runs what changes something to its end even when the client hangs up meanwhile: a handler is dropped then, and half a

@@ -7,6 +7,7 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use serde::Serialize;
 
 use crate::messages::Language;
 
@@ -14,12 +15,18 @@ use crate::messages::Language;
 #[derive(Clone)]
 struct Wording(Arc<dyn Fn(Language) -> String + Send + Sync>);
 
-/// An answer whose body is made by `words` when [`tell`] knows the language.
-pub(super) fn worded(
+/// An answer whose body, JSON, is made by `words` when [`tell`] knows the language.
+pub(super) fn worded<T: Serialize>(
     status: StatusCode,
     content_type: &'static str,
-    words: impl Fn(Language) -> String + Send + Sync + 'static,
+    words: impl Fn(Language) -> T + Send + Sync + 'static,
 ) -> Response {
+    let words = move |language| {
+        serde_json::to_string(&words(language)).unwrap_or_else(|error| {
+            tracing::error!(%error, "an answer cannot be written");
+            "{}".to_owned()
+        })
+    };
     let mut response = (status, [(header::CONTENT_TYPE, content_type)]).into_response();
     response.extensions_mut().insert(Wording(Arc::new(words)));
     response

@@ -211,3 +211,31 @@ FERRYWHY0066I = „{ $listen }“ ist keine Adresse
 FERRYWHY0067I = { $address } ist nur auf diesem Host selbst erreichbar; registrieren Sie den Host mit einer ssh-URI, oder lassen Sie den Bildschirm auf einer anderen Adresse lauschen
 FERRYWHY0068I = für diese virtuelle Maschine gibt es kein solches Ticket: Es wurde bereits benutzt oder ist zu alt; fordern Sie ein neues an
 FERRYWHY0069I = auf ihrem Host sind so viele Konsolen offen, wie es zugleich sein dürfen; schließen Sie eine
+
+## Die Titel der Fehler unserer eigenen Schnittstelle, in der Reihenfolge ihrer Codes.
+
+FERRYPROBLEM0001E = Die Anfrage ist nicht gültig
+FERRYPROBLEM0002E = Ein Wert in der Anfrage ist nicht erlaubt
+FERRYPROBLEM0003E = Der Inhalt der Anfrage muss application/json sein
+FERRYPROBLEM0004E = Die Anfrage ist zu groß
+FERRYPROBLEM0005E = Unter dieser Adresse gibt es nichts
+FERRYPROBLEM0006E = Diese Adresse nimmt diese Methode nicht an
+FERRYPROBLEM0007E = Eine Anmeldung ist nötig
+FERRYPROBLEM0008E = Die Anmeldung kann nicht geprüft werden
+FERRYPROBLEM0009E = Die Anfrage ist nicht erlaubt
+FERRYPROBLEM0010E = Der Host ist nicht registriert
+FERRYPROBLEM0011E = Die virtuelle Maschine ist nicht bekannt
+FERRYPROBLEM0012E = Mehrere Hosts haben eine virtuelle Maschine dieses Namens
+FERRYPROBLEM0013E = Diese Aufgabe gibt es nicht
+FERRYPROBLEM0014E = Der Host ist bereits registriert
+FERRYPROBLEM0015E = Der Host ist an einer laufenden Aufgabe beteiligt
+FERRYPROBLEM0016E = Die virtuelle Maschine wird bereits verschoben
+FERRYPROBLEM0017E = Mit der virtuellen Maschine geschieht gerade etwas
+FERRYPROBLEM0018E = Die Prüfungen haben Gründe gegen diese Migration gefunden
+FERRYPROBLEM0019E = Der ssh-Schlüssel des Hosts ist noch nicht bekannt
+FERRYPROBLEM0020E = Der ssh-Schlüssel des Hosts hat sich geändert
+FERRYPROBLEM0021E = Der Host hat die Anmeldung abgelehnt
+FERRYPROBLEM0022E = Der Host antwortet nicht
+FERRYPROBLEM0023E = Das ist bei dieser Aufgabe nicht mehr möglich
+FERRYPROBLEM0024E = libvirt hat einen Fehler gemeldet
+FERRYPROBLEM0025E = In Ferry ist ein Fehler aufgetreten

@@ -190,3 +190,31 @@ FERRYWHY0066I = "{ $listen }" is not an address
 FERRYWHY0067I = { $address } is reached on that host alone; register the host with an ssh URI, or have it listen on another address
 FERRYWHY0068I = there is no such ticket for this virtual machine: it was used, or is too old; ask for a new one
 FERRYWHY0069I = as many consoles are open on its host as may be at once; close one
+
+## The titles of our own interface's problems, in the order of their codes.
+
+FERRYPROBLEM0001E = The request is not valid
+FERRYPROBLEM0002E = A value in the request is not allowed
+FERRYPROBLEM0003E = The body must be application/json
+FERRYPROBLEM0004E = The request is too large
+FERRYPROBLEM0005E = There is nothing at this address
+FERRYPROBLEM0006E = This address does not take that method
+FERRYPROBLEM0007E = A login is needed
+FERRYPROBLEM0008E = The login cannot be checked
+FERRYPROBLEM0009E = The request is not allowed
+FERRYPROBLEM0010E = The host is not registered
+FERRYPROBLEM0011E = The virtual machine is not known
+FERRYPROBLEM0012E = Several hosts have a virtual machine of that name
+FERRYPROBLEM0013E = There is no such task
+FERRYPROBLEM0014E = The host is registered already
+FERRYPROBLEM0015E = The host takes part in a running task
+FERRYPROBLEM0016E = The virtual machine is being moved already
+FERRYPROBLEM0017E = Something is being done to the virtual machine
+FERRYPROBLEM0018E = The checks found reasons against this migration
+FERRYPROBLEM0019E = The host's ssh key is not known yet
+FERRYPROBLEM0020E = The host's ssh key has changed
+FERRYPROBLEM0021E = The host refused the login
+FERRYPROBLEM0022E = The host does not answer
+FERRYPROBLEM0023E = The task cannot do that any more
+FERRYPROBLEM0024E = libvirt reported an error
+FERRYPROBLEM0025E = Ferry met an error of its own

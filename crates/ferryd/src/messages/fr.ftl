@@ -211,3 +211,31 @@ FERRYWHY0066I = « { $listen } » n’est pas une adresse
 FERRYWHY0067I = { $address } n’est accessible que sur cet hôte ; enregistrez l’hôte avec une URI ssh, ou faites écouter l’écran sur une autre adresse
 FERRYWHY0068I = il n’y a pas de tel ticket pour cette machine virtuelle : il a été utilisé, ou il est trop ancien ; demandez-en un nouveau
 FERRYWHY0069I = le nombre maximal de consoles ouvertes sur son hôte est atteint ; fermez-en une
+
+## Les titres des erreurs de notre propre interface, dans l’ordre de leurs codes.
+
+FERRYPROBLEM0001E = La requête n’est pas valide
+FERRYPROBLEM0002E = Une valeur de la requête n’est pas autorisée
+FERRYPROBLEM0003E = Le corps de la requête doit être de type application/json
+FERRYPROBLEM0004E = La requête est trop volumineuse
+FERRYPROBLEM0005E = Il n’y a rien à cette adresse
+FERRYPROBLEM0006E = Cette adresse n’accepte pas cette méthode
+FERRYPROBLEM0007E = Une connexion est nécessaire
+FERRYPROBLEM0008E = La connexion ne peut pas être vérifiée
+FERRYPROBLEM0009E = La requête n’est pas autorisée
+FERRYPROBLEM0010E = L’hôte n’est pas enregistré
+FERRYPROBLEM0011E = La machine virtuelle n’est pas connue
+FERRYPROBLEM0012E = Plusieurs hôtes ont une machine virtuelle de ce nom
+FERRYPROBLEM0013E = Cette tâche n’existe pas
+FERRYPROBLEM0014E = L’hôte est déjà enregistré
+FERRYPROBLEM0015E = L’hôte participe à une tâche en cours
+FERRYPROBLEM0016E = La machine virtuelle est déjà en cours de migration
+FERRYPROBLEM0017E = Une opération est en cours sur la machine virtuelle
+FERRYPROBLEM0018E = Les vérifications s’opposent à cette migration
+FERRYPROBLEM0019E = La clé ssh de l’hôte n’est pas encore connue
+FERRYPROBLEM0020E = La clé ssh de l’hôte a changé
+FERRYPROBLEM0021E = L’hôte a refusé la connexion
+FERRYPROBLEM0022E = L’hôte ne répond pas
+FERRYPROBLEM0023E = Ce n’est plus possible pour cette tâche
+FERRYPROBLEM0024E = libvirt a signalé une erreur
+FERRYPROBLEM0025E = Une erreur interne de Ferry s’est produite

@@ -2,6 +2,7 @@
 //!
 //! * `catalogue` – every message with its variables; what they say stands in `en.ftl`, `de.ftl` and `fr.ftl` (Fluent).
 //! * `language` – the languages, and which one a request asks for.
+//! * `titles` – the titles of our own interface's problems.
 //!
 //! A [`Text`] is made where something happens, and put into words where it is known who is told it. Ids: those of Kimchi where it had
 //! a word for it, `FERRY…` for all else. A new message takes a line in `catalogue.rs` and one in each `.ftl`; tests see that all are
@@ -17,9 +18,11 @@ use unic_langid::LanguageIdentifier;
 
 mod catalogue;
 mod language;
+mod titles;
 
 pub(crate) use catalogue::Message;
 pub use language::Language;
+pub(crate) use titles::title;
 
 type Bundle = FluentBundle<FluentResource>;
 

@@ -1,5 +1,6 @@
 //! Texts are told in the language that a request asks for.
 
+use api::problem::{Code, MEDIA_TYPE, Problem};
 use api::task::TaskState;
 use axum::body::Body;
 use axum::http::{HeaderValue, Method, Request, StatusCode};
@@ -129,6 +130,30 @@ async fn a_task_tells_what_it_is_at_and_keeps_what_it_was_told_itself() {
     };
     assert_eq!(filtered("en").await, json!([]));
     assert_eq!(filtered("de").await.as_array().map(Vec::len), Some(2));
+}
+
+#[tokio::test]
+async fn a_problem_of_our_own_has_its_title_in_the_language_that_is_asked_for() {
+    let served = Served::new().await;
+    for (languages, language, title) in [
+        ("en", "en", Code::UnknownVm.title()),
+        ("xx", "en", Code::UnknownVm.title()),
+        ("de", "de", "Die virtuelle Maschine ist nicht bekannt"),
+        ("fr-CA", "fr", "La machine virtuelle n’est pas connue"),
+    ] {
+        let answer = asked_in(&served, Method::GET, "/api/v1/vms/ghost", languages).await;
+        let problem: Problem = serde_json::from_value(answer.json()).unwrap();
+        assert_eq!((problem.code, problem.title.as_str()), (Code::UnknownVm, title));
+        assert_eq!(answer.header("content-language"), language);
+        assert_eq!(answer.header("vary"), "Accept-Language");
+        assert_eq!(answer.header("content-type"), MEDIA_TYPE);
+        assert_eq!(answer.header("content-length"), answer.body.len().to_string());
+    }
+    // A page of another name is refused before anything is looked at.
+    let mut foreign = request(Method::GET, "/vms", &[b"de"]);
+    foreign.headers_mut().insert("host", HeaderValue::from_static("evil.example"));
+    let answer = ask(served.router(Door::Loopback), foreign).await;
+    assert_eq!(answer.json()["title"], "Die Anfrage ist nicht erlaubt");
 }
 
 #[tokio::test]
