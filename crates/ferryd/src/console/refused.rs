@@ -4,7 +4,8 @@ use crate::libvirt::error::HostError;
 use crate::messages::{Message, Text};
 
 /// Why a machine is not seen or spoken to.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{}", self.text())]
 pub enum Refused {
     /// No host that answers has a machine of that name.
     Unknown,
@@ -28,7 +29,8 @@ pub enum Refused {
     /// As much is open at its host as may be.
     TooMany,
     /// The host did not do it, or did not answer.
-    Host(HostError),
+    #[error(transparent)]
+    Host(#[from] HostError),
 }
 
 impl Refused {
@@ -49,11 +51,5 @@ impl Refused {
             Self::Host(error) => return error.to_string().into(),
         };
         message.into()
-    }
-}
-
-impl From<HostError> for Refused {
-    fn from(error: HostError) -> Self {
-        Self::Host(error)
     }
 }

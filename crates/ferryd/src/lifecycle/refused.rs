@@ -10,7 +10,8 @@ use crate::model::change::Change;
 use crate::store::StoreError;
 
 /// Why something was not done to a domain, or not wholly.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{}", self.text())]
 pub enum Refused {
     /// No host that answers has a machine of that name.
     Unknown,
@@ -50,12 +51,15 @@ pub enum Refused {
         /// What was not.
         failed: Change,
         /// What libvirt said.
+        #[source]
         error: LibvirtError,
     },
     /// The host did not do it, or did not answer.
-    Host(HostError),
+    #[error(transparent)]
+    Host(#[from] HostError),
     /// The store failed.
-    Store(StoreError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 impl Refused {
@@ -90,18 +94,6 @@ impl Refused {
     }
 }
 
-impl From<HostError> for Refused {
-    fn from(error: HostError) -> Self {
-        Self::Host(error)
-    }
-}
-
-impl From<StoreError> for Refused {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
 impl From<Objection> for Refused {
     fn from(objection: Objection) -> Self {
         match objection {
@@ -123,13 +115,11 @@ mod tests {
     #[test]
     fn what_was_done_and_what_not_is_told() {
         let error = || LibvirtError::of(55, "no");
-        let halfway =
-            |made| Refused::Halfway { made, failed: Change::Name, error: error() }.text().to_string();
+        let halfway = |made| Refused::Halfway { made, failed: Change::Name, error: error() }.to_string();
         assert_eq!(halfway(Vec::new()), "name was not changed: no; nothing was changed");
         let made = vec![Change::Title, Change::Memory];
         assert_eq!(halfway(made), "name was not changed: no; title, memory was changed before that");
-        let brought = Refused::Brought { host: "kvm2".to_owned(), from: "kvm1".to_owned() };
-        let brought = brought.text().to_string();
+        let brought = Refused::Brought { host: "kvm2".to_owned(), from: "kvm1".to_owned() }.to_string();
         assert!(brought.ends_with("ask with ?host=kvm2"), "{brought}");
     }
 }

@@ -34,10 +34,12 @@ pub struct SnapshotPlan {
 }
 
 /// Why something was not done to a snapshot.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{}", self.text())]
 pub enum SnapshotRefused {
     /// As of whatever is done to a domain.
-    Refused(Refused),
+    #[error(transparent)]
+    Refused(#[from] Refused),
     /// A snapshot cannot have this name.
     Name(Text),
     /// There is no such snapshot.
@@ -63,12 +65,6 @@ impl SnapshotRefused {
             Self::SavedMemory => Message::FERRYWHY0023I,
         };
         message.into()
-    }
-}
-
-impl From<Refused> for SnapshotRefused {
-    fn from(refused: Refused) -> Self {
-        Self::Refused(refused)
     }
 }
 

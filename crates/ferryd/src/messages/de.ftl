@@ -118,12 +118,12 @@ FERRYTASK0010I = OK
 ## Was nicht zu einem Schema passt.
 
 FERRYSCHEMA0001I =
-    { $value } ist nicht { $kind ->
-        [string] eine Zeichenkette
-        [boolean] ein Wahrheitswert
-        [integer] eine ganze Zahl
-        [array] ein Array
-       *[object] ein Objekt
+    { $value } ist { $kind ->
+        [string] keine Zeichenkette
+        [boolean] kein Wahrheitswert
+        [integer] keine ganze Zahl
+        [array] kein Array
+       *[object] kein Objekt
     }
 FERRYSCHEMA0002I = { $value } ist kleiner als das Minimum { $least }
 FERRYSCHEMA0003I = { $value } ist größer als das Maximum { $most }
@@ -153,7 +153,7 @@ FERRYWHY0005I =
         [shutdown] fährt herunter
         [shutoff] ist ausgeschaltet
         [crashed] ist abgestürzt
-        [pmsuspended] schläft
+        [pmsuspended] ist im Ruhezustand
        *[nostate] ist in keinem bekannten Zustand
     }; es wurde nichts getan
 FERRYWHY0006I = sie läuft bereits auf dem Host „{ $host }“; es wurde nichts getan
@@ -161,11 +161,11 @@ FERRYWHY0007I = was der Host „{ $host }“ von ihr hat, hat eine Migration zur
 FERRYWHY0008I = { $why }; es wurde nichts getan
 FERRYWHY0009I = sie ist entfernt, aber nicht alles, was mit ihr entfernt werden sollte: { $what }
 FERRYWHY0010I = sie hat keine Definition, nur diesen einen Lauf; es wurde nichts getan
-FERRYWHY0011I = sie wurde verschoben: Sie ist jetzt auf dem Host „{ $host }“, auf „{ $from }“ ist nichts mehr von ihr, und es wurde nichts getan. Um die Maschine selbst zu entfernen, fragen Sie mit ?host={ $host }
+FERRYWHY0011I = sie wurde verschoben: Sie ist jetzt auf dem Host „{ $host }“, auf „{ $from }“ ist nichts mehr von ihr, und es wurde nichts getan. Um die Maschine selbst zu entfernen, geben Sie ?host={ $host } an
 FERRYWHY0012I = { $changes }: nur zu ändern, während sie ausgeschaltet ist; es wurde nichts geändert
 FERRYWHY0013I = { $change } wurde nicht geändert: { $said }; es wurde nichts geändert
 FERRYWHY0014I = { $change } wurde nicht geändert: { $said }; davor wurde geändert: { $made }
-FERRYWHY0015I = { $error }; es kann trotzdem geschehen sein, sehen Sie nach der virtuellen Maschine
+FERRYWHY0015I = { $error }; es kann trotzdem geschehen sein; sehen Sie bei der virtuellen Maschine nach
 
 ## Warum es keinen Snapshot gibt, oder keiner wiederhergestellt wurde.
 
@@ -190,7 +190,7 @@ FERRYWHY0043I = sie ist ein durchgereichtes Gerät des Hosts
 FERRYWHY0044I = { $source } ist kein Volume eines Speicherpools
 FERRYWHY0045I = der Host „{ $host }“ hat dieselbe Maschine und kann dieselben Festplatten nutzen
 FERRYWHY0046I = ihre Festplatte { $disk } wird nicht entfernt: { $why }
-FERRYWHY0047I = { $place } gibt es nicht, oder liegt in keinem Speicherpool
+FERRYWHY0047I = { $place } ist nicht vorhanden oder liegt in keinem Speicherpool
 FERRYWHY0048I = sie hat keine Festplatte { $disk }
 FERRYWHY0049I = ihr Laufwerk { $disk } enthält ein Wechselmedium; das wird nicht entfernt
 FERRYWHY0050I = ihre Festplatte { $disk } wird nur gelesen und kann gemeinsam genutzt sein; sie wird nicht entfernt

@@ -61,7 +61,7 @@ KCHSNAP0004E = Impossible de consulter l’instantané « { $snapshot } » de 
 KCHSNAP0005E = Impossible de lister les instantanés de la machine virtuelle « { $name } ». Détails : { $details }
 KCHSNAP0006E = Impossible de supprimer l’instantané « { $snapshot } » de la machine virtuelle « { $name } ». Détails : { $details }
 KCHSNAP0008E = Impossible de consulter l’instantané actuel de la machine virtuelle « { $name } ». Détails : { $details }
-KCHSNAP0009E = Impossible de rétablir la machine virtuelle « { $name } » à l’instantané « { $snapshot } ». Détails : { $details }
+KCHSNAP0009E = Impossible de ramener la machine virtuelle « { $name } » à l’instantané « { $snapshot } ». Détails : { $details }
 KCHSNAP0010E = Impossible de créer un instantané de la machine virtuelle « { $name } » : elle a un disque au format « { $format } », et seul « qcow2 » est pris en charge.
 
 ## Du serveur de Kimchi (Wok).
@@ -152,7 +152,7 @@ FERRYWHY0005I =
         [paused] est suspendue
         [shutdown] est en train de s’arrêter
         [shutoff] est arrêtée
-        [crashed] a planté
+        [crashed] s’est arrêtée sur une erreur
         [pmsuspended] est en veille
        *[nostate] n’est dans aucun état connu
     } ; rien n’a été fait
@@ -161,7 +161,7 @@ FERRYWHY0007I = ce que l’hôte « { $host } » en a est un reste d’une mig
 FERRYWHY0008I = { $why } ; rien n’a été fait
 FERRYWHY0009I = elle est supprimée, mais pas tout ce qui devait l’être avec elle : { $what }
 FERRYWHY0010I = elle n’a pas de définition, seulement cette exécution ; rien n’a été fait
-FERRYWHY0011I = elle a été déplacée : elle est maintenant sur l’hôte « { $host } », il n’en reste rien sur « { $from } », et rien n’a été fait. Pour supprimer la machine elle-même, demandez-le avec ?host={ $host }
+FERRYWHY0011I = elle a été déplacée : elle est maintenant sur l’hôte « { $host } », il n’en reste rien sur « { $from } », et rien n’a été fait. Pour supprimer la machine elle-même, indiquez ?host={ $host }
 FERRYWHY0012I = { $changes } : modifiable seulement quand elle est arrêtée ; rien n’a été modifié
 FERRYWHY0013I = { $change } n’a pas été modifié : { $said } ; rien n’a été modifié
 FERRYWHY0014I = { $change } n’a pas été modifié : { $said } ; auparavant, a été modifié : { $made }

@@ -114,3 +114,16 @@ fn numbers_have_their_plural() {
     assert!(wait(1).told(Language::French).contains("attendre 1 seconde avant"));
     assert!(wait(1000).told(Language::French).contains("attendre 1000 secondes avant"));
 }
+
+#[test]
+fn every_state_has_words_of_its_own() {
+    use api::vm::VmState::{Blocked, Crashed, NoState, Paused, PmSuspended, Running, Shutdown, Shutoff};
+    let states = [NoState, Running, Blocked, Paused, Shutdown, Shutoff, Crashed, PmSuspended];
+    for language in Language::ALL {
+        let told = states.map(|state| {
+            Text::from(Message::FERRYWHY0005I { state: state.as_str().into() }).told(language).into_owned()
+        });
+        let different: BTreeSet<&String> = told.iter().collect();
+        assert_eq!(different.len(), states.len(), "{told:?}");
+    }
+}

@@ -17,7 +17,8 @@ pub struct Snapshot {
 }
 
 /// Why no internal snapshot of a domain can be made.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.text())]
 pub enum Obstacle {
     /// It has a disk that cannot hold one.
     Format {
