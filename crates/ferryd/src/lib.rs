@@ -14,6 +14,7 @@
 //! * [`task`] – the durable engine: queue, lease, log, cancellation. Knows nothing of migration.
 //! * [`store`] – hosts, tasks, their log and events in a database.
 //! * [`http`] – our API, the inherited contract, the event stream.
+//! * [`messages`] – what is told to people over HTTP, in their language.
 //! * [`tls`] – a small certificate authority for encrypted migrations.
 //! * [`config`] – configuration: file, environment, flags.
 
@@ -25,6 +26,7 @@ pub mod hypervisor;
 pub mod inventory;
 pub mod libvirt;
 pub mod lifecycle;
+pub mod messages;
 pub mod migration;
 pub mod model;
 pub mod plan;

@@ -35,6 +35,8 @@ mod kimchi;
 mod kimchi_snapshots;
 #[path = "http/kimchi_vms.rs"]
 mod kimchi_vms;
+#[path = "http/languages.rs"]
+mod languages;
 #[path = "http/login.rs"]
 mod login;
 #[path = "http/openapi.rs"]

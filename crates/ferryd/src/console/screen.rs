@@ -10,6 +10,7 @@ use super::refused::Refused;
 use crate::inventory::member::Member;
 use crate::libvirt::console::{Line, local_screen};
 use crate::libvirt::error::HostError;
+use crate::messages::{Message, Text};
 use crate::model::definition::Graphics;
 use crate::model::{DomainUuid, HostName};
 use crate::ssh::{SshDir, Transport};
@@ -31,26 +32,26 @@ enum Way {
 }
 
 /// How a screen is reached by whoever reaches its host so; why not, where not.
-fn way(screen: &Graphics, transport: &Transport) -> Result<Way, String> {
+fn way(screen: &Graphics, transport: &Transport) -> Result<Way, Text> {
     let host = match transport {
         Transport::Local => return Ok(Way::Local),
         Transport::Ssh(target) => target.host(),
         Transport::Tls { host, .. } | Transport::Tcp { host, .. } => host,
     };
     let Some(port) = screen.port else {
-        return Err("it has no port; have it listen on an address (<listen type='address'/>)".to_owned());
+        return Err(Message::FERRYWHY0065I.into());
     };
     let listen = screen.listen.as_deref().unwrap_or("127.0.0.1");
     let Ok(address) = listen.parse::<IpAddr>() else {
-        return Err(format!("\"{listen}\" is not an address"));
+        return Err(Message::FERRYWHY0066I { listen: listen.into() }.into());
     };
     if let Transport::Ssh(_) = transport {
         return Ok(Way::Ssh(as_seen_there(address), port));
     }
     match address {
-        address if address.is_loopback() => Err(format!(
-            "{address} is reached on that host alone; register the host with an ssh URI, or have it listen on another address"
-        )),
+        address if address.is_loopback() => {
+            Err(Message::FERRYWHY0067I { address: address.to_string().into() }.into())
+        }
         address if address.is_unspecified() => Ok(Way::Tcp(host.to_owned(), port)),
         address => Ok(Way::Tcp(address.to_string(), port)),
     }
@@ -73,7 +74,7 @@ pub(super) async fn open<K: Send + 'static>(
     (index, screen): (u32, Graphics),
     keep: K,
 ) -> Result<Line, Refused> {
-    let out_of_reach = |how: String| Refused::OutOfReach { host: member.name().to_owned(), how };
+    let out_of_reach = |how: Text| Refused::OutOfReach { host: member.name().to_owned(), how };
     let failed = |what: String, error: std::io::Error| {
         Refused::from(HostError::Unreachable {
             host: member.name().to_owned(),
@@ -93,7 +94,8 @@ pub(super) async fn open<K: Send + 'static>(
         }
         Way::Ssh(address, port) => {
             let Transport::Ssh(target) = member.uri().transport() else { return Err(Refused::NoScreen) };
-            let host = member.name().parse::<HostName>().map_err(|error| out_of_reach(error.to_string()))?;
+            let host =
+                member.name().parse::<HostName>().map_err(|error| out_of_reach(error.to_string().into()))?;
             let (reader, writer, mut forward) = ssh
                 .forward(&host, target, address, port)
                 .map_err(|error| failed("ssh could not be started".to_owned(), error))?;
@@ -156,7 +158,7 @@ mod tests {
     use super::*;
     use crate::ssh::LibvirtUri;
 
-    fn to(uri: &str, listen: Option<&str>, port: Option<u16>) -> Result<Way, String> {
+    fn to(uri: &str, listen: Option<&str>, port: Option<u16>) -> Result<Way, Text> {
         let screen = Graphics { listen: listen.map(str::to_owned), port, ..Graphics::default() };
         way(&screen, uri.parse::<LibvirtUri>().unwrap().transport())
     }
@@ -172,11 +174,11 @@ mod tests {
         assert_eq!(to(ssh, Some("::"), port), Ok(Way::Ssh(v4("::1"), 5900)));
         assert_eq!(to(ssh, Some("10.0.0.2"), port), Ok(Way::Ssh(v4("10.0.0.2"), 5900)));
         assert!(to(ssh, Some("-oProxyCommand=id"), port).is_err());
-        assert!(to(ssh, None, None).unwrap_err().contains("no port"));
+        assert!(to(ssh, None, None).unwrap_err().to_string().contains("no port"));
         let tls = "qemu+tls://kvm2/system";
         assert_eq!(to(tls, Some("0.0.0.0"), port), Ok(Way::Tcp("kvm2".to_owned(), 5900)));
         assert_eq!(to(tls, Some("10.0.0.2"), port), Ok(Way::Tcp("10.0.0.2".to_owned(), 5900)));
-        assert!(to(tls, Some("127.0.0.1"), port).unwrap_err().contains("that host alone"));
+        assert!(to(tls, Some("127.0.0.1"), port).unwrap_err().to_string().contains("that host alone"));
     }
 
     #[tokio::test]

@@ -22,7 +22,8 @@ use serde_json::{Value, json};
 
 use super::extract::{NamePath, read_body};
 use super::problem::Failure;
-use super::{AppState, to_the_end};
+use super::{AppState, to_the_end, wording};
+use crate::messages::Language;
 use crate::model::action::Action;
 
 mod console;
@@ -105,7 +106,7 @@ async fn migrate(
     let (host, user) = (parameters.remote_host.clone(), parameters.user_name().to_owned());
     let request = parameters.into_request(vm.clone());
     match to_the_end(async move { app.migrations.start_inherited(request).await }).await {
-        Ok(task) => Ok((StatusCode::ACCEPTED, answer(&KimchiTask::from(&task))).into_response()),
+        Ok(task) => Ok((StatusCode::ACCEPTED, KimchiTask::from(&task)).into_response()),
         Err(Failure(problem)) => Err(Refusal::of_migrate(&problem, &vm, &host, &user)),
     }
 }
@@ -181,7 +182,7 @@ fn parsed(body: &[u8]) -> Result<Value, Refusal> {
 async fn whole_body(request: Request) -> Result<axum::body::Bytes, Refusal> {
     match read_body(request).await {
         Ok(body) => Ok(body),
-        Err(problem) if problem.code == Code::TooLarge => Err(Refusal::of(&problem)),
+        Err(problem) if problem.code == Code::TooLarge => Err(Refusal::too_large()),
         Err(_) => Err(Refusal::cannot_parse()),
     }
 }
@@ -200,9 +201,12 @@ fn is_json(headers: &HeaderMap) -> bool {
     }
 }
 
+/// The content type that Kimchi gave.
+const CONTENT_TYPE: &str = "application/json;charset=utf-8";
+
 /// An answer with the content type that Kimchi gave.
 fn answer<T: Serialize>(body: &T) -> impl IntoResponse + use<T> {
-    let content_type = [(header::CONTENT_TYPE, "application/json;charset=utf-8")];
+    let content_type = [(header::CONTENT_TYPE, CONTENT_TYPE)];
     match serde_json::to_string(body) {
         Ok(text) => (StatusCode::OK, content_type, text),
         Err(error) => {
@@ -210,4 +214,12 @@ fn answer<T: Serialize>(body: &T) -> impl IntoResponse + use<T> {
             (StatusCode::INTERNAL_SERVER_ERROR, content_type, "{}".to_owned())
         }
     }
+}
+
+/// The same of a body with texts, which `words` makes in the language that is asked for.
+fn worded<T: Serialize>(
+    status: StatusCode,
+    words: impl Fn(Language) -> T + Send + Sync + 'static,
+) -> Response {
+    wording::worded(status, CONTENT_TYPE, words)
 }

@@ -4,7 +4,7 @@
 //! * [`kimchi`] – the inherited contract, a thin adapter.
 //! * [`events`] – the store's events as a stream of Server-Sent Events.
 //! * [`extract`] – what is taken out of a request, and how it is refused; [`problem`] – how every error is answered.
-//! * `websocket` – a line to a machine, carried.
+//! * `websocket` – a line to a machine, carried; `wording` – texts, told in the language that was asked for.
 //! * [`guard`] – what goes for every request: logging, foreign pages, `OPTIONS`.
 //! * [`rights`] – one table of who may do what, and the layer that goes by it; `credentials` and `denial` are its beginning and its end.
 //! * [`listen`] – the Unix socket and the loopback address.
@@ -34,6 +34,7 @@ pub mod problem;
 pub mod rights;
 pub mod v1;
 mod websocket;
+mod wording;
 
 /// Everything that a handler may use. Cheap to clone.
 #[derive(Clone)]
@@ -77,7 +78,8 @@ pub fn router(app: AppState, door: Door) -> Router {
         Door::Socket => router,
         Door::Loopback => router.layer(middleware::from_fn(guard::own_pages_only)),
     };
-    router.layer(middleware::from_fn(guard::log))
+    // Outside of all: each of them may refuse a request.
+    router.layer(middleware::from_fn(guard::log)).layer(middleware::from_fn(wording::tell))
 }
 
 /// Runs what changes something to its end even when the client hangs up meanwhile: a handler is dropped then, and half a

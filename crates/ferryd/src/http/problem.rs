@@ -1,13 +1,15 @@
-//! How every error is answered: as a problem document (RFC 9457).
+//! How every error is answered: as a problem document (RFC 9457). Its title is told in the language that is asked for.
 
 use std::collections::BTreeMap;
 use std::error::Error;
 
 use api::problem::{Code, MEDIA_TYPE, Problem};
-use axum::http::{HeaderValue, StatusCode, Uri, header};
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 
+use super::wording;
+use crate::messages::{Text, title};
 use crate::store::StoreError;
 
 /// A problem document as an answer.
@@ -67,8 +69,10 @@ pub fn chain(error: &dyn Error) -> String {
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let content_type = [(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE))];
-        (status, content_type, axum::Json(&*self.0)).into_response()
+        wording::worded(status, MEDIA_TYPE, move |language| {
+            let title = Text::from(title(self.0.code)).told(language).into_owned();
+            Problem { title, ..*self.0.clone() }
+        })
     }
 }
 

@@ -13,6 +13,7 @@ use crate::hypervisor::CopyIdentity;
 use crate::inventory::member::Member;
 use crate::libvirt::creation;
 use crate::libvirt::error::{HostError, LibvirtError, VOLUME_EXISTS};
+use crate::messages::{Message, Text};
 use crate::model::creation::{CreationPlan, Hardware, NewVolume, Unfit, Wanted};
 use crate::model::{DomainUuid, TaskId};
 use crate::store::{NewTask, StoreError};
@@ -28,14 +29,28 @@ pub enum CreationRefused {
     #[error(transparent)]
     Refused(#[from] Refused),
     /// The host has not what it is to be made of, or has a machine of this name.
-    #[error("{0}; nothing was done")]
+    #[error("{}", self.text())]
     Unfit(#[from] Unfit),
     /// No host is registered under this name.
-    #[error("no host is registered as {0}; nothing was done")]
+    #[error("{}", self.text())]
     NoSuchHost(String),
     /// ferryd's own machine is no host.
-    #[error("ferryd runs on no host that it knows; say on which one (?host=HOST). Nothing was done")]
+    #[error("{}", self.text())]
     NoHost,
+}
+
+impl CreationRefused {
+    /// The same as it is told.
+    #[must_use]
+    pub fn text(&self) -> Text {
+        let message = match self {
+            Self::Refused(refused) => return refused.text(),
+            Self::Unfit(unfit) => Message::FERRYWHY0008I { why: unfit.text() },
+            Self::NoSuchHost(host) => Message::FERRYWHY0085I { host: host.as_str().into() },
+            Self::NoHost => Message::FERRYWHY0086I,
+        };
+        message.into()
+    }
 }
 
 impl From<HostError> for CreationRefused {

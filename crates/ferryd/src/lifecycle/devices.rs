@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{ACT_LIMIT, Held, Lifecycle, Refused};
 use crate::libvirt::error::HostError;
 use crate::libvirt::host_devices;
+use crate::messages::{Message, Text};
 use crate::model::host_device::{Passed, Unmoved};
 use crate::model::{DomainUuid, TaskId};
 use crate::store::{NewTask, StoreError};
@@ -31,8 +32,19 @@ pub enum DeviceRefused {
     #[error(transparent)]
     Refused(#[from] Refused),
     /// The device, or how the domain has it, speaks against it.
-    #[error("{0}; nothing was done")]
+    #[error("{}", self.text())]
     Unmoved(#[from] Unmoved),
+}
+
+impl DeviceRefused {
+    /// The same as it is told.
+    #[must_use]
+    pub fn text(&self) -> Text {
+        match self {
+            Self::Refused(refused) => refused.text(),
+            Self::Unmoved(unmoved) => Message::FERRYWHY0008I { why: unmoved.text() }.into(),
+        }
+    }
 }
 
 impl From<HostError> for DeviceRefused {

@@ -4,6 +4,7 @@
 use super::{ACT_LIMIT, Held, Lifecycle, Refused};
 use crate::libvirt::error::HostError;
 use crate::libvirt::{act, clone};
+use crate::messages::{Message, Text};
 use crate::model::TaskId;
 use crate::model::clone::place;
 use crate::model::definition::{Definition, Disk, Drive};
@@ -34,7 +35,7 @@ impl Disks {
     ///
     /// # Errors
     /// Says which one cannot be meant, and why.
-    fn of<'d>(&self, definition: &'d Definition) -> Result<Vec<&'d Disk>, String> {
+    fn of<'d>(&self, definition: &'d Definition) -> Result<Vec<&'d Disk>, Text> {
         let is_medium = |disk: &Disk| matches!(disk.drive, Drive::Cdrom | Drive::Floppy);
         let meant: Vec<&Disk> = match self {
             Self::None => Vec::new(),
@@ -42,19 +43,20 @@ impl Disks {
             Self::These(names) => {
                 let find = |name: &String| {
                     let found = definition.disks.iter().find(|disk| disk.target == *name);
-                    found.ok_or_else(|| format!("it has no disk {name}"))
+                    found.ok_or_else(|| Text::from(Message::FERRYWHY0048I { disk: name.as_str().into() }))
                 };
                 names.iter().map(find).collect::<Result<_, _>>()?
             }
         };
         for disk in &meant {
+            let name = Text::from(disk.target.as_str());
             let why = match disk {
-                disk if is_medium(disk) => "is a medium",
-                disk if disk.readonly => "is not written to, and may be shared",
-                disk if disk.shareable => "is shared",
+                medium if is_medium(medium) => Message::FERRYWHY0049I { disk: name },
+                disk if disk.readonly => Message::FERRYWHY0050I { disk: name },
+                disk if disk.shareable => Message::FERRYWHY0051I { disk: name },
                 _ => continue,
             };
-            return Err(format!("its disk {} {why}, and is not removed", disk.target));
+            return Err(why.into());
         }
         Ok(meant)
     }
@@ -87,8 +89,7 @@ impl Lifecycle {
         let elsewhere = self.fleet.members().into_iter().filter(|member| member.name() != held.vm.host);
         for member in elsewhere {
             if member.known().iter().any(|vm| vm.listed.uuid == uuid) {
-                let why = format!("{} has the same machine, and may use the same disks", member.name());
-                return Err(Refused::Keeps(why));
+                return Err(Refused::Keeps(Message::FERRYWHY0045I { host: member.name().into() }.into()));
             }
         }
         let link = held.member.link();
@@ -96,8 +97,8 @@ impl Lifecycle {
             .long_call_within("definition", ACT_LIMIT, move |connect| act::defined_as(connect, domain))
             .await?;
         for disk in disks.of(&definition).map_err(Refused::Keeps)? {
-            let cannot =
-                |why: String| Refused::Keeps(format!("its disk {} is not removed: {why}", disk.target));
+            let name = || Text::from(disk.target.as_str());
+            let cannot = |why| Refused::Keeps(Message::FERRYWHY0046I { disk: name(), why }.into());
             let place = place(disk).map_err(cannot)?;
             let described = place.to_string();
             let path = link
@@ -106,25 +107,26 @@ impl Lifecycle {
                 })
                 .await?;
             let path =
-                path.ok_or_else(|| cannot(format!("{described} is not there, or in no storage pool")))?;
+                path.ok_or_else(|| cannot(Message::FERRYWHY0047I { place: described.into() }.into()))?;
             leaving.files.push((disk.target.clone(), path));
         }
         match leaving.users(held).await? {
             users if users.is_empty() => Ok(()),
-            users => Err(Refused::Keeps(users.join("; "))),
+            users => Err(Refused::Keeps(Text::all(users))),
         }
     }
 }
 
 impl Leaving {
     /// What else on the host uses the files, in words.
-    async fn users(&self, held: &Held) -> Result<Vec<String>, HostError> {
+    async fn users(&self, held: &Held) -> Result<Vec<Text>, HostError> {
         let paths: Vec<String> = self.files.iter().map(|(_, path)| path.clone()).collect();
         let users = held.member.hypervisor().users_of(self.task, held.vm.domain(), &paths).await?;
         let disk =
             |path: &String| self.files.iter().find(|(_, own)| own == path).map(|(disk, _)| disk.clone());
-        let told = users.iter().map(|(path, user)| {
-            format!("its disk {} ({path}) is used by {user}", disk(path).unwrap_or_default())
+        let told = users.into_iter().map(|(path, user)| {
+            let disk = disk(&path).unwrap_or_default().into();
+            Message::FERRYWHY0052I { disk, path: path.into(), user: user.into() }.into()
         });
         Ok(told.collect())
     }
@@ -138,19 +140,20 @@ impl Leaving {
             Ok(users) if users.is_empty() => self.remove(held).await,
             Ok(users) => users,
             Err(error) => {
-                vec![format!("whether something else uses its disks is not known ({error}); they stay")]
+                vec![Message::FERRYWHY0053I { error: error.to_string().into() }.into()]
             }
         };
         self.release(held).await;
-        if left.is_empty() { Ok(()) } else { Err(Refused::Left(left.join("; "))) }
+        if left.is_empty() { Ok(()) } else { Err(Refused::Left(Text::all(left))) }
     }
 
     /// What could not be removed, in words.
-    async fn remove(&self, held: &Held) -> Vec<String> {
+    async fn remove(&self, held: &Held) -> Vec<Text> {
         let (host, mut left) = (held.member.hypervisor(), Vec::new());
         for (disk, path) in &self.files {
             if let Err(error) = host.remove_file(self.task, path).await {
-                left.push(format!("its disk {disk} ({path}) was not removed: {error}"));
+                let (disk, path) = (disk.as_str().into(), path.as_str().into());
+                left.push(Message::FERRYWHY0054I { disk, path, error: error.to_string().into() }.into());
             }
         }
         left
@@ -177,18 +180,18 @@ mod tests {
         };
         let names = |disks: Disks| {
             let meant = disks.of(&own)?;
-            Ok::<_, String>(meant.into_iter().map(|disk| disk.target.clone()).collect::<Vec<_>>())
+            Ok::<_, Text>(meant.into_iter().map(|disk| disk.target.clone()).collect::<Vec<_>>())
         };
         let these = |name: &str| Disks::These(vec![name.to_owned()]);
         assert_eq!(names(Disks::None), Ok(Vec::new()));
         assert_eq!(names(Disks::All), Ok(vec!["vda".to_owned(), "vdb".to_owned()]));
         assert_eq!(names(these("vdb")), Ok(vec!["vdb".to_owned()]));
-        assert!(names(these("sda")).unwrap_err().contains("sda is a medium"));
-        assert!(names(these("vdz")).unwrap_err().contains("no disk vdz"));
+        assert!(names(these("sda")).unwrap_err().to_string().contains("sda is a medium"));
+        assert!(names(these("vdz")).unwrap_err().to_string().contains("no disk vdz"));
         let shared = Definition {
             disks: vec![disk("vda"), Disk { shareable: true, ..disk("vdb") }],
             ..Definition::default()
         };
-        assert!(Disks::All.of(&shared).unwrap_err().contains("vdb is shared"));
+        assert!(Disks::All.of(&shared).unwrap_err().to_string().contains("vdb is shared"));
     }
 }

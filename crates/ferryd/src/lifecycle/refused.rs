@@ -3,6 +3,7 @@
 use api::vm::VmState;
 
 use crate::libvirt::error::{HostError, LibvirtError};
+use crate::messages::{Message, Text};
 use crate::model::TaskId;
 use crate::model::action::Objection;
 use crate::model::change::Change;
@@ -10,48 +11,31 @@ use crate::store::StoreError;
 
 /// Why something was not done to a domain, or not wholly.
 #[derive(Debug, thiserror::Error)]
+#[error("{}", self.text())]
 pub enum Refused {
     /// No host that answers has a machine of that name.
-    #[error("no host that answers has a virtual machine of this name")]
     Unknown,
     /// A task of Ferry's makes it, moves it, clones it, makes a snapshot of it, or gives or takes a device.
-    #[error(
-        "it is being made, moved or cloned, a snapshot of it made, or a device given or taken; nothing was done (`ferry task watch {0}` \
-         shows how far that is)"
-    )]
     Moves(TaskId),
     /// Something else is being done to it.
-    #[error("something else is being done to it; nothing was done, try it again")]
     Busy,
     /// A job of libvirt's is at work on it.
-    #[error("a job of libvirt's is at work on it (a migration, a save, a backup); nothing was done")]
     Job,
     /// It is in a state in which that means nothing.
-    #[error("it is {}; nothing was done", .0.as_str())]
     State(VmState),
     /// It runs on another host: a second copy would destroy its disks.
-    #[error("it runs on {0} already; nothing was done")]
     RunsElsewhere(String),
     /// What is on this host is what a migration left there, and not the machine.
-    #[error("what {0} has of it was left by a migration and is being removed; nothing was done")]
     Leftover(String),
     /// There is something about it that Ferry does not clone.
-    #[error("{0}; nothing was done")]
-    NoClone(String),
+    NoClone(Text),
     /// What was to be removed with it cannot be.
-    #[error("{0}; nothing was done")]
-    Keeps(String),
+    Keeps(Text),
     /// It is removed, but not all that was to go with it.
-    #[error("it is removed, but not everything that was to go with it: {0}")]
-    Left(String),
+    Left(Text),
     /// It has no definition.
-    #[error("it has no definition, only this run; nothing was done")]
     Transient,
     /// Ferry has brought it where it is.
-    #[error(
-        "it was moved here: it is on {host} now, nothing of it is left on {from}, and nothing was done. To remove the machine \
-         itself, ask with ?host={host}"
-    )]
     Brought {
         /// Where it is.
         host: String,
@@ -59,10 +43,8 @@ pub enum Refused {
         from: String,
     },
     /// These are changed only while it is stopped.
-    #[error("{} can be changed only while it is stopped; nothing was changed", names(.0))]
     OnlyWhenStopped(Vec<Change>),
     /// libvirt did not take one change; those before it are made.
-    #[error("{} was not changed: {}{}", .failed.as_str(), .error.message, before(.made))]
     Halfway {
         /// What was changed.
         made: Vec<Change>,
@@ -80,6 +62,38 @@ pub enum Refused {
     Store(#[from] StoreError),
 }
 
+impl Refused {
+    /// The same as it is told.
+    #[must_use]
+    pub fn text(&self) -> Text {
+        let said = |text: &str| Text::from(text);
+        let message = match self {
+            Self::Unknown => Message::FERRYWHY0001I,
+            Self::Moves(task) => Message::FERRYWHY0002I { task: task.to_string().into() },
+            Self::Busy => Message::FERRYWHY0003I,
+            Self::Job => Message::FERRYWHY0004I,
+            Self::State(state) => Message::FERRYWHY0005I { state: state.as_str().into() },
+            Self::RunsElsewhere(host) => Message::FERRYWHY0006I { host: said(host) },
+            Self::Leftover(host) => Message::FERRYWHY0007I { host: said(host) },
+            Self::NoClone(why) | Self::Keeps(why) => Message::FERRYWHY0008I { why: why.clone() },
+            Self::Left(what) => Message::FERRYWHY0009I { what: what.clone() },
+            Self::Transient => Message::FERRYWHY0010I,
+            Self::Brought { host, from } => Message::FERRYWHY0011I { host: said(host), from: said(from) },
+            Self::OnlyWhenStopped(changes) => Message::FERRYWHY0012I { changes: names(changes).into() },
+            Self::Halfway { made, failed, error } => {
+                let (change, said) = (failed.as_str().into(), said(&error.message));
+                match made.as_slice() {
+                    [] => Message::FERRYWHY0013I { change, said },
+                    made => Message::FERRYWHY0014I { change, said, made: names(made).into() },
+                }
+            }
+            Self::Host(error) => return error.to_string().into(),
+            Self::Store(error) => return error.to_string().into(),
+        };
+        message.into()
+    }
+}
+
 impl From<Objection> for Refused {
     fn from(objection: Objection) -> Self {
         match objection {
@@ -92,14 +106,6 @@ impl From<Objection> for Refused {
 /// The names of changes, for people.
 pub(crate) fn names(changes: &[Change]) -> String {
     changes.iter().map(|change| change.as_str()).collect::<Vec<_>>().join(", ")
-}
-
-fn before(made: &[Change]) -> String {
-    if made.is_empty() {
-        "; nothing was changed".to_owned()
-    } else {
-        format!("; {} was changed before that", names(made))
-    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{Lifecycle, Refused};
 use crate::inventory::known::{Known, active_elsewhere};
 use crate::libvirt::snapshots::{self, Refusal};
+use crate::messages::{Message, Text};
 use crate::model::snapshot::{Obstacle, Snapshot, unfit_name};
 use crate::model::{DomainUuid, TaskId};
 use crate::store::{NewTask, StoreError};
@@ -34,28 +35,37 @@ pub struct SnapshotPlan {
 
 /// Why something was not done to a snapshot.
 #[derive(Debug, thiserror::Error)]
+#[error("{}", self.text())]
 pub enum SnapshotRefused {
     /// As of whatever is done to a domain.
     #[error(transparent)]
     Refused(#[from] Refused),
     /// A snapshot cannot have this name.
-    #[error("a snapshot cannot be named so: {0}")]
-    Name(&'static str),
+    Name(Text),
     /// There is no such snapshot.
-    #[error("it has no such snapshot")]
     Absent,
     /// There is one of this name.
-    #[error("it has a snapshot of this name; nothing was done")]
     Exists,
     /// No snapshot of this machine can be made.
-    #[error("{0}; nothing was done")]
     Obstacle(Obstacle),
     /// Its memory is saved.
-    #[error(
-        "its memory is saved, and would not fit the disks as they were; nothing was done. Start it, or have its memory forgotten \
-         (virsh managedsave-remove)"
-    )]
     SavedMemory,
+}
+
+impl SnapshotRefused {
+    /// The same as it is told.
+    #[must_use]
+    pub fn text(&self) -> Text {
+        let message = match self {
+            Self::Refused(refused) => return refused.text(),
+            Self::Name(why) => Message::FERRYWHY0020I { why: why.clone() },
+            Self::Absent => Message::FERRYWHY0021I,
+            Self::Exists => Message::FERRYWHY0022I,
+            Self::Obstacle(obstacle) => Message::FERRYWHY0008I { why: obstacle.text() },
+            Self::SavedMemory => Message::FERRYWHY0023I,
+        };
+        message.into()
+    }
 }
 
 impl From<Refusal> for SnapshotRefused {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::DomainUuid;
 use super::definition::{Definition, Disk, Drive, Source};
 use crate::hypervisor::CopyIdentity;
+use crate::messages::{Message, Text};
 
 /// A volume of a storage pool's, or a file that is one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,7 +73,7 @@ impl ClonePlan {
     ///
     /// # Errors
     /// A disk is of a kind that Ferry does not copy.
-    pub fn of(host: &str, definition: &Definition, uuid: DomainUuid, name: String) -> Result<Self, String> {
+    pub fn of(host: &str, definition: &Definition, uuid: DomainUuid, name: String) -> Result<Self, Text> {
         let macs = (0_u8..).zip(&definition.interfaces).map(|(at, _)| mac(uuid, at)).collect();
         Ok(Self {
             host: host.to_owned(),
@@ -88,7 +89,7 @@ impl ClonePlan {
 ///
 /// # Errors
 /// Says which disk cannot be copied, and why.
-pub fn parts(definition: &Definition, uuid: DomainUuid) -> Result<Vec<Part>, String> {
+pub fn parts(definition: &Definition, uuid: DomainUuid) -> Result<Vec<Part>, Text> {
     let own = |disk: &&Disk| {
         matches!(disk.drive, Drive::Disk | Drive::Lun)
             && disk.source != Source::Empty
@@ -114,10 +115,10 @@ pub fn parts(definition: &Definition, uuid: DomainUuid) -> Result<Vec<Part>, Str
     Ok(parts)
 }
 
-fn original(disk: &Disk) -> Result<Place, String> {
-    let cannot = |why: String| Err(format!("its disk {} cannot be copied: {why}", disk.target));
+fn original(disk: &Disk) -> Result<Place, Text> {
+    let cannot = |why| Err(Message::FERRYWHY0041I { disk: disk.target.as_str().into(), why }.into());
     if disk.encryption.is_some() || !disk.secrets.is_empty() {
-        return cannot("it needs a secret".to_owned());
+        return cannot(Message::FERRYWHY0042I.into());
     }
     place(disk).or_else(cannot)
 }
@@ -126,12 +127,12 @@ fn original(disk: &Disk) -> Result<Place, String> {
 ///
 /// # Errors
 /// Says why it is none.
-pub fn place(disk: &Disk) -> Result<Place, String> {
+pub fn place(disk: &Disk) -> Result<Place, Text> {
     match &disk.source {
-        _ if disk.drive == Drive::Lun => Err("it is a device of the host's passed through".to_owned()),
+        _ if disk.drive == Drive::Lun => Err(Message::FERRYWHY0043I.into()),
         Source::File(path) | Source::Block(path) => Ok(Place::Path(path.clone())),
         Source::Volume { pool, volume } => Ok(Place::Volume { pool: pool.clone(), volume: volume.clone() }),
-        other => Err(format!("{} is no volume of a storage pool", other.describe())),
+        other => Err(Message::FERRYWHY0044I { source: other.describe().into() }.into()),
     }
 }
 
@@ -216,7 +217,7 @@ mod tests {
             (disk("vda", Source::Other("nvme".to_owned())), "nvme is no volume"),
         ] {
             let definition = Definition { disks: vec![disk], ..Definition::default() };
-            let said = parts(&definition, uuid).unwrap_err();
+            let said = parts(&definition, uuid).unwrap_err().to_string();
             assert!(said.starts_with("its disk vda cannot be copied: ") && said.contains(why), "{said}");
         }
     }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::DomainUuid;
 use super::clone::mac;
 use crate::hypervisor::CopyIdentity;
+use crate::messages::{Message, Text};
 
 /// What somebody wants of a machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,27 +124,21 @@ pub struct NewVolume {
 
 /// Why no such machine is made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.text())]
 pub enum Unfit {
     /// There is a machine of this name.
-    #[error("a virtual machine of this name is there")]
     NameTaken,
     /// The host has no such storage pool.
-    #[error("there is no storage pool {0}")]
     NoPool(String),
     /// It is not active.
-    #[error("the storage pool {0} is not active")]
     PoolInactive(String),
     /// No volumes are made in pools of this kind.
-    #[error("the storage pool {0} is no directory: no volume is made in it, one that is there may be used")]
     NotMadeIn(String),
     /// What is in it is no file, and must be taken as it is.
-    #[error("the storage pool {0} is no directory: what is in it is raw")]
     OnlyRaw(String),
     /// QEMU gets at what is in it by other ways than a path.
-    #[error("disks in the storage pool {0} have no path on the host")]
     NoPath(String),
     /// There is no such volume.
-    #[error("there is no volume {volume} in the storage pool {pool}")]
     NoVolume {
         /// The pool.
         pool: String,
@@ -151,7 +146,6 @@ pub enum Unfit {
         volume: String,
     },
     /// It is no image of the format that it is to be taken for.
-    #[error("the volume {volume} is {is}, and no {wanted} image")]
     OtherFormat {
         /// The volume.
         volume: String,
@@ -161,26 +155,49 @@ pub enum Unfit {
         wanted: String,
     },
     /// Something else uses it.
-    #[error("{0} is used by {1}")]
     Used(String, String),
     /// There is no such medium.
-    #[error("{0} is not there")]
     NoMedium(String),
     /// There is no such network.
-    #[error("there is no network {0}")]
     NoNetwork(String),
     /// It is not active.
-    #[error("the network {0} is not active")]
     NetworkInactive(String),
     /// The host's QEMU has no such screens.
-    #[error("the host's QEMU has no {0} screens")]
     NoScreen(String),
     /// It runs no machine with so many CPUs.
-    #[error("the host's QEMU runs no machine with more than {0} virtual CPUs")]
     TooManyCpus(u32),
     /// It runs no machines of the host's own architecture.
-    #[error("the host runs no machines of its own architecture: {0}")]
     NoMachines(String),
+}
+
+impl Unfit {
+    /// The same as it is told.
+    #[must_use]
+    pub fn text(&self) -> Text {
+        let said = |text: &str| Text::from(text);
+        let message = match self {
+            Self::NameTaken => Message::FERRYWHY0070I,
+            Self::NoPool(pool) => Message::FERRYWHY0071I { pool: said(pool) },
+            Self::PoolInactive(pool) => Message::FERRYWHY0072I { pool: said(pool) },
+            Self::NotMadeIn(pool) => Message::FERRYWHY0073I { pool: said(pool) },
+            Self::OnlyRaw(pool) => Message::FERRYWHY0074I { pool: said(pool) },
+            Self::NoPath(pool) => Message::FERRYWHY0075I { pool: said(pool) },
+            Self::NoVolume { pool, volume } => {
+                Message::FERRYWHY0076I { pool: said(pool), volume: said(volume) }
+            }
+            Self::OtherFormat { volume, is, wanted } => {
+                Message::FERRYWHY0077I { volume: said(volume), is: said(is), wanted: said(wanted) }
+            }
+            Self::Used(volume, user) => Message::FERRYWHY0078I { volume: said(volume), user: said(user) },
+            Self::NoMedium(path) => Message::FERRYWHY0079I { path: said(path) },
+            Self::NoNetwork(network) => Message::FERRYWHY0080I { network: said(network) },
+            Self::NetworkInactive(network) => Message::FERRYWHY0081I { network: said(network) },
+            Self::NoScreen(kind) => Message::FERRYWHY0082I { kind: said(kind) },
+            Self::TooManyCpus(most) => Message::FERRYWHY0083I { most: u64::from(*most).into() },
+            Self::NoMachines(why) => Message::FERRYWHY0084I { why: said(why) },
+        };
+        message.into()
+    }
 }
 
 impl Wanted {

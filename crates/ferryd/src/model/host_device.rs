@@ -1,5 +1,7 @@
 //! Devices of a host's that a domain is given, as its definition finds them and as the host knows them.
 
+use crate::messages::{Message, Text};
+
 /// By what a domain's definition finds a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -107,28 +109,39 @@ impl Standing {
 
 /// Why a device is not given to a domain, or not taken from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.text())]
 pub enum Unmoved {
     /// The host has no such device.
-    #[error("its host has no such device")]
     Absent,
     /// It is no device that a domain can be given.
-    #[error("it is no device that a virtual machine can be given")]
     NotAllowed,
     /// Without an IOMMU a domain that is given it could not be started any more.
-    #[error("its host has put it into no IOMMU group")]
     NoIommu,
     /// It is not given to, nor taken from, a domain that runs.
-    #[error("it is given and taken only while the virtual machine is stopped")]
     OnlyStopped,
     /// The domain has it.
-    #[error("the virtual machine has it")]
     Given,
     /// The domain does not have it.
-    #[error("the virtual machine does not have it")]
     NotGiven,
     /// A job of libvirt's is at work on the domain.
-    #[error("a job of libvirt's is at work on the virtual machine")]
     Job,
+}
+
+impl Unmoved {
+    /// The same as it is told.
+    #[must_use]
+    pub fn text(self) -> Text {
+        let message = match self {
+            Self::Absent => Message::FERRYWHY0090I,
+            Self::NotAllowed => Message::FERRYWHY0091I,
+            Self::NoIommu => Message::FERRYWHY0092I,
+            Self::OnlyStopped => Message::FERRYWHY0093I,
+            Self::Given => Message::FERRYWHY0094I,
+            Self::NotGiven => Message::FERRYWHY0095I,
+            Self::Job => Message::FERRYWHY0096I,
+        };
+        message.into()
+    }
 }
 
 /// The PCI class of a 3D controller.

@@ -1,6 +1,7 @@
 //! A domain's snapshots: what is told of them, and what speaks against making one.
 
 use super::definition::{Definition, Drive, Source};
+use crate::messages::{Message, Text};
 
 /// A snapshot of a domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,9 +18,9 @@ pub struct Snapshot {
 
 /// Why no internal snapshot of a domain can be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.text())]
 pub enum Obstacle {
     /// It has a disk that cannot hold one.
-    #[error("its disk {disk} has the format {format}, and only qcow2 can hold a snapshot")]
     Format {
         /// The disk's name in the domain.
         disk: String,
@@ -27,13 +28,24 @@ pub enum Obstacle {
         format: String,
     },
     /// It has no disk at all that could hold one.
-    #[error("it has no disk that a snapshot could be kept in")]
     NoDisk,
     /// The variables of its firmware would not be in it.
-    #[error(
-        "the variables of its UEFI firmware are in a flash image that is not qcow2, which cannot hold a snapshot"
-    )]
     Firmware,
+}
+
+impl Obstacle {
+    /// The same as it is told.
+    #[must_use]
+    pub fn text(&self) -> Text {
+        let message = match self {
+            Self::Format { disk, format } => {
+                Message::FERRYWHY0024I { disk: disk.as_str().into(), format: format.as_str().into() }
+            }
+            Self::NoDisk => Message::FERRYWHY0025I,
+            Self::Firmware => Message::FERRYWHY0026I,
+        };
+        message.into()
+    }
 }
 
 /// What speaks against an internal snapshot of this domain. What is only read stays out of one, as libvirt has it; the rest must be
@@ -67,20 +79,21 @@ const LONGEST_NAME: usize = 200;
 
 /// Why a snapshot cannot have this name.
 #[must_use]
-pub fn unfit_name(name: &str) -> Option<&'static str> {
-    if name.is_empty() || name.len() > LONGEST_NAME {
-        Some("it must have 1 to 200 bytes")
+pub fn unfit_name(name: &str) -> Option<Text> {
+    let why = if name.is_empty() || name.len() > LONGEST_NAME {
+        Message::FERRYWHY0027I { longest: LONGEST_NAME.to_string().into() }
     } else if name.starts_with('.') || name.contains('/') || name.chars().any(char::is_control) {
-        Some("it must not begin with a dot, nor hold slashes or control characters")
+        Message::FERRYWHY0028I
     } else if name == "current" {
-        Some("`current` stands for the current one")
+        Message::FERRYWHY0029I
     } else if name.len() < 10 && name.bytes().all(|byte| byte.is_ascii_digit()) {
         // qemu-img takes a snapshot's number or its name, and its number first (bdrv_snapshot_goto of QEMU): another snapshot would be
         // gone back to. No image comes to numbers of ten digits; a time in seconds has so many.
-        Some("a number of less than ten digits would be taken for the number that QEMU gives each snapshot")
+        Message::FERRYWHY0030I
     } else {
-        None
-    }
+        return None;
+    };
+    Some(why.into())
 }
 
 #[cfg(test)]

@@ -68,7 +68,12 @@ async fn wrong_requests_are_refused_as_recorded_or_better() {
                 "WOKAPI0007E: ",
             ),
             (None, "{\"remote_host\":5}", bad, "KCHVM0060E: "),
-            (json, &"x".repeat(70_000), "413 Payload Too Large", "the body is larger"),
+            (
+                json,
+                &"x".repeat(70_000),
+                "413 Payload Too Large",
+                "FERRYAPI0005E: The body is larger than 65536 bytes",
+            ),
         ] {
             refused(&post(&served, &migrate, content_type, body).await, code, reason);
         }

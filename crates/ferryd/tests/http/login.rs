@@ -135,9 +135,9 @@ async fn a_wrong_login_is_refused_and_many_are_slowed_down() {
     for name in ["", "a\nb", "nobody"] {
         refused(&login(&served, name, "secret").await, 401, "WOKAUTH0008E: ");
     }
-    refused(&login(&served, "mute", "secret").await, 503, "The system did not say");
+    refused(&login(&served, "mute", "secret").await, 503, "FERRYAUTH0001E: The system did not say");
     let basic = [("authorization", "Basic bXV0ZTpzZWNyZXQ=")];
-    refused(&at(&served, "GET", "/vms", &basic, "").await, 503, "The system did not say");
+    refused(&at(&served, "GET", "/vms", &basic, "").await, 503, "FERRYAUTH0001E: The system did not say");
 
     let session = cookie_of(&served, "joe").await;
     for _ in 0..2 {

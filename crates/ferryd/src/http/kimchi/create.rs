@@ -9,10 +9,11 @@ use serde_json::Value;
 
 use super::reasons::Refusal;
 use super::tasks::KimchiTask;
-use super::{Arguments, answer, required_body, schema};
+use super::{Arguments, required_body, schema};
 use crate::http::problem::{Failure, shortened};
 use crate::http::{AppState, to_the_end};
 use crate::lifecycle::{CreationRefused, Lifecycle};
+use crate::messages::{Message, Text};
 use crate::model::creation::{Screen, Unfit, Volume, Wanted, WantedDisk};
 
 const GIB: u64 = 1 << 30;
@@ -34,7 +35,7 @@ pub(super) async fn create(
     let life = Lifecycle::new(app.fleet, app.store);
     let work = async move { Ok(life.create(wanted, host.as_deref(), &engine).await) };
     match to_the_end(work).await {
-        Ok(Ok(task)) => Ok((StatusCode::ACCEPTED, answer(&KimchiTask::from(&task))).into_response()),
+        Ok(Ok(task)) => Ok((StatusCode::ACCEPTED, KimchiTask::from(&task)).into_response()),
         Ok(Err(refused)) => Err(refusal(&refused, &name)),
         Err(Failure(problem)) => Err(Refusal::of(&problem)),
     }
@@ -47,17 +48,14 @@ fn wanted(body: &Value) -> Result<Wanted, Refusal> {
     let memory_mib = memory.as_u64().or_else(|| memory["current"].as_u64()).unwrap_or_default();
     let max_memory_mib = memory["maxmemory"].as_u64().unwrap_or(memory_mib);
     if memory_mib > max_memory_mib {
-        return Err(Refusal::bad_request(&format!(
-            "KCHTMPL0031E: Memory value ({memory_mib}MiB) must be equal or lesser than maximum memory value ({max_memory_mib}MiB)"
-        )));
+        let (memory, most) = (memory_mib.into(), max_memory_mib.into());
+        return Err(Refusal::bad_request(Message::KCHTMPL0031E { memory, most }));
     }
     let cpus = |key: &str| body["cpu_info"][key].as_u64().and_then(|count| u32::try_from(count).ok());
     let vcpus = cpus("vcpus").unwrap_or(1);
     let max_vcpus = cpus("maxvcpus").unwrap_or(vcpus);
     if vcpus > max_vcpus {
-        return Err(Refusal::bad_request(
-            "KCHCPUINF0001E: The number of vCPUs must be less than or equal the maximum number of vCPUs specified.",
-        ));
+        return Err(Refusal::bad_request(Message::KCHCPUINF0001E));
     }
     let networks = body["networks"].as_array().into_iter().flatten().filter_map(Value::as_str);
     Ok(Wanted {
@@ -91,66 +89,44 @@ fn disk(disk: &Value) -> WantedDisk {
 fn screen(graphics: &Value) -> Result<Screen, Refusal> {
     let listen = match graphics["listen"].as_str() {
         None => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        Some(text) => text.parse().map_err(|_| {
-            Refusal::bad_request("KCHVM0015E: Graphics address to listen on must be IPv4 or IPv6")
-        })?,
+        Some(text) => text.parse().map_err(|_| Refusal::bad_request(Message::KCHVM0015E))?,
     };
     Ok(Screen { kind: graphics["type"].as_str().unwrap_or("vnc").to_owned(), listen })
 }
 
 /// What Kimchi said when none could be made.
-pub(super) fn failed(name: &str, details: &str) -> String {
-    format!("KCHVM0007E: Unable to create virtual machine {name}. Details: {details}")
+pub(super) fn failed(name: Text, details: Text) -> Message {
+    Message::KCHVM0007E { name, details }
 }
 
 fn refusal(refused: &CreationRefused, name: &str) -> Refusal {
-    let told = &*shortened(name);
+    let told = || Text::from(shortened(name));
     match refused {
-        CreationRefused::Refused(refused) => {
-            Refusal::of_undone(refused, name, |details| failed(told, details))
-        }
-        CreationRefused::Unfit(unfit) => match inherited(unfit, told) {
-            Some(reason) => Refusal::bad_request(&reason),
-            None => Refusal::conflict(failed(told, &refused.to_string())),
+        CreationRefused::Refused(refused) => Refusal::of_undone(refused, name, failed),
+        CreationRefused::Unfit(unfit) => match inherited(unfit, told()) {
+            Some(reason) => Refusal::bad_request(reason),
+            None => Refusal::conflict(failed(told(), refused.text())),
         },
-        CreationRefused::NoSuchHost(_) => Refusal::not_found(failed(told, &refused.to_string())),
-        CreationRefused::NoHost => Refusal::conflict(failed(told, &refused.to_string())),
+        CreationRefused::NoSuchHost(_) => Refusal::not_found(failed(told(), refused.text())),
+        CreationRefused::NoHost => Refusal::conflict(failed(told(), refused.text())),
     }
 }
 
 /// What Kimchi said of that, where it had a word for it. (Its templates had names of their own.)
-fn inherited(unfit: &Unfit, name: &str) -> Option<String> {
+fn inherited(unfit: &Unfit, name: Text) -> Option<Message> {
+    let short = |text: &str| Text::from(shortened(text));
     Some(match unfit {
-        Unfit::NameTaken => format!("KCHVM0001E: Virtual machine {name} already exists"),
-        Unfit::NoPool(pool) => format!(
-            "KCHTMPL0004E: Storage pool {} specified for template {name} does not exist",
-            shortened(pool)
-        ),
-        Unfit::NotMadeIn(_) => {
-            format!(
-                "KCHTMPL0018E: Specify a volume to a template when storage pool is iSCSI or SCSI: {unfit}"
-            )
+        Unfit::NameTaken => Message::KCHVM0001E { name },
+        Unfit::NoPool(pool) => Message::KCHTMPL0004E { pool: short(pool), name },
+        Unfit::NotMadeIn(_) => Message::KCHTMPL0018E { details: unfit.text() },
+        Unfit::OnlyRaw(_) => Message::KCHTMPL0029E,
+        Unfit::NoVolume { pool, volume } => {
+            Message::KCHTMPL0019E { volume: short(volume), pool: short(pool) }
         }
-        Unfit::OnlyRaw(_) => {
-            "KCHTMPL0029E: Disk format must be 'raw', for logical, iscsi, and scsi pools.".to_owned()
-        }
-        Unfit::NoVolume { pool, volume } => format!(
-            "KCHTMPL0019E: The volume {} is not in storage pool {}",
-            shortened(volume),
-            shortened(pool)
-        ),
-        Unfit::NoMedium(path) => format!("KCHTMPL0002E: Source media {} not found", shortened(path)),
-        Unfit::NoNetwork(network) => format!(
-            "KCHTMPL0003E: Network '{}' specified for template {name} does not exist",
-            shortened(network)
-        ),
-        Unfit::NetworkInactive(network) => format!(
-            "KCHTMPL0007E: Network {} specified for template {name} is not active",
-            shortened(network)
-        ),
-        Unfit::TooManyCpus(_) => {
-            format!("KCHCPUINF0004E: The maximum number of vCPUs is too large for this system: {unfit}")
-        }
+        Unfit::NoMedium(path) => Message::KCHTMPL0002E { path: short(path) },
+        Unfit::NoNetwork(network) => Message::KCHTMPL0003E { network: short(network), name },
+        Unfit::NetworkInactive(network) => Message::KCHTMPL0007E { network: short(network), name },
+        Unfit::TooManyCpus(_) => Message::KCHCPUINF0004E { details: unfit.text() },
         Unfit::PoolInactive(_)
         | Unfit::NoPath(_)
         | Unfit::OtherFormat { .. }

@@ -18,13 +18,8 @@ use crate::http::problem::{Failure, shortened};
 use crate::http::{AppState, to_the_end};
 use crate::lifecycle::Lifecycle;
 use crate::lifecycle::devices::DeviceRefused;
+use crate::messages::{Message, Text};
 use crate::model::host_device::{Labelled, Passed, Unmoved};
-
-/// What Kimchi said where a host has no IOMMU.
-const NO_IOMMU: &str = "KCHVMHDEV0003E: No IOMMU groups found. Host PCI pass through needs IOMMU group to function correctly. Please \
-                        enable Intel VT-d or AMD IOMMU in your BIOS, then verify the Kernel is compiled with IOMMU support. For Intel CPU, \
-                        add 'intel_iommu=on' to GRUB_CMDLINE_LINUX parameter in /etc/default/grub file. For AMD CPU, add 'iommu=pt \
-                        iommu=1'.";
 
 /// The routes, without a prefix.
 pub(super) fn routes() -> Router<AppState> {
@@ -74,12 +69,9 @@ impl From<Passed> for HostDev {
 async fn devices(app: AppState, vm: &str) -> Result<Vec<HostDev>, Refusal> {
     match Lifecycle::new(app.fleet, app.store).host_devices(vm).await {
         Ok(found) => Ok(found.into_iter().map(HostDev::from).collect()),
-        Err(refused) => Err(Refusal::of_undone(&refused, vm, |details| {
-            format!(
-                "FERRYHDEV0001E: Unable to list the host devices of {}. Details: {details}",
-                shortened(vm)
-            )
-        })),
+        Err(refused) => {
+            Err(Refusal::of_undone(&refused, vm, |name, details| Message::FERRYHDEV0001E { name, details }))
+        }
     }
 }
 
@@ -112,13 +104,15 @@ async fn show(
 pub(super) fn task(task: &Task) -> KimchiTask {
     let device = task.made.as_deref().unwrap_or_default();
     let address = format!("{PREFIX}/vms/{}/hostdevs/", task.vm);
+    let done = Message::FERRYTASK0010I;
     let (act, words, address) = match task.kind {
         TaskKind::Detach => {
-            (Act::Take, ("Detaching device", "OK", "Detaching cancelled"), format!("{address}{device}"))
+            let words = (Message::FERRYTASK0016I, done, Message::FERRYTASK0017I);
+            (Act::Take, words, format!("{address}{device}"))
         }
-        _ => (Act::Give, ("Attaching device to VM", "OK", "Attaching cancelled"), address),
+        _ => (Act::Give, (Message::FERRYTASK0014I, done, Message::FERRYTASK0015I), address),
     };
-    KimchiTask::told(task, words, address, |why| act.failed(&task.vm, device, why))
+    KimchiTask::told(task, words, address, |why| act.failed(task.vm.as_str().into(), device, why).into())
 }
 
 /// What was asked to be done with a device.
@@ -130,35 +124,30 @@ enum Act {
 
 impl Act {
     /// What is said when it could not be done. Kimchi had no word for one that was not taken, and no details.
-    fn failed(self, vm: &str, device: &str, details: &str) -> String {
-        let (vm, device) = (&*shortened(vm), &*shortened(device));
+    fn failed(self, name: Text, device: &str, details: Text) -> Message {
+        let device = shortened(device).into();
         match self {
-            Self::Give => format!("KCHVMHDEV0007E: Failed to attach {device} to {vm}. Details: {details}"),
-            Self::Take => format!("FERRYHDEV0002E: Failed to detach {device} from {vm}. Details: {details}"),
+            Self::Give => Message::KCHVMHDEV0007E { device, name, details },
+            Self::Take => Message::FERRYHDEV0002E { device, name, details },
         }
     }
 
     fn refused(self, refused: &DeviceRefused, vm: &str, device: &str) -> Refusal {
-        let (shown, named) = (&*shortened(vm), &*shortened(device));
         let unmoved = match refused {
             DeviceRefused::Refused(refused) => {
-                return Refusal::of_undone(refused, vm, |details| self.failed(vm, device, details));
+                return Refusal::of_undone(refused, vm, |name, details| self.failed(name, device, details));
             }
             DeviceRefused::Unmoved(unmoved) => unmoved,
         };
+        let name = Text::from(shortened(vm));
+        let named = Text::from(shortened(device));
         match unmoved {
-            Unmoved::Absent => Refusal::not_found(format!("KCHHOST0003E: Node device '{named}' not found")),
-            Unmoved::NotGiven => Refusal::not_found(format!(
-                "KCHVMHDEV0001E: VM {shown} does not contain directly assigned host device {named}."
-            )),
-            Unmoved::NotAllowed => Refusal::bad_request(&format!(
-                "KCHVMHDEV0002E: The host device {named} is not allowed to directly assign to VM."
-            )),
-            Unmoved::NoIommu => Refusal::bad_request(NO_IOMMU),
-            Unmoved::OnlyStopped => Refusal::bad_request(&format!(
-                "KCHVMHDEV0006E: Hot-(un)plug of device {named} is not supported."
-            )),
-            Unmoved::Given | Unmoved::Job => Refusal::conflict(self.failed(vm, device, &refused.to_string())),
+            Unmoved::Absent => Refusal::not_found(Message::KCHHOST0003E { device: named }),
+            Unmoved::NotGiven => Refusal::not_found(Message::KCHVMHDEV0001E { name, device: named }),
+            Unmoved::NotAllowed => Refusal::bad_request(Message::KCHVMHDEV0002E { device: named }),
+            Unmoved::NoIommu => Refusal::bad_request(Message::KCHVMHDEV0003E),
+            Unmoved::OnlyStopped => Refusal::bad_request(Message::KCHVMHDEV0006E { device: named }),
+            Unmoved::Given | Unmoved::Job => Refusal::conflict(self.failed(name, device, refused.text())),
         }
     }
 
@@ -173,7 +162,7 @@ impl Act {
             })
         };
         match to_the_end(work).await {
-            Ok(Ok(task)) => Ok((StatusCode::ACCEPTED, answer(&KimchiTask::from(&task))).into_response()),
+            Ok(Ok(task)) => Ok((StatusCode::ACCEPTED, KimchiTask::from(&task)).into_response()),
             Ok(Err(refused)) => Err(self.refused(&refused, &vm, &device)),
             Err(Failure(problem)) => Err(Refusal::of(&problem)),
         }

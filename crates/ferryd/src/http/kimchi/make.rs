@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::reasons::{Act, Refusal};
 use super::tasks::KimchiTask;
-use super::{answer, nothing_asked_for, vms};
+use super::{nothing_asked_for, vms};
 use crate::http::AppState;
 use crate::http::extract::NamePath;
 use crate::http::problem::Failure;
@@ -23,5 +23,5 @@ pub(super) async fn clone(
     let engine = app.engine.clone();
     let clone = move |life: Lifecycle, name: String| async move { life.clone_vm(&name, &engine).await };
     let task = vms::done(app, &name, Act::Clone, clone).await?;
-    Ok((StatusCode::ACCEPTED, answer(&KimchiTask::from(&task))).into_response())
+    Ok((StatusCode::ACCEPTED, KimchiTask::from(&task)).into_response())
 }

@@ -28,7 +28,7 @@ impl Parameters {
     pub(super) fn take(body: Value) -> Result<Self, Refusal> {
         schema::check("vm_migrate", &body)?;
         // What fits the schema can be read.
-        serde_json::from_value(body).map_err(|error| Refusal::schema(&error.to_string()))
+        serde_json::from_value(body).map_err(|error| Refusal::schema(error.to_string()))
     }
 
     /// Whom it logs in as.

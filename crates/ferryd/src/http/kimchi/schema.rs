@@ -9,6 +9,8 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde_json::{Map, Value, json};
 
+use crate::messages::{Message, Text};
+
 /// The schemas of request bodies, by name.
 static SCHEMAS: LazyLock<Map<String, Value>> =
     LazyLock::new(|| serde_json::from_str(include_str!("schemas.json")).unwrap_or_default());
@@ -42,7 +44,7 @@ pub(super) struct Violation {
     /// The id that the schema gives it.
     pub(super) id: Option<String>,
     /// What does not fit, in words.
-    pub(super) what: String,
+    pub(super) what: Text,
 }
 
 /// The description of the inherited interface, with all schemas in it.
@@ -64,12 +66,12 @@ pub(super) fn published() -> Value {
 pub(super) fn check(name: &str, body: &Value) -> Result<(), Violation> {
     match SCHEMAS.get(name) {
         Some(schema) => fits(schema, body),
-        None => Err(Violation { id: None, what: format!("there is no schema {name}") }),
+        None => Err(Violation { id: None, what: format!("there is no schema {name}").into() }),
     }
 }
 
 fn fits(schema: &Value, value: &Value) -> Result<(), Violation> {
-    let wrong = |what: String| Violation { id: schema["error"].as_str().map(str::to_owned), what };
+    let wrong = |what| violation(schema, what);
     type_fits(schema, value).map_err(wrong)?;
     match value {
         Value::String(text) => text_fits(schema, text).map_err(wrong)?,
@@ -77,11 +79,11 @@ fn fits(schema: &Value, value: &Value) -> Result<(), Violation> {
         Value::Array(items) => {
             items.iter().try_for_each(|item| fits(&schema["items"], item))?;
             if schema["maxItems"].as_u64().is_some_and(|most| items.len() as u64 > most) {
-                return Err(wrong(format!("{} is too long", told(value))));
+                return Err(wrong(Message::FERRYSCHEMA0015I { value: told(value) }));
             }
             let twice = items.iter().enumerate().any(|(at, item)| items[..at].contains(item));
             if twice && schema["uniqueItems"] == true {
-                return Err(wrong(format!("{} has non-unique elements", told(value))));
+                return Err(wrong(Message::FERRYSCHEMA0007I { value: told(value) }));
             }
         }
         Value::Object(object) => object_fits(schema, object)?,
@@ -90,7 +92,12 @@ fn fits(schema: &Value, value: &Value) -> Result<(), Violation> {
     combined_fits(schema, value)
 }
 
-fn type_fits(schema: &Value, value: &Value) -> Result<(), String> {
+/// What the schema says to a value that does not fit.
+fn violation(schema: &Value, what: Message) -> Violation {
+    Violation { id: schema["error"].as_str().map(str::to_owned), what: what.into() }
+}
+
+fn type_fits(schema: &Value, value: &Value) -> Result<(), Message> {
     let Some(wanted) = schema["type"].as_str() else { return Ok(()) };
     let is = match wanted {
         "string" => value.is_string(),
@@ -100,79 +107,81 @@ fn type_fits(schema: &Value, value: &Value) -> Result<(), String> {
         "object" => value.is_object(),
         _ => false,
     };
-    if is { Ok(()) } else { Err(format!("{} is not of type '{wanted}'", told(value))) }
+    if is { Ok(()) } else { Err(Message::FERRYSCHEMA0001I { value: told(value), kind: wanted.into() }) }
 }
 
-fn number_fits(schema: &Value, number: &serde_json::Number) -> Result<(), String> {
+fn number_fits(schema: &Value, number: &serde_json::Number) -> Result<(), Message> {
+    let value = || Text::from(number.to_string());
     if let (Some(least), Some(is)) = (schema["minimum"].as_i64(), number.as_i64())
         && is < least
     {
-        return Err(format!("{is} is less than the minimum of {least}"));
+        return Err(Message::FERRYSCHEMA0002I { value: value(), least: least.to_string().into() });
     }
     if let (Some(most), Some(is)) = (schema["maximum"].as_u64(), number.as_u64())
         && is > most
     {
-        return Err(format!("{is} is greater than the maximum of {most}"));
+        return Err(Message::FERRYSCHEMA0003I { value: value(), most: most.to_string().into() });
     }
     Ok(())
 }
 
-fn text_fits(schema: &Value, text: &str) -> Result<(), String> {
+fn text_fits(schema: &Value, text: &str) -> Result<(), Message> {
+    let value = || Text::from(text);
     let length = u64::try_from(text.chars().count()).unwrap_or(u64::MAX);
     if schema["minLength"].as_u64().is_some_and(|least| length < least) {
-        return Err(format!("'{text}' is too short"));
+        return Err(Message::FERRYSCHEMA0004I { value: value() });
     }
     if schema["maxLength"].as_u64().is_some_and(|most| length > most) {
-        return Err(format!("'{text}' is too long"));
+        return Err(Message::FERRYSCHEMA0005I { value: value() });
     }
-    let pattern = schema["pattern"].as_str();
-    if pattern.is_some_and(|pattern| Regex::new(pattern).is_ok_and(|pattern| !pattern.is_match(text))) {
-        return Err(format!("'{text}' does not match '{}'", pattern.unwrap_or_default()));
+    match schema["pattern"].as_str() {
+        Some(pattern) if Regex::new(pattern).is_ok_and(|pattern| !pattern.is_match(text)) => {
+            Err(Message::FERRYSCHEMA0006I { value: value(), pattern: pattern.into() })
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 fn object_fits(schema: &Value, object: &Map<String, Value>) -> Result<(), Violation> {
-    let wrong = |what: String| Violation { id: schema["error"].as_str().map(str::to_owned), what };
+    let wrong = |what| violation(schema, what);
     let known = schema["properties"].as_object();
     for (name, value) in object {
         match known.and_then(|known| known.get(name)) {
             Some(property) => fits(property, value)?,
             None if schema["additionalProperties"] == false => {
-                let what = format!("Additional properties are not allowed ('{name}' was unexpected)");
-                return Err(wrong(what));
+                return Err(wrong(Message::FERRYSCHEMA0008I { key: name.as_str().into() }));
             }
             None => {}
         }
     }
     let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
     let missing = required.into_iter().find(|name| !object.contains_key(*name));
-    missing.map_or(Ok(()), |name| Err(wrong(format!("'{name}' is a required property"))))
+    missing.map_or(Ok(()), |name| Err(wrong(Message::FERRYSCHEMA0009I { key: name.into() })))
 }
 
 /// `oneOf` and `not`.
 fn combined_fits(schema: &Value, value: &Value) -> Result<(), Violation> {
-    let wrong = |what: String| Violation { id: schema["error"].as_str().map(str::to_owned), what };
+    let wrong = |what| violation(schema, what);
     if let Some(choices) = schema["oneOf"].as_array() {
         let results = choices.iter().map(|choice| fits(choice, value)).collect::<Vec<_>>();
         match results.iter().filter(|result| result.is_ok()).count() {
             1 => {}
             // The first choice is the one that is meant to be taken.
             0 => return results.into_iter().next().unwrap_or(Ok(())),
-            _ => return Err(wrong(format!("more than one of {} is given", told(&schema["oneOf"])))),
+            _ => return Err(wrong(Message::FERRYSCHEMA0010I { choices: told(&schema["oneOf"]) })),
         }
     }
     match schema.get("not") {
         Some(unwanted) if fits(unwanted, value).is_ok() => {
-            Err(wrong(format!("{} must not be given together", told(&unwanted["required"]))))
+            Err(wrong(Message::FERRYSCHEMA0011I { keys: told(&unwanted["required"]) }))
         }
         _ => Ok(()),
     }
 }
 
 /// A value as it stands in an answer.
-fn told(value: &Value) -> String {
-    crate::http::problem::shortened(&value.to_string())
+fn told(value: &Value) -> Text {
+    crate::http::problem::shortened(&value.to_string()).into()
 }
 
 #[cfg(test)]
@@ -226,7 +235,7 @@ mod tests {
 
     fn refused(name: &str, body: Value) -> (Option<String>, String) {
         let violation = check(name, &body).unwrap_err();
-        (violation.id, violation.what)
+        (violation.id, violation.what.to_string())
     }
 
     #[test]

@@ -20,6 +20,7 @@ use crate::http::problem::{Failure, shortened};
 use crate::http::{AppState, to_the_end};
 use crate::lifecycle::Lifecycle;
 use crate::lifecycle::snapshots::SnapshotRefused;
+use crate::messages::{Message, Text};
 use crate::model::snapshot::{Obstacle, Snapshot};
 
 /// The routes, without a prefix.
@@ -51,8 +52,10 @@ impl From<Snapshot> for KimchiSnapshot {
 pub(super) fn task(task: &Task) -> KimchiTask {
     let name = task.made.as_deref().unwrap_or_default();
     let target_uri = format!("{PREFIX}/vms/{}/snapshots/{name}", task.vm);
-    let words = ("creating snapshot", "OK", "Snapshot cancelled");
-    KimchiTask::told(task, words, target_uri, |why| Act::Make.failed(&task.vm, name, why))
+    let words = (Message::FERRYTASK0008I, Message::FERRYTASK0010I, Message::FERRYTASK0009I);
+    KimchiTask::told(task, words, target_uri, |why| {
+        Act::Make.failed(shortened(&task.vm).into(), shortened(name).into(), why).into()
+    })
 }
 
 /// What was asked to be done with snapshots.
@@ -68,35 +71,31 @@ enum Act {
 
 impl Act {
     /// What Kimchi said when it could not be done.
-    fn failed(self, vm: &str, name: &str, details: &str) -> String {
-        let (vm, name) = (&*shortened(vm), &*shortened(name));
-        let (id, what) = match self {
-            Self::Make => ("KCHSNAP0002E", format!("create snapshot '{name}' on virtual machine '{vm}'")),
-            Self::Show => ("KCHSNAP0004E", format!("retrieve snapshot '{name}' on virtual machine '{vm}'")),
-            Self::List => ("KCHSNAP0005E", format!("list snapshots on virtual machine '{vm}'")),
-            Self::Delete => ("KCHSNAP0006E", format!("delete snapshot '{name}' on virtual machine '{vm}'")),
-            Self::Current => ("KCHSNAP0008E", format!("retrieve current snapshot of virtual machine '{vm}'")),
-            Self::Revert => ("KCHSNAP0009E", format!("revert virtual machine '{vm}' to snapshot '{name}'")),
-        };
-        format!("{id}: Unable to {what}. Details: {details}")
+    fn failed(self, name: Text, snapshot: Text, details: Text) -> Message {
+        match self {
+            Self::Make => Message::KCHSNAP0002E { name, snapshot, details },
+            Self::Show => Message::KCHSNAP0004E { name, snapshot, details },
+            Self::List => Message::KCHSNAP0005E { name, details },
+            Self::Delete => Message::KCHSNAP0006E { name, snapshot, details },
+            Self::Current => Message::KCHSNAP0008E { name, details },
+            Self::Revert => Message::KCHSNAP0009E { name, snapshot, details },
+        }
     }
 
-    fn refused(self, refused: &SnapshotRefused, vm: &str, name: &str) -> Refusal {
-        let failed = |details: &str| self.failed(vm, name, details);
-        let shown = &*shortened(vm);
+    fn refused(self, refused: &SnapshotRefused, vm: &str, snapshot: &str) -> Refusal {
+        let name = Text::from(shortened(vm));
+        let snapshot = Text::from(shortened(snapshot));
         match refused {
-            SnapshotRefused::Refused(refused) => Refusal::of_undone(refused, vm, failed),
-            SnapshotRefused::Name(_) => Refusal::schema(&refused.to_string()),
-            SnapshotRefused::Absent => Refusal::not_found(format!(
-                "KCHSNAP0003E: Snapshot '{}' does not exist on virtual machine '{shown}'.",
-                shortened(name)
-            )),
-            SnapshotRefused::Obstacle(Obstacle::Format { format, .. }) => Refusal::bad_request(&format!(
-                "KCHSNAP0010E: Unable to create snapshot of virtual machine '{shown}' because it contains a disk with format \
-                 '{format}'; only 'qcow2' is supported."
-            )),
+            SnapshotRefused::Refused(refused) => {
+                Refusal::of_undone(refused, vm, |name, details| self.failed(name, snapshot, details))
+            }
+            SnapshotRefused::Name(_) => Refusal::schema(refused.text()),
+            SnapshotRefused::Absent => Refusal::not_found(Message::KCHSNAP0003E { name, snapshot }),
+            SnapshotRefused::Obstacle(Obstacle::Format { format, .. }) => {
+                Refusal::bad_request(Message::KCHSNAP0010E { name, format: format.as_str().into() })
+            }
             SnapshotRefused::Exists | SnapshotRefused::Obstacle(_) | SnapshotRefused::SavedMemory => {
-                Refusal::conflict(failed(&refused.to_string()))
+                Refusal::conflict(self.failed(name, snapshot, refused.text()))
             }
         }
     }
@@ -159,7 +158,7 @@ async fn make(
     let shown = wanted.clone().unwrap_or_default();
     let work = |life: Lifecycle, vm: String, _| async move { life.make_snapshot(&engine, &vm, wanted).await };
     let begun = done(&app, Act::Make, (&vm, &shown), work).await?;
-    Ok((StatusCode::ACCEPTED, answer(&KimchiTask::from(&begun))).into_response())
+    Ok((StatusCode::ACCEPTED, KimchiTask::from(&begun)).into_response())
 }
 
 /// The one that the machine's disks go on from; nothing where there is none.

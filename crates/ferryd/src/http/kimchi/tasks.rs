@@ -8,16 +8,26 @@ use serde::Serialize;
 
 use super::filter::Filter;
 use super::reasons::{self, Refusal};
-use super::{Arguments, PREFIX, answer, create, hostdevs, snapshots};
+use super::{Arguments, PREFIX, create, hostdevs, snapshots, worded};
 use crate::http::extract::NamePath;
 use crate::http::problem::Failure;
 use crate::http::v1::tasks::LIST_LIMIT;
 use crate::http::{AppState, to_the_end};
+use crate::messages::{Language, Message, Text};
 use crate::model::TaskId;
 
-/// A task as Kimchi told it: exactly these four keys.
-#[derive(Debug, Serialize)]
+/// A task as Kimchi told it, before it is put into words.
+#[derive(Debug)]
 pub(super) struct KimchiTask {
+    id: String,
+    status: &'static str,
+    message: Text,
+    target_uri: String,
+}
+
+/// A task as Kimchi told it: exactly these four keys.
+#[derive(Serialize)]
+struct Told {
     id: String,
     status: &'static str,
     message: String,
@@ -28,18 +38,18 @@ impl From<&Task> for KimchiTask {
     fn from(task: &Task) -> Self {
         match task.kind {
             TaskKind::Migration => {
-                let words = ("starting a migration", "Migrate finished", "Migrate cancelled");
-                let failed = |why: &str| reasons::failed_to_migrate(&task.vm, why);
+                let words = (Message::FERRYTASK0001I, Message::FERRYTASK0002I, Message::FERRYTASK0003I);
+                let failed = |why| reasons::failed_to_migrate(task.vm.as_str(), why);
                 Self::told(task, words, format!("{PREFIX}/vms/{}/migrate", task.vm), failed)
             }
             TaskKind::Clone => {
                 // The new machine's, as it was: by that it is found.
                 let made = task.made.as_deref().unwrap_or_default();
-                let failed = |why: &str| reasons::failed_to_clone(task, why);
+                let failed = |why| reasons::failed_to_clone(task, why);
                 Self::told(task, clone_words(task.phase), format!("{PREFIX}/vms/{made}/clone"), failed)
             }
             TaskKind::Creation => {
-                let failed = |why: &str| create::failed(&task.vm, why);
+                let failed = |why| create::failed(task.vm.as_str().into(), why).into();
                 Self::told(task, creation_words(task.phase), format!("{PREFIX}/vms/{}", task.vm), failed)
             }
             TaskKind::Snapshot => snapshots::task(task),
@@ -52,47 +62,60 @@ impl KimchiTask {
     /// `words`: while it is under way, when it is done, and when it was stopped; `failed` words why it failed.
     pub(super) fn told(
         task: &Task,
-        words: (&str, &str, &str),
+        words: (Message, Message, Message),
         target_uri: String,
-        failed: impl Fn(&str) -> String,
+        failed: impl Fn(Text) -> Text,
     ) -> Self {
         let (under_way, done, stopped) = words;
         let (status, message) = match task.state {
-            TaskState::Queued | TaskState::Running | TaskState::Cancelling => {
-                ("running", under_way.to_owned())
-            }
-            TaskState::Done => ("finished", done.to_owned()),
-            TaskState::Cancelled => ("killed", stopped.to_owned()),
+            TaskState::Queued | TaskState::Running | TaskState::Cancelling => ("running", under_way.into()),
+            TaskState::Done => ("finished", done.into()),
+            TaskState::Cancelled => ("killed", stopped.into()),
             // Kimchi knew no task that waits for a person; who polls it must stop polling and read.
             TaskState::Failed | TaskState::NeedsAttention => {
                 let why = match &task.cause {
                     Some(cause) => format!("{} ({cause})", task.message),
                     None => task.message.clone(),
                 };
-                ("failed", failed(&why))
+                ("failed", failed(why.into()))
             }
         };
         Self { id: task.id.to_string(), status, message, target_uri }
     }
+
+    fn in_words(&self, language: Language) -> Told {
+        Told {
+            id: self.id.clone(),
+            status: self.status,
+            message: self.message.told(language).into_owned(),
+            target_uri: self.target_uri.clone(),
+        }
+    }
+}
+
+impl IntoResponse for KimchiTask {
+    fn into_response(self) -> Response {
+        worded(StatusCode::OK, move |language| self.in_words(language))
+    }
 }
 
 /// What Kimchi said of a clone that was being made.
-fn clone_words(phase: Phase) -> (&'static str, &'static str, &'static str) {
+fn clone_words(phase: Phase) -> (Message, Message, Message) {
     let under_way = match phase {
-        Phase::Queued | Phase::Prepare => "reading source VM XML",
-        Phase::Confirm => "defining new VM",
-        _ => "copying VM disks",
+        Phase::Queued | Phase::Prepare => Message::FERRYTASK0004I,
+        Phase::Confirm => Message::FERRYTASK0006I,
+        _ => Message::FERRYTASK0005I,
     };
-    (under_way, "OK", "Clone cancelled")
+    (under_way, Message::FERRYTASK0010I, Message::FERRYTASK0007I)
 }
 
 /// The same of a machine that was being made anew.
-fn creation_words(phase: Phase) -> (&'static str, &'static str, &'static str) {
+fn creation_words(phase: Phase) -> (Message, Message, Message) {
     let under_way = match phase {
-        Phase::Confirm => "Defining new VM",
-        _ => "Provisioning storage for new VM",
+        Phase::Confirm => Message::FERRYTASK0011I,
+        _ => Message::FERRYTASK0012I,
     };
-    (under_way, "OK", "Creation cancelled")
+    (under_way, Message::FERRYTASK0010I, Message::FERRYTASK0013I)
 }
 
 /// The tasks that pass the filters, the oldest first.
@@ -103,9 +126,11 @@ pub(super) async fn list(
     let filter = Filter::new(arguments);
     let mut tasks = app.store.tasks(&TaskQuery::default(), LIST_LIMIT).await?;
     tasks.reverse();
-    let told: Vec<KimchiTask> =
-        tasks.iter().map(KimchiTask::from).filter(|task| filter.passes(task)).collect();
-    Ok(answer(&told).into_response())
+    let tasks: Vec<KimchiTask> = tasks.iter().map(KimchiTask::from).collect();
+    Ok(worded(StatusCode::OK, move |language| {
+        let told = tasks.iter().map(|task| task.in_words(language));
+        told.filter(|task| filter.passes(task)).collect::<Vec<_>>()
+    }))
 }
 
 /// One task.
@@ -116,7 +141,7 @@ pub(super) async fn show(
     let (id, task) = taken(id)?;
     let found = app.store.task(task).await?;
     match found {
-        Some(record) => Ok(answer(&KimchiTask::from(&record.task)).into_response()),
+        Some(record) => Ok(KimchiTask::from(&record.task).into_response()),
         None => Err(Refusal::no_such_task(&id)),
     }
 }

@@ -17,6 +17,7 @@ use crate::http::problem::Failure;
 use crate::http::{AppState, to_the_end};
 use crate::inventory::known::Known;
 use crate::lifecycle::{Disks, Lifecycle, Refused, WithIt};
+use crate::messages::Message;
 use crate::model::action::Action;
 use crate::model::change::Changes;
 use crate::model::definition::{Definition, Graphics};
@@ -274,9 +275,9 @@ fn with_it(arguments: &[(String, String)]) -> Result<WithIt, Refusal> {
             ("nvram", "true") => with.nvram = true,
             ("nvram", "false") => with.nvram = false,
             ("disks", _) => {
-                return Err(Refusal::schema("'disks' must be 'all', or names of disks (vda,vdb)"));
+                return Err(Refusal::schema(Message::FERRYSCHEMA0013I));
             }
-            ("nvram", _) => return Err(Refusal::schema("'nvram' must be 'true' or 'false'")),
+            ("nvram", _) => return Err(Refusal::schema(Message::FERRYSCHEMA0014I)),
             _ => {}
         }
     }

@@ -24,7 +24,7 @@ pub const PREFIX: &str = "/api/v1";
     info(
         title = "Ferry",
         description = "Live-migrates KVM virtual machines between hosts with plain libvirt. Every error is an RFC 9457 \
-                       problem document with a stable `code`.",
+                       problem document with a stable `code`; its `title` is told in the language of `Accept-Language`.",
         license(name = "LGPL-2.1-or-later", identifier = "LGPL-2.1-or-later"),
     ),
     servers((url = "/", description = "The ferryd that served this document.")),

@@ -11,6 +11,7 @@ pub use run::Cloner;
 
 use super::{ACT_LIMIT, Lifecycle, Refused};
 use crate::libvirt::clone;
+use crate::messages::Message;
 use crate::model::clone::{ClonePlan, next_name};
 use crate::model::{DomainUuid, TaskId};
 use crate::store::{NewTask, StoreError};
@@ -30,10 +31,7 @@ impl Lifecycle {
             link.long_call_within("look", ACT_LIMIT, move |connect| clone::look(connect, domain)).await?;
         let (definition, saved) = seen?;
         if saved {
-            return Err(Refused::NoClone(
-                "it has saved memory, which its disks do not go without: start it, and shut it down"
-                    .to_owned(),
-            ));
+            return Err(Refused::NoClone(Message::FERRYWHY0040I.into()));
         }
         let _naming = self.naming().await?;
         let new_name = self.free_name(&definition.name).await?;

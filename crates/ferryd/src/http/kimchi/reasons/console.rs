@@ -7,6 +7,7 @@ use crate::console::Refused;
 use crate::console::tickets::Purpose;
 use crate::http::problem::shortened;
 use crate::libvirt::error::{HostError, OPERATION_INVALID};
+use crate::messages::{Message, Text};
 
 /// `VIR_ERR_OPERATION_FAILED`: among others, that somebody has the console open.
 const OPERATION_FAILED: i32 = 9;
@@ -24,18 +25,12 @@ pub(in super::super) enum Sought {
 
 impl Sought {
     /// What Kimchi said when there was none. When a console cannot be opened that was said to be there, it said nothing.
-    fn failed(self, name: &str, details: &str) -> String {
+    fn failed(self, name: Text, details: Text) -> Message {
         match self {
-            Self::Picture => {
-                format!("KCHVM0006E: Screenshot not supported for virtual machine {name}: {details}")
-            }
-            Self::Line(Purpose::Serial) => {
-                format!("KCHVM0077E: Impossible to get the serial console of {name}: {details}")
-            }
-            Self::Line(Purpose::Screen) => {
-                format!("KCHVM0010E: Unable to connect to virtual machine {name}: {details}")
-            }
-            Self::Open => format!("FERRYVM0002E: The console of {name} was not opened: {details}"),
+            Self::Picture => Message::KCHVM0006E { name, details },
+            Self::Line(Purpose::Serial) => Message::KCHVM0077E { name, details },
+            Self::Line(Purpose::Screen) => Message::KCHVM0010E { name, details },
+            Self::Open => Message::FERRYVM0002E { name, details },
         }
     }
 }
@@ -43,23 +38,20 @@ impl Sought {
 impl Refusal {
     /// A console asked for otherwise than by a WebSocket.
     pub(in super::super) fn no_websocket() -> Self {
-        Self::bad_request(
-            "FERRYVM0001E: A console is a WebSocket: the request must ask for an upgrade to one",
-        )
+        Self::bad_request(Message::FERRYVM0001E)
     }
 
     /// Why a machine is not seen or spoken to.
     pub(in super::super) fn of_console(refused: &Refused, name: &str, sought: Sought) -> Self {
-        let name = &*shortened(name);
+        let told = Text::from(shortened(name));
         let status = match refused {
             Refused::Unknown => return Self::no_such_vm(name),
             Refused::Host(error) if error.is_no_domain() => return Self::no_such_vm(name),
-            Refused::Stopped if sought == Sought::Picture => return Self::stopped(name),
+            Refused::Stopped if sought == Sought::Picture => {
+                return Self::not_found(Message::KCHVM0004E { name: told });
+            }
             Refused::NoSerial => {
-                let what = format!(
-                    "KCHVM0076E: VM {name} must have serial and console defined to open a web serial console: {refused}"
-                );
-                return Self::bad_request(&what);
+                return Self::bad_request(Message::KCHVM0076E { name: told, details: refused.text() });
             }
             Refused::Stopped | Refused::NoScreen | Refused::OutOfReach { .. } => StatusCode::CONFLICT,
             Refused::NoPicture => StatusCode::NOT_FOUND,
@@ -76,15 +68,10 @@ impl Refusal {
             Refused::Host(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         let details = match refused {
-            Refused::Host(HostError::Libvirt { source, .. }) => source.message.clone(),
-            other => other.to_string(),
+            Refused::Host(HostError::Libvirt { source, .. }) => source.message.as_str().into(),
+            other => other.text(),
         };
-        Self::new(status, sought.failed(name, &details))
-    }
-
-    fn stopped(name: &str) -> Self {
-        let what = format!("KCHVM0004E: Unable to retrieve screenshot for stopped virtual machine {name}");
-        Self::new(StatusCode::NOT_FOUND, what)
+        Self::new(status, sought.failed(told, details))
     }
 }
 
@@ -126,7 +113,7 @@ mod tests {
         ] {
             let refusal = Refusal::of_console(&refused, "vm1", sought);
             assert_eq!(refusal.status.as_u16(), status, "{refused:?}");
-            assert!(refusal.reason.starts_with(reason), "{}", refusal.reason);
+            assert!(refusal.reason().starts_with(reason), "{}", refusal.reason());
         }
     }
 }

@@ -3,19 +3,13 @@
 use api::finding::{Finding, Severity};
 use api::problem::{Code, Problem};
 
-use super::{Refusal, absent};
+use super::absent;
 use crate::http::problem::shortened;
+use crate::messages::{Message, Text};
 
 /// What `message` says of a migration that failed.
-pub(in crate::http::kimchi) fn failed_to_migrate(vm: &str, why: &str) -> String {
-    format!("KCHVM0058E: Failed to migrate virtual machine {vm} due error: {why}")
-}
-
-fn login(host: &str, user: &str) -> String {
-    format!(
-        "KCHVM0056E: To migrate a virtual machine to the remote host {host} the user {user} must have password-less \
-         login to the remote host."
-    )
+pub(in crate::http::kimchi) fn failed_to_migrate(name: impl Into<Text>, why: Text) -> Text {
+    Message::KCHVM0058E { name: name.into(), details: why }.into()
 }
 
 /// What stands in the way, in Kimchi's words as far as it had any.
@@ -48,53 +42,60 @@ impl Obstacle {
         }
     }
 
-    fn tell(self, what: &str, vm: &str, host: &str, user: &str) -> String {
-        match self {
-            Self::SameHost => format!("KCHVM0055E: Migrate to localhost {host} is not allowed."),
-            Self::Login => login(host, user),
+    fn tell(self, details: Text, way: &Way) -> Text {
+        let (name, host, user) = (way.vm.clone(), way.host.clone(), way.user.clone());
+        let message = match self {
+            Self::SameHost => Message::KCHVM0055E { host },
+            Self::Login => Message::KCHVM0056E { host, user },
             // Kimchi trusted any host's key, and so has no word for this.
-            Self::HostKey => format!("{} {what}", login(host, user)),
-            Self::State => format!("KCHVM0057E: Can not migrate virtual machine {vm}: {what}"),
-            Self::Architecture => {
-                format!("KCHVM0064E: Can not migrate virtual machine {vm} to {host}: {what}")
-            }
-            Self::Hypervisor => format!("KCHVM0065E: Can not migrate virtual machine {vm} to {host}: {what}"),
-            Self::Connection => format!("KCHVM0066E: Unable to connect to the remote host {host}: {what}"),
-            Self::Other => failed_to_migrate(vm, what),
-        }
+            Self::HostKey => Message::FERRYVM0003E { host, user, details },
+            Self::State => Message::KCHVM0057E { name, details },
+            Self::Architecture => Message::KCHVM0064E { name, host, details },
+            Self::Hypervisor => Message::KCHVM0065E { name, host, details },
+            Self::Connection => Message::KCHVM0066E { host, details },
+            Self::Other => return failed_to_migrate(name, details),
+        };
+        message.into()
     }
 }
 
-pub(super) fn migrate_reason(problem: &Problem, vm: &str, host: &str, user: &str) -> String {
-    let (vm, host, user) = (&*shortened(vm), &*shortened(host), &*shortened(user));
-    let what = problem.to_string();
+/// What was to go where, and as whom, as it stands in an answer.
+struct Way {
+    vm: Text,
+    host: Text,
+    user: Text,
+}
+
+pub(super) fn migrate_reason(problem: &Problem, vm: &str, host: &str, user: &str) -> Text {
+    let told = |text: &str| Text::from(shortened(text));
+    let way = Way { vm: told(vm), host: told(host), user: told(user) };
     let obstacle = match problem.code {
-        Code::UnknownVm => return absent(vm),
-        Code::BadRequest | Code::BadValue => return bad_value(problem),
-        Code::RefusedByChecks => return findings_reason(problem, vm, host, user),
+        Code::UnknownVm => return absent(vm).into(),
+        Code::BadRequest | Code::BadValue => return bad_value(problem).into(),
+        Code::RefusedByChecks => return findings_reason(problem, &way),
         Code::AccessDenied => Obstacle::Login,
         Code::HostKeyUnknown | Code::HostKeyChanged => Obstacle::HostKey,
         Code::HostUnreachable | Code::UnknownHost => Obstacle::Connection,
         _ => Obstacle::Other,
     };
-    obstacle.tell(&what, vm, host, user)
+    obstacle.tell(problem.to_string().into(), &way)
 }
 
 /// Kimchi told one obstacle, and so does this: the first. All of them are told by our own API.
-fn findings_reason(problem: &Problem, vm: &str, host: &str, user: &str) -> String {
+fn findings_reason(problem: &Problem, way: &Way) -> Text {
     match problem.findings.iter().find(|finding| finding.severity == Severity::Blocker) {
-        Some(first) => Obstacle::of_finding(first).tell(&first.message, vm, host, user),
-        None => failed_to_migrate(vm, &problem.to_string()),
+        Some(first) => Obstacle::of_finding(first).tell(first.message.as_str().into(), way),
+        None => failed_to_migrate(way.vm.clone(), problem.to_string().into()),
     }
 }
 
-fn bad_value(problem: &Problem) -> String {
-    let id = match problem.field.as_deref() {
-        Some("remote_host") => "KCHVM0060E",
-        Some("user") => "KCHVM0059E",
-        Some("password") => "KCHVM0069E",
-        Some("rdma" | "enable_rdma") => "KCHVM0091E",
-        _ => return Refusal::schema(&problem.detail).reason,
-    };
-    format!("{id}: {}", problem.detail)
+fn bad_value(problem: &Problem) -> Message {
+    let details = Text::from(problem.detail.as_str());
+    match problem.field.as_deref() {
+        Some("user") => Message::FERRYVM0004E { details },
+        Some("remote_host") => Message::FERRYVM0005E { details },
+        Some("password") => Message::FERRYVM0006E { details },
+        Some("rdma" | "enable_rdma") => Message::FERRYVM0007E { details },
+        _ => Message::WOKAPI0008E { details },
+    }
 }
