@@ -203,8 +203,9 @@ impl Oracle {
         for error in log.errors() {
             verdict.violation(format!("the guest found: {error}"));
         }
-        if log.panicked() {
-            verdict.violation("the guest's kernel panicked: the rig is to be doubted first".to_owned());
+        if let Some(said) = log.panic() {
+            verdict
+                .violation(format!("the guest's kernel panicked: the rig is to be doubted first ({said})"));
         }
     }
 }

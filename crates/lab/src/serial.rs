@@ -19,6 +19,9 @@ use crate::Lab;
 const POLL: Duration = Duration::from_millis(2);
 const SIGNS_OF_PANIC: &[&str] = &["Kernel panic", "Oops:", "BUG:", "general protection fault", "segfault"];
 
+/// So many hold the reason, the registers and the stack.
+const LINES_OF_PANIC: usize = 40;
+
 /// Where the log of a guest lies in a host.
 pub(crate) fn path_of(guest: &str) -> String {
     format!("/{}/{guest}.log", crate::furnish::GUEST_LOG_DIR)
@@ -255,8 +258,18 @@ impl GuestLog {
 
     /// Whether the guest's kernel gave up, which makes the test rig suspect, not the product.
     pub fn panicked(&self) -> bool {
+        self.panic().is_some()
+    }
+
+    /// What it said when it gave up: that host's lines from the first sign on.
+    pub fn panic(&self) -> Option<String> {
+        let records = self.shared.records();
         let says = |line: &Line| SIGNS_OF_PANIC.iter().any(|sign| line.text.contains(sign));
-        self.shared.records().others.iter().any(says)
+        let first = records.others.iter().position(says)?;
+        let host = &records.others[first].host;
+        let said = records.others[first..].iter().filter(|line| line.host == *host);
+        let said: Vec<&str> = said.take(LINES_OF_PANIC).map(|line| line.text.as_str()).collect();
+        Some(format!("{host}: {}", said.join(" | ")))
     }
 
     /// Hosts on which the guest booted afresh, with the id of each boot, oldest first.
