@@ -1,12 +1,12 @@
-# Ce que Ferry dit en français. Les noms entre accolades sont des variables ; catalogue.rs les a toutes.
+# Ce que Ferry dit en français. Les noms entre accolades sont des variables ; catalogue.rs les a toutes.
 
 ## De Kimchi, au sujet des machines virtuelles.
 
-KCHVM0001E = La machine virtuelle « { $name } » existe déjà
+KCHVM0001E = La machine virtuelle « { $name } » existe déjà
 KCHVM0002E = La machine virtuelle « { $name } » n’existe pas
 KCHVM0004E = Impossible d’obtenir une capture d’écran de la machine virtuelle « { $name } » : elle est arrêtée
 KCHVM0006E = Pas de capture d’écran pour la machine virtuelle « { $name } » : { $details }
-KCHVM0007E = Impossible de créer la machine virtuelle « { $name } ». Détails : { $details }
+KCHVM0007E = Impossible de créer la machine virtuelle « { $name } ». Détails : { $details }
 KCHVM0008E = Impossible de modifier la machine virtuelle « { $name } ». Détails : { $details }
 KCHVM0010E = Impossible de se connecter à la machine virtuelle « { $name } » : { $details }
 KCHVM0011E = Le nom d’une machine virtuelle doit être une chaîne de caractères sans barre oblique (/)
@@ -50,35 +50,35 @@ KCHVM0085E = Le titre d’une machine virtuelle doit être une chaîne de caract
 KCHVM0086E = La description d’une machine virtuelle doit être une chaîne de caractères
 KCHVM0091E = « enable_rdma » doit être un booléen (true ou false).
 KCHVMHDEV0001E = Le périphérique « { $device } » de l’hôte n’est pas attribué à la machine virtuelle « { $name } ».
-KCHVMHDEV0002E = Le périphérique « { $device } » de l’hôte ne peut pas être attribué directement à une machine virtuelle.
-KCHVMHDEV0003E = Aucun groupe IOMMU trouvé, sans lequel un périphérique PCI de l’hôte ne peut pas être attribué. Activez Intel VT-d ou AMD IOMMU dans le BIOS et vérifiez que le noyau prend en charge l’IOMMU. Pour un processeur Intel, ajoutez « intel_iommu=on » à GRUB_CMDLINE_LINUX dans /etc/default/grub ; pour un processeur AMD, « iommu=pt iommu=1 ».
-KCHVMHDEV0004E = « name » doit être le nom d’un périphérique
-KCHVMHDEV0006E = Le périphérique « { $device } » ne peut être ni attribué ni retiré à chaud.
-KCHVMHDEV0007E = Impossible d’attribuer le périphérique « { $device } » à « { $name } ». Détails : { $details }
-KCHHOST0003E = Le périphérique « { $device } » n’existe pas sur l’hôte
+KCHVMHDEV0002E = Le périphérique « { $device } » de l’hôte ne peut pas être attribué directement à une machine virtuelle.
+KCHVMHDEV0003E = Aucun groupe IOMMU trouvé, sans lequel un périphérique PCI de l’hôte ne peut pas être attribué. Activez Intel VT-d ou AMD IOMMU dans le BIOS et vérifiez que le noyau prend en charge l’IOMMU. Pour un processeur Intel, ajoutez « intel_iommu=on » à GRUB_CMDLINE_LINUX dans /etc/default/grub ; pour un processeur AMD, « iommu=pt iommu=1 ».
+KCHVMHDEV0004E = « name » doit être le nom d’un périphérique
+KCHVMHDEV0006E = Le périphérique « { $device } » ne peut être ni attribué ni retiré à chaud.
+KCHVMHDEV0007E = Impossible d’attribuer le périphérique « { $device } » à « { $name } ». Détails : { $details }
+KCHHOST0003E = Le périphérique « { $device } » n’existe pas sur l’hôte
 
 ## De Kimchi, au sujet des ressources d’une machine.
 
-KCHTMPL0002E = Le support d’installation « { $path } » n’existe pas
-KCHTMPL0003E = Le réseau « { $network } » indiqué pour « { $name } » n’existe pas
-KCHTMPL0004E = Le pool de stockage « { $pool } » indiqué pour « { $name } » n’existe pas
-KCHTMPL0007E = Le réseau « { $network } » indiqué pour « { $name } » n’est pas actif
-KCHTMPL0012E = Nombre de processeurs : { $details }
-KCHTMPL0013E = Taille de la mémoire : { $details }
+KCHTMPL0002E = Le support d’installation « { $path } » n’existe pas
+KCHTMPL0003E = Le réseau « { $network } » indiqué pour « { $name } » n’existe pas
+KCHTMPL0004E = Le pool de stockage « { $pool } » indiqué pour « { $name } » n’existe pas
+KCHTMPL0007E = Le réseau « { $network } » indiqué pour « { $name } » n’est pas actif
+KCHTMPL0012E = Nombre de processeurs : { $details }
+KCHTMPL0013E = Taille de la mémoire : { $details }
 KCHTMPL0014E = Le lecteur de CD-ROM a besoin d’un fichier ISO
-KCHTMPL0015E = Pool de stockage : { $details }
+KCHTMPL0015E = Pool de stockage : { $details }
 KCHTMPL0017E = Les réseaux doivent être indiqués dans une liste.
-KCHTMPL0018E = Dans un tel pool de stockage, il faut indiquer un volume existant : { $details }
-KCHTMPL0019E = Le volume « { $volume } » n’est pas dans le pool de stockage « { $pool } »
-KCHTMPL0022E = Taille du disque : { $details }
-KCHTMPL0027E = Format du disque : { $details }
-KCHTMPL0028E = Disque : { $details }
-KCHTMPL0029E = Dans un tel pool de stockage, le format du disque doit être « raw ».
+KCHTMPL0018E = Dans un tel pool de stockage, il faut indiquer un volume existant : { $details }
+KCHTMPL0019E = Le volume « { $volume } » n’est pas dans le pool de stockage « { $pool } »
+KCHTMPL0022E = Taille du disque : { $details }
+KCHTMPL0027E = Format du disque : { $details }
+KCHTMPL0028E = Disque : { $details }
+KCHTMPL0029E = Dans un tel pool de stockage, le format du disque doit être « raw ».
 KCHTMPL0030E = Mémoire : { $details }
 KCHTMPL0031E = La mémoire ({ $memory } Mio) ne doit pas dépasser son maximum ({ $most } Mio)
 KCHCPUINF0001E = Le nombre de processeurs virtuels ne doit pas dépasser le maximum indiqué.
-KCHCPUINF0004E = Le nombre maximal de processeurs virtuels est trop grand pour ce système : { $details }
-KCHCPUINF0008E = « cpu_info » doit être un objet dont les champs sont parmi « vcpus », « maxvcpus » et « topology ».
+KCHCPUINF0004E = Le nombre maximal de processeurs virtuels est trop grand pour ce système : { $details }
+KCHCPUINF0008E = « cpu_info » doit être un objet dont les champs sont parmi « vcpus », « maxvcpus » et « topology ».
 
 ## De Kimchi, au sujet des instantanés.
 
@@ -121,7 +121,7 @@ FERRYAPI0004E = La requête n’a pas été exécutée : { $details }
 FERRYAPI0005E = Le corps de la requête dépasse { $bytes } octets
 FERRYAUTH0001E = Le système n’a pas dit si le mot de passe est correct ; le journal du serveur en donne la raison.
 FERRYHDEV0001E = Impossible de lister les périphériques de l’hôte attribués à « { $name } ». Détails : { $details }
-FERRYHDEV0002E = Impossible de retirer le périphérique « { $device } » de « { $name } ». Détails : { $details }
+FERRYHDEV0002E = Impossible de retirer le périphérique « { $device } » de « { $name } ». Détails : { $details }
 FERRYVM0001E = Une console est un WebSocket : la requête doit demander à y passer (Upgrade)
 FERRYVM0002E = La console de « { $name } » n’a pas été ouverte : { $details }
 FERRYVM0003E = Pour migrer une machine virtuelle vers l’hôte distant « { $host } », l’utilisateur « { $user } » doit pouvoir s’y connecter sans mot de passe. { $details }
@@ -175,10 +175,10 @@ FERRYSCHEMA0013I = « disks » doit être « all », ou des noms de disques 
 FERRYSCHEMA0014I = « nvram » doit être « true » ou « false »
 FERRYSCHEMA0015I = { $value } est trop long
 
-## Pourquoi quelque chose n’a pas été fait à une machine, ou pas entièrement. « Elle » est la machine virtuelle.
+## Pourquoi quelque chose n’a pas été fait à une machine, ou pas entièrement. « Elle » est la machine virtuelle.
 
 FERRYWHY0001I = aucun hôte qui répond n’a de machine virtuelle de ce nom
-FERRYWHY0002I = elle est en cours de création, de migration ou de clonage, un instantané en est pris, ou un périphérique attribué ou retiré ; rien n’a été fait (`ferry task watch { $task }` montre l’avancement)
+FERRYWHY0002I = elle est en cours de création, de migration ou de clonage, un instantané en est pris, ou un périphérique attribué ou retiré ; rien n’a été fait (`ferry task watch { $task }` montre l’avancement)
 FERRYWHY0003I = une autre opération est en cours sur elle ; rien n’a été fait, réessayez
 FERRYWHY0004I = libvirt exécute un travail sur elle (une migration, un enregistrement de son état, une sauvegarde) ; rien n’a été fait
 FERRYWHY0005I =
@@ -251,24 +251,24 @@ FERRYWHY0069I = le nombre maximal de consoles ouvertes sur son hôte est atteint
 ## Pourquoi une machine n’est pas créée.
 
 FERRYWHY0070I = il y a déjà une machine virtuelle de ce nom
-FERRYWHY0071I = le pool de stockage « { $pool } » n’existe pas
-FERRYWHY0072I = le pool de stockage « { $pool } » n’est pas actif
-FERRYWHY0073I = le pool de stockage « { $pool } » n’est pas un répertoire : aucun volume n’y est créé, un volume existant peut être utilisé
-FERRYWHY0074I = le pool de stockage « { $pool } » n’est pas un répertoire : ce qu’il contient est au format raw
-FERRYWHY0075I = les disques du pool de stockage « { $pool } » n’ont pas de chemin sur l’hôte
-FERRYWHY0076I = il n’y a pas de volume « { $volume } » dans le pool de stockage « { $pool } »
-FERRYWHY0077I = le volume « { $volume } » est { $is }, et non une image { $wanted }
-FERRYWHY0078I = { $volume } est utilisé par : { $user }
+FERRYWHY0071I = le pool de stockage « { $pool } » n’existe pas
+FERRYWHY0072I = le pool de stockage « { $pool } » n’est pas actif
+FERRYWHY0073I = le pool de stockage « { $pool } » n’est pas un répertoire : aucun volume n’y est créé, un volume existant peut être utilisé
+FERRYWHY0074I = le pool de stockage « { $pool } » n’est pas un répertoire : ce qu’il contient est au format raw
+FERRYWHY0075I = les disques du pool de stockage « { $pool } » n’ont pas de chemin sur l’hôte
+FERRYWHY0076I = il n’y a pas de volume « { $volume } » dans le pool de stockage « { $pool } »
+FERRYWHY0077I = le volume « { $volume } » est { $is }, et non une image { $wanted }
+FERRYWHY0078I = { $volume } est utilisé par : { $user }
 FERRYWHY0079I = { $path } n’existe pas
-FERRYWHY0080I = le réseau « { $network } » n’existe pas
-FERRYWHY0081I = le réseau « { $network } » n’est pas actif
+FERRYWHY0080I = le réseau « { $network } » n’existe pas
+FERRYWHY0081I = le réseau « { $network } » n’est pas actif
 FERRYWHY0082I = QEMU, sur l’hôte, n’a pas d’affichage { $kind }
 FERRYWHY0083I = QEMU, sur l’hôte, n’exécute pas de machine de plus de { $most } processeurs virtuels
-FERRYWHY0084I = l’hôte n’exécute pas de machines de sa propre architecture : { $why }
-FERRYWHY0085I = aucun hôte n’est enregistré sous le nom « { $host } » ; rien n’a été fait
-FERRYWHY0086I = ferryd ne fonctionne sur aucun hôte qu’il connaisse ; indiquez lequel (?host=HOST). Rien n’a été fait
+FERRYWHY0084I = l’hôte n’exécute pas de machines de sa propre architecture : { $why }
+FERRYWHY0085I = aucun hôte n’est enregistré sous le nom « { $host } » ; rien n’a été fait
+FERRYWHY0086I = ferryd ne fonctionne sur aucun hôte qu’il connaisse ; indiquez lequel (?host=HOST). Rien n’a été fait
 
-## Pourquoi un périphérique n’est pas attribué ou retiré. « Il » est le périphérique.
+## Pourquoi un périphérique n’est pas attribué ou retiré. « Il » est le périphérique.
 
 FERRYWHY0090I = son hôte n’a pas un tel périphérique
 FERRYWHY0091I = ce n’est pas un périphérique qui puisse être attribué à une machine virtuelle
