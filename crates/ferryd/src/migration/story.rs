@@ -110,7 +110,7 @@ pub(super) fn question(
     };
     let known = format!("{from} {}; {to} {}.", described(source), described(destination));
     let resolve = |side: &str, other: Copy| {
-        let fenced = if matches!(other, Copy::Unknown) { " --fenced" } else { "" };
+        let fenced = if matches!(other, Copy::Unknown | Copy::Dead) { " --fenced" } else { "" };
         format!("ferry task resolve {id} --keep {side}{fenced}")
     };
     (format!("{what} {known}"), vec![resolve("source", destination), resolve("destination", source)])
