@@ -11,6 +11,7 @@ use lab::Release;
 use serde_json::{Value, json};
 use support::guest::quiet;
 use support::http::{Answer, request};
+use support::kimchi::at_home;
 use support::{SOON, World, until, until_seen};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
@@ -209,10 +210,7 @@ fn host_of(name: &str) -> &'static str {
 #[test]
 fn machines_are_seen_and_spoken_to_here_and_through_ssh() {
     let plan = World::of("cons").host("kvm1", Release::Bookworm).host("kvm2", Release::Bookworm);
-    let world = plan.ferryd_on("kvm1").up();
-    until(SOON, "its own machine is not registered by itself", || {
-        world.ferry(&["host", "list"]).stdout.contains("kvm1").then_some(())
-    });
+    let world = at_home(plan);
     world.register("kvm2");
     for name in ["here", "there"] {
         start(&world, name);

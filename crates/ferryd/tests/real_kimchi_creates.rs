@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use lab::{Host, Release};
 use serde_json::{Value, json};
+use support::World;
 use support::http::{Answer, Held, json_request, request};
-use support::images::{IMAGES, disk, image, listed, sh};
-use support::{SOON, World, until};
+use support::images::{IMAGES, assert_no_pools, disk, image, listed, sh};
+use support::kimchi::{at_home, begun, ended, refused, virsh};
 
-/// A host makes empty disks in a moment; one that does other things meanwhile takes longer.
-const MADE_WITHIN: Duration = Duration::from_secs(60);
 const DIES_WITHIN: Duration = Duration::from_secs(60);
 const VMS: &str = "/plugins/kimchi/vms";
 const WEB: &str = "/plugins/kimchi/vms/web%20%26%20co";
@@ -19,10 +18,7 @@ const ISO: &str = "/srv/iso/tools & more.iso";
 
 /// A host with a network, a medium beside all pools, and a volume that nothing uses.
 fn world(test: &'static str, release: Release) -> World {
-    let world = World::of(test).host("kvm1", release).ferryd_on("kvm1").up();
-    until(SOON, "its own machine is not registered by itself", || {
-        world.ferry(&["host", "list"]).stdout.contains("kvm1").then_some(())
-    });
+    let world = at_home(World::of(test).host("kvm1", release));
     let host = world.host("kvm1");
     for (name, start) in [("lan", true), ("idle", false)] {
         let xml =
@@ -44,44 +40,9 @@ fn world(test: &'static str, release: Release) -> World {
     world
 }
 
-fn virsh(world: &World, arguments: &[&str]) -> String {
-    world.host("kvm1").virsh(arguments).expect("virsh").trim().to_owned()
-}
-
-#[track_caller]
-fn refused(answer: &Answer, status: u16, reason: &str) {
-    let body: Value = answer.json();
-    let said = body["reason"].as_str().unwrap_or_default();
-    assert!(answer.status == status && said.contains(reason), "{status} {reason}: {answer:#?}");
-}
-
-#[track_caller]
-fn asked(world: &World, body: &Value) -> Value {
-    let answer = world.post(VMS, body);
-    assert_eq!(answer.status, 202, "{answer:#?}");
-    answer.json()
-}
-
-/// The task once it has ended.
-#[track_caller]
-fn ended(world: &World, task: &Value) -> Value {
-    let address = format!("/plugins/kimchi/tasks/{}", task["id"].as_str().expect("an id"));
-    until(MADE_WITHIN, "the task does not end", || {
-        let now: Value = world.get(&address).json();
-        (now["status"] != "running").then_some(now)
-    })
-}
-
 #[track_caller]
 fn machines(world: &World) -> Vec<String> {
     virsh(world, &["list", "--all", "--name"]).lines().map(str::to_owned).collect()
-}
-
-/// No storage pool that was made for the while is left.
-#[track_caller]
-fn assert_no_pools(world: &World) {
-    let pools = virsh(world, &["pool-list", "--all", "--name"]);
-    assert!(!pools.contains("ferry-"), "{pools}");
 }
 
 fn new_disk() -> Value {
@@ -104,7 +65,7 @@ fn a_machine_is_made_of_what_was_asked_and_runs() {
     let old = json!({"pool": {"name": "/plugins/kimchi/storagepools/default"}, "volume": "old.qcow2", "format": "qcow2"});
     let raw = json!({"pool": {"name": "default"}, "size": 2, "format": "raw"});
     let body = web(&[new_disk(), old, raw]);
-    let task = asked(&world, &body);
+    let task = begun(&world.post(VMS, &body));
     assert_eq!(task["target_uri"], "/plugins/kimchi/vms/web & co", "{task:#}");
     let task = ended(&world, &task);
     assert_eq!((&task["status"], &task["message"]), (&json!("finished"), &json!("OK")), "{task:#}");
@@ -189,7 +150,7 @@ fn what_cannot_be_made_leaves_nothing() {
          virsh -q pool-create-as tight dir --target /srv/tight",
     );
     let tight = json!({"pool": {"name": "tight"}, "size": 1, "format": "raw"});
-    let task = asked(&world, &web(&[new_disk(), tight]));
+    let task = begun(&world.post(VMS, &web(&[new_disk(), tight])));
     let task = ended(&world, &task);
     assert_eq!(task["status"], "failed", "{task:#}");
     let said = task["message"].as_str().expect("a message");
@@ -227,8 +188,8 @@ fn refused_before_there_is_a_task(world: &World) {
             "KCHTMPL0004E: Storage pool none",
         ),
         (volume("none.img", "raw"), 400, "KCHTMPL0019E: The volume none.img is not in storage pool default"),
-        (volume("used.img", "qcow2"), 409, "is raw, and no qcow2 image"),
-        (volume("used.img", "raw"), 409, "is used by the virtual machine other"),
+        (volume("used.img", "qcow2"), 409, "KCHVM0007E: …is raw, and no qcow2 image"),
+        (volume("used.img", "raw"), 409, "KCHVM0007E: …is used by the virtual machine other"),
         (with("cpu_info", json!({"vcpus": 16384})), 400, "KCHCPUINF0004E: "),
         (with("template", json!("/plugins/kimchi/templates/t")), 400, "WOKAPI0008E: "),
     ] {
@@ -242,7 +203,7 @@ fn dies_meanwhile(world: &World, host: &Host, before: &[String]) {
     let dies_at = |point: &'static str| {
         world.restart_ferryd_with(&[("FERRYD_DIE_AT", point)]);
         world.wait_listed("it is not known", |vm| vm.name == "other");
-        let task = asked(world, &web(&[new_disk()]));
+        let task = begun(&world.post(VMS, &web(&[new_disk()])));
         world.wait_ferryd_ends(DIES_WITHIN);
         assert_eq!(listed(host, IMAGES).len(), before.len() + 1, "it was at it");
         world.start_ferryd();
@@ -280,8 +241,8 @@ fn of_two_requests_for_one_name_one_is_carried_out() {
     assert_eq!(started.status, 200, "what today's QEMU offers makes a machine that runs: {started:#?}");
     // A volume becomes the disk of one machine.
     let named = |name: &str| json!({"name": name, "memory": 64, "disks": [old]});
-    let first = asked(&world, &named("a"));
-    refused(&world.post(VMS, &named("b")), 409, "is used by");
+    let first = begun(&world.post(VMS, &named("a")));
+    refused(&world.post(VMS, &named("b")), 409, "KCHVM0007E: …is used by");
     assert_eq!(ended(&world, &first)["status"], "finished");
-    refused(&world.post(VMS, &named("b")), 409, "is used by the virtual machine a");
+    refused(&world.post(VMS, &named("b")), 409, "KCHVM0007E: …is used by the virtual machine a");
 }

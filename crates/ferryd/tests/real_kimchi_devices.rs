@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use lab::{Host, Release};
 use serde_json::{Value, json};
+use support::World;
 use support::guest::quiet;
 use support::http::{Answer, request};
 use support::images::sh;
-use support::{SOON, World, until};
+use support::kimchi::{at_home, begun, ended, refused};
 
-const ENDS_WITHIN: Duration = Duration::from_secs(60);
 const DIES_WITHIN: Duration = Duration::from_secs(60);
 const DEVICES: &str = "/plugins/kimchi/vms/vm1/hostdevs";
 /// A PCI device that no machine has, and one of each other kind, as Ferry gives them.
@@ -27,10 +27,7 @@ const USB: &str = "<hostdev mode='subsystem' type='usb' managed='yes'><source st
                    <product id='0xc52b'/><address bus='1' device='3'/></source></hostdev>";
 
 fn world(test: &'static str) -> World {
-    let world = World::of(test).host("kvm1", Release::Bookworm).ferryd_on("kvm1").up();
-    until(SOON, "its own machine is not registered by itself", || {
-        world.ferry(&["host", "list"]).stdout.contains("kvm1").then_some(())
-    });
+    let world = at_home(World::of(test).host("kvm1", Release::Bookworm));
     let devices = [NOWHERE, SCSI, USB].concat();
     let xml = format!(
         "<domain type='qemu'><name>vm1</name><memory unit='MiB'>64</memory><vcpu>1</vcpu>\
@@ -44,13 +41,6 @@ fn definition(world: &World) -> String {
     world.host("kvm1").virsh(&["dumpxml", "--inactive", "vm1"]).expect("its definition")
 }
 
-#[track_caller]
-fn refused(answer: &Answer, status: u16, reason: &str) {
-    let body: Value = answer.json();
-    let said = body["reason"].as_str().unwrap_or_default();
-    assert!(answer.status == status && said.starts_with(reason), "{status} {reason}: {answer:#?}");
-}
-
 fn give(world: &World, device: &str) -> Answer {
     world.post(DEVICES, &json!({"name": device}))
 }
@@ -59,21 +49,9 @@ fn take(world: &World, device: &str) -> Answer {
     world.send(&request("DELETE", &format!("{DEVICES}/{device}"), "", b""))
 }
 
-/// The task once it has ended.
-#[track_caller]
-fn ended(world: &World, answer: &Answer) -> Value {
-    assert_eq!(answer.status, 202, "{answer:#?}");
-    let task: Value = answer.json();
-    let address = format!("/plugins/kimchi/tasks/{}", task["id"].as_str().expect("an id"));
-    until(ENDS_WITHIN, "the task does not end", || {
-        let now: Value = world.get(&address).json();
-        (now["status"] != "running").then_some(now)
-    })
-}
-
 #[track_caller]
 fn finished(world: &World, answer: &Answer, target_uri: &str) {
-    let task = ended(world, answer);
+    let task = ended(world, &begun(answer));
     let told = (&task["status"], &task["message"], &task["target_uri"]);
     assert_eq!(told, (&json!("finished"), &json!("OK"), &json!(target_uri)), "{task:#}");
 }
@@ -164,7 +142,7 @@ fn a_guest_that_cannot_be_given_one_is_as_before(world: &World, pci: &str, devic
          ! (echo >/sys/bus/pci/drivers_probe) 2>/dev/null",
     );
     lay_over_a_group(&host, pci);
-    let task = ended(world, &world.post(devices, &json!({"name": pci})));
+    let task = ended(world, &begun(&world.post(devices, &json!({"name": pci}))));
     assert_eq!(task["status"], "failed", "{task:#}");
     let said = task["message"].as_str().expect("a message");
     assert!(said.starts_with(&format!("KCHVMHDEV0007E: Failed to attach {pci} to vm2. Details: ")), "{said}");
@@ -206,7 +184,7 @@ fn dies_meanwhile(world: &World, pci: &str) {
         let answer = ask();
         world.wait_ferryd_ends(DIES_WITHIN);
         world.start_ferryd();
-        ended(world, &answer)
+        ended(world, &begun(&answer))
     };
     let task = dies_at("give-device:AfterIntent", &|| give(world, pci));
     assert_eq!(task["status"], "failed", "{task:#}");

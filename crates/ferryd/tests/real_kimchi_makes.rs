@@ -7,57 +7,18 @@ use std::time::Duration;
 use api::task::{Task, TaskState};
 use lab::{DiskSpec, Host, Release};
 use serde_json::{Value, json};
+use support::World;
 use support::guest::{Guest, quiet};
-use support::http::{Answer, request};
-use support::images::{IMAGES, content, disk, image, listed, sh, sum};
-use support::{SOON, World, until};
+use support::http::request;
+use support::images::{IMAGES, assert_no_pools, content, disk, image, listed, sh, sum};
+use support::kimchi::{at_home, begun, ended, refused, virsh};
 
 const VM1: &str = "/plugins/kimchi/vms/vm1";
-/// A host copies the small disks of these tests in seconds; one that does other things meanwhile takes longer.
-const CLONED_WITHIN: Duration = Duration::from_secs(120);
 const DIES_WITHIN: Duration = Duration::from_secs(60);
-
-fn world(test: &'static str) -> World {
-    let world = World::of(test).host("kvm1", Release::Bookworm).ferryd_on("kvm1").up();
-    until(SOON, "its own machine is not registered by itself", || {
-        world.ferry(&["host", "list"]).stdout.contains("kvm1").then_some(())
-    });
-    world
-}
-
-fn virsh(world: &World, arguments: &[&str]) -> String {
-    world.host("kvm1").virsh(arguments).expect("virsh").trim().to_owned()
-}
-
-#[track_caller]
-fn refused(answer: &Answer, status: u16, reason: &str) {
-    let body: Value = answer.json();
-    let said = body["reason"].as_str().unwrap_or_default();
-    assert!(answer.status == status && said.contains(reason), "{status} {reason}: {answer:#?}");
-}
 
 #[track_caller]
 fn asked_to_clone(world: &World) -> Value {
-    let answer = world.post(&format!("{VM1}/clone"), &json!({}));
-    assert_eq!(answer.status, 202, "{answer:#?}");
-    answer.json()
-}
-
-/// The task once it has ended.
-#[track_caller]
-fn ended(world: &World, task: &Value) -> Value {
-    let address = format!("/plugins/kimchi/tasks/{}", task["id"].as_str().expect("an id"));
-    until(CLONED_WITHIN, "the task does not end", || {
-        let now: Value = world.get(&address).json();
-        (now["status"] != "running").then_some(now)
-    })
-}
-
-/// No storage pool that was made for a clone's while is left.
-#[track_caller]
-fn assert_no_pools(world: &World) {
-    let pools = virsh(world, &["pool-list", "--all", "--name"]);
-    assert!(!pools.contains("ferry-"), "{pools}");
+    begun(&world.post(&format!("{VM1}/clone"), &json!({})))
 }
 
 /// A machine with a qcow2 image over a base, a raw image beside all pools, and a medium; stopped.
@@ -103,7 +64,7 @@ fn source_of(world: &World, machine: &str, target: &str) -> String {
 
 #[test]
 fn a_stopped_machine_is_cloned_with_all_that_is_its_own() {
-    let world = world("kclone");
+    let world = at_home(World::of("kclone").host("kvm1", Release::Bookworm));
     let host = define_stopped(&world);
     let before = as_it_is(&world, &host);
     let task = asked_to_clone(&world);
@@ -143,8 +104,8 @@ fn disks_go_when_asked(world: &World, host: &Host) {
     };
     for (query, status, why) in [
         ("?disks=", 400, "WOKAPI0008E: "),
-        ("?disks=vdz", 409, "it has no disk vdz"),
-        ("?disks=sda", 409, "sda is a medium"),
+        ("?disks=vdz", 409, "KCHVM0021E: …it has no disk vdz"),
+        ("?disks=sda", 409, "KCHVM0021E: …sda is a medium"),
     ] {
         refused(&delete("vm1-clone-1", query), status, why);
     }
@@ -162,7 +123,7 @@ fn disks_go_when_asked(world: &World, host: &Host) {
     refused(
         &delete("vm1", "?disks=all"),
         409,
-        "its disk vdb (/srv/raw/vm1.img) is used by the image /srv/raw/over.qcow2",
+        "KCHVM0021E: …its disk vdb (/srv/raw/vm1.img) is used by the image /srv/raw/over.qcow2",
     );
     assert_eq!(virsh(world, &["list", "--all", "--name"]), "vm1", "nothing was done");
     assert_eq!(delete("vm1", "?disks=vda").status, 204);
@@ -174,7 +135,7 @@ fn disks_go_when_asked(world: &World, host: &Host) {
 
 #[test]
 fn what_cannot_be_cloned_leaves_nothing() {
-    let world = world("kclone2");
+    let world = at_home(World::of("kclone2").host("kvm1", Release::Bookworm));
     let guest = guest(&world);
     let host = world.host("kvm1");
     refused(

@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use support::guest::{TOO_SLOW, busy, quiet};
 use support::http::{Answer, request};
 use support::images::{content, disk, image, sh};
+use support::kimchi::{begun, ended, refused};
 use support::tasks::is_midway;
-use support::{SOON, World, until};
+use support::{SOON, World};
 
 const BOOTS_WITHIN: Duration = Duration::from_secs(120);
 /// The memory of a test guest, on a machine that does other things meanwhile; and that nothing is at work on one is seen for 10 s.
@@ -28,27 +29,8 @@ fn address(vm: &str, rest: &str) -> String {
 }
 
 #[track_caller]
-fn refused(answer: &Answer, status: u16, reason: &str) {
-    let body: Value = answer.json();
-    let said = body["reason"].as_str().unwrap_or_default();
-    assert!(answer.status == status && said.starts_with(reason), "{status} {reason}: {answer:#?}");
-}
-
-/// Waits for the end of a task that was answered with 202.
-#[track_caller]
-fn ended(world: &World, begun: &Answer) -> Value {
-    assert_eq!(begun.status, 202, "{begun:#?}");
-    let task: Value = begun.json();
-    let path = format!("/plugins/kimchi/tasks/{}", task["id"].as_str().expect("an id"));
-    until(MADE_WITHIN, "it does not end", || {
-        let now: Value = world.get(&path).json();
-        (now["status"] != "running").then_some(now)
-    })
-}
-
-#[track_caller]
 fn made(world: &World, vm: &str, body: &Value) -> String {
-    let task = ended(world, &world.post(&address(vm, ""), body));
+    let task = ended(world, &begun(&world.post(&address(vm, ""), body)));
     assert_eq!((&task["status"], &task["message"]), (&json!("finished"), &json!("OK")), "{task:#}");
     let uri = task["target_uri"].as_str().expect("an address");
     uri.strip_prefix(&address(vm, "/")).unwrap_or_else(|| panic!("{uri}")).to_owned()
@@ -209,7 +191,7 @@ fn a_ferryd_that_dies_meanwhile_tells_what_is_true() {
     {
         world.restart_ferryd_with(&[("FERRYD_DIE_AT", &format!("make-snapshot:{point}"))]);
         world.wait_listed("it does not show", |vm| vm.name == "box");
-        let begun = world.post(&address("box", ""), &json!({ "name": name }));
+        let task = begun(&world.post(&address("box", ""), &json!({ "name": name })));
         world.wait_ferryd_ends(MADE_WITHIN);
         world.start_ferryd();
         if status == "failed" {
@@ -220,7 +202,7 @@ fn a_ferryd_that_dies_meanwhile_tells_what_is_true() {
             let moved = world.ferry(&["migrate", "box", "--to", "kvm2"]).ended(3);
             assert!(moved.stderr.contains("a snapshot of it is being made"), "{moved:#?}");
         }
-        let task = ended(&world, &begun);
+        let task = ended(&world, &task);
         assert_eq!(task["status"], status, "{task:#}");
         let listed = kvm1.virsh(&["snapshot-list", "box", "--name"]).expect("a list");
         assert_eq!(listed.contains(name), status == "finished", "{listed}");

@@ -8,6 +8,7 @@ use lab::{DiskSpec, Release};
 use serde_json::{Value, json};
 use support::guest::{Guest, TOO_SLOW, busy, quiet};
 use support::http::{Answer, json_request, request};
+use support::kimchi::{at_home, virsh};
 use support::recorded::{self, Exchange, Given};
 use support::tasks::{MOVES_WITHIN, is_midway};
 use support::{SOON, World, until, until_seen};
@@ -17,15 +18,7 @@ const VM1: &str = "/plugins/kimchi/vms/vm1";
 
 fn world(test: &'static str) -> World {
     let plan = World::of(test).host("kvm1", Release::Bookworm).host("kvm2", Release::Bookworm);
-    let world = plan.ferryd_on("kvm1").up();
-    until(SOON, "its own machine is not registered by itself", || {
-        world.ferry(&["host", "list"]).stdout.contains("kvm1").then_some(())
-    });
-    world
-}
-
-fn virsh(world: &World, arguments: &[&str]) -> String {
-    world.host("kvm1").virsh(arguments).expect("virsh").trim().to_owned()
+    at_home(plan)
 }
 
 fn act(world: &World, action: &str) -> Answer {

@@ -45,11 +45,11 @@ pub(crate) fn listed(host: &Host, directory: &str) -> Vec<String> {
     sh(host, &format!("ls -A {directory}")).lines().map(str::to_owned).collect()
 }
 
-/// No storage pool that was made for a migration's while is left.
+/// No storage pool that was made for a task's while is left on any host.
 #[track_caller]
 pub(crate) fn assert_no_pools(world: &World) {
-    for host in ["kvm1", "kvm2"] {
-        let pools = world.host(host).virsh(&["pool-list", "--all", "--name"]).expect("pools");
-        assert!(!pools.contains("ferry-"), "{host}: {pools}");
+    for host in world.lab.hosts().expect("the hosts") {
+        let pools = host.virsh(&["pool-list", "--all", "--name"]).expect("pools");
+        assert!(!pools.contains("ferry-"), "{}: {pools}", host.name());
     }
 }

@@ -5,6 +5,7 @@
 //! * [`guest`] – test guests and the oracle's verdict on them;
 //! * [`recorded`] – what Kimchi was recorded to answer;
 //! * [`images`] – their images;
+//! * [`kimchi`] – the inherited interface on real hosts;
 //! * [`http`] – requests as bytes, for what no well-behaved client sends;
 //! * [`tasks`] – waiting for what tasks tell.
 //!
@@ -16,6 +17,7 @@
 pub(crate) mod guest;
 pub(crate) mod http;
 pub(crate) mod images;
+pub(crate) mod kimchi;
 pub(crate) mod process;
 pub(crate) mod recorded;
 pub(crate) mod tasks;
