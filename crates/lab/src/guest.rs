@@ -77,7 +77,7 @@ pub struct GuestSpec {
     /// TCG of that release loses pages otherwise: where memory begins and ends at a multiple of 64 pages, the bitmap of rewritten pages
     /// is read and cleared word by word, and the vCPU, whose TLB still calls those pages dirty, goes on writing to them without
     /// marking them anew until something flushes its TLB (`cpu_physical_memory_sync_dirty_bitmap` of QEMU; newer releases flush it).
-    /// `pti=on` flushes often, and so makes the loss rare; 8 KiB more of memory make it impossible, because then every page is
+    /// `pti=on` flushes often, and so makes the loss rare; with 8 KiB more of memory there is none, because then every page is
     /// tested, and flushed, by itself.
     pub every_page_counts: bool,
 }

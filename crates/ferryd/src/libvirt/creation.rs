@@ -13,6 +13,7 @@ use super::error::{
 use super::usage::users_of;
 use super::xml::{self, Drive, XmlError};
 use crate::hypervisor::NewFile;
+use crate::messages::{Message, Text};
 use crate::model::clone::Place;
 use crate::model::creation::{CreationPlan, Hardware, NewVolume, Unfit, Volume, Wanted, WantedDisk};
 use crate::model::facts::MachineSupport;
@@ -81,7 +82,7 @@ fn hardware(connect: &Connect, wanted: &Wanted) -> Fit<Hardware> {
         "aarch64" | "riscv64" => Some("virt"),
         _ => None,
     };
-    let mut refused = "it offers neither KVM nor QEMU".to_owned();
+    let mut refused = Text::from(Message::FERRYWHY0097I);
     for kind in ["kvm", "qemu"].into_iter().filter(|kind| host.domain_types.iter().any(|own| own == kind)) {
         // Without one libvirt tells of the machine type that is the emulator's own choice.
         for machine in machine.into_iter().map(Some).chain([None]) {
@@ -90,7 +91,7 @@ fn hardware(connect: &Connect, wanted: &Wanted) -> Fit<Hardware> {
                     let support = xml::machine_support(&text).map_err(unreadable)?;
                     return Ok(chosen(kind, host.architecture, &support, wanted));
                 }
-                Err(error) => refused = error.message().to_owned(),
+                Err(error) => refused = error.message().into(),
             }
         }
     }
@@ -166,7 +167,7 @@ fn existing(connect: &Connect, task: TaskId, uuid: DomainUuid, wanted: &Wanted) 
         let Volume::Existing(volume) = &disk.volume else { continue };
         let drive = fit!(drive(connect, disk, volume)?);
         if drives.iter().any(|(_, other)| other.path == drive.path) {
-            return Ok(Err(Unfit::Used(drive.path, "another one of its disks".to_owned())));
+            return Ok(Err(Unfit::Used(drive.path.into(), Message::FERRYWHY0087I.into())));
         }
         drives.push((at, drive));
     }
@@ -175,7 +176,7 @@ fn existing(connect: &Connect, task: TaskId, uuid: DomainUuid, wanted: &Wanted) 
     }
     let paths: Vec<String> = drives.iter().map(|(_, drive)| drive.path.clone()).collect();
     Ok(match users_of(connect, task, uuid, &paths)?.into_iter().next() {
-        Some((path, user)) => Err(Unfit::Used(path, user)),
+        Some((path, user)) => Err(Unfit::Used(path.into(), user.into())),
         None => Ok(drives),
     })
 }

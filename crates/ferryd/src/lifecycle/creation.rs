@@ -135,7 +135,7 @@ impl Lifecycle {
             // A plan that cannot be read is not carried out either.
             let plan = record.and_then(|record| serde_json::from_value::<CreationPlan>(record.plan).ok());
             if let Some(volume) = plan.and_then(|plan| plan.wanted.shared_with(wanted)) {
-                return Ok(Some(Unfit::Used(volume, format!("{}, which is being made", task.vm))));
+                return Ok(Some(Unfit::Used(volume, Message::FERRYWHY0088I { name: task.vm.into() }.into())));
             }
         }
         Ok(None)
@@ -148,8 +148,7 @@ fn new_task(id: TaskId, plan: &CreationPlan, now_ms: u64) -> Result<NewTask, Sto
     let message = format!("{name} is about to be made");
     let queued = queued(id, TaskKind::Creation, vm, way, message, now_ms);
     let task = Task { made: Some(name.clone()), ..queued };
-    let unwritable = |source| StoreError::Corrupt { what: "the plan of a machine".to_owned(), source };
-    Ok(NewTask { task, plan: serde_json::to_value(plan).map_err(unwritable)? })
+    NewTask::of(task, plan)
 }
 
 #[async_trait]

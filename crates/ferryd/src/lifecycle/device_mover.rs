@@ -219,13 +219,7 @@ impl Work {
             message.push_str("; it could not be stopped any more");
         }
         self.member.look_anew(self.plan.domain, ACT_LIMIT).await;
-        let now_ms = handle.now_ms();
-        handle
-            .update(|task| {
-                (task.state, task.phase, task.message, task.cause) = (state, Phase::Ended, message, cause);
-                task.ended_at_ms = Some(now_ms);
-            })
-            .await
+        handle.end(state, message, cause, |_| ()).await
     }
 }
 

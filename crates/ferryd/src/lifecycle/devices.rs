@@ -9,7 +9,7 @@ use crate::libvirt::host_devices;
 use crate::messages::{Message, Text};
 use crate::model::host_device::{Passed, Unmoved};
 use crate::model::{DomainUuid, TaskId};
-use crate::store::{NewTask, StoreError};
+use crate::store::NewTask;
 use crate::task::{Engine, queued};
 
 /// What the task of giving or taking a device is to do.
@@ -115,10 +115,6 @@ async fn submit(
     let queued = queued(TaskId::new(), kind, (vm, domain), (&host, &host), message, engine.clock().now_ms());
     let task = Task { made: Some(device.to_owned()), ..queued };
     let plan = DevicePlan { host, domain, device: device.to_owned(), element };
-    let unwritable = |source| StoreError::Corrupt { what: "plan of a device".to_owned(), source };
-    let plan = serde_json::to_value(plan).map_err(unwritable).map_err(Refused::from)?;
-    engine.submit(&NewTask { task, plan }).await.map_err(|error| match error {
-        StoreError::DomainBusy(task) => Refused::Moves(task).into(),
-        other => Refused::Store(other).into(),
-    })
+    let new = NewTask::of(task, &plan).map_err(Refused::from)?;
+    Ok(engine.submit(&new).await.map_err(Refused::from)?)
 }

@@ -299,17 +299,7 @@ impl<R: Recipe> Work<R> {
         let (state, message, cause, finding) = told(&self.plan.words(), fault, cancelled);
         // Seen in the list as soon as the task has ended.
         self.site.member.look_anew(self.plan.identity().uuid, CALL_LIMIT).await;
-        let ended_at_ms = handle.now_ms();
-        handle
-            .update(|task| {
-                task.state = state;
-                task.phase = Phase::Ended;
-                task.message = message;
-                task.cause = cause;
-                task.findings.extend(finding);
-                task.ended_at_ms = Some(ended_at_ms);
-            })
-            .await
+        handle.end(state, message, cause, |task| task.findings.extend(finding)).await
     }
 }
 

@@ -59,7 +59,7 @@ pub enum Refused {
     Host(#[from] HostError),
     /// The store failed.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(StoreError),
 }
 
 impl Refused {
@@ -91,6 +91,15 @@ impl Refused {
             Self::Store(error) => return error.to_string().into(),
         };
         message.into()
+    }
+}
+
+impl From<StoreError> for Refused {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::DomainBusy(task) => Self::Moves(task),
+            other => Self::Store(other),
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::libvirt::snapshots::{self, Refusal};
 use crate::messages::{Message, Text};
 use crate::model::snapshot::{Obstacle, Snapshot, unfit_name};
 use crate::model::{DomainUuid, TaskId};
-use crate::store::{NewTask, StoreError};
+use crate::store::NewTask;
 use crate::task::{Engine, queued};
 
 /// How long a host may take to delete a snapshot: the images are gone through, their data is not moved.
@@ -139,11 +139,8 @@ impl Lifecycle {
         if let Some(refusal) = seen.map_err(Refused::from)? {
             return Err(refusal.into());
         }
-        let stored = engine.submit(&new_task(&held.vm, snapshot, now_ms)?).await;
-        stored.map_err(|error| match error {
-            StoreError::DomainBusy(task) => Refused::Moves(task).into(),
-            other => Refused::Store(other).into(),
-        })
+        let submitted = engine.submit(&new_task(&held.vm, snapshot, now_ms)?).await;
+        Ok(submitted.map_err(Refused::from)?)
     }
 
     /// Deletes a snapshot; those that build on it build on its own parent from then on.
@@ -194,11 +191,9 @@ impl Lifecycle {
 
 fn new_task(vm: &Known, snapshot: String, now_ms: u64) -> std::result::Result<NewTask, Refused> {
     let plan = SnapshotPlan { host: vm.host.clone(), domain: vm.domain(), snapshot: snapshot.clone() };
-    let unwritable = |source| StoreError::Corrupt { what: "plan of a snapshot".to_owned(), source };
-    let plan = serde_json::to_value(plan).map_err(unwritable)?;
     let (domain, way) = ((&*vm.listed.name, vm.domain()), (&*vm.host, &*vm.host));
     let message = format!("a snapshot {snapshot} of {} is about to be made", vm.listed.name);
     let queued = queued(TaskId::new(), TaskKind::Snapshot, domain, way, message, now_ms);
     let task = Task { made: Some(snapshot), ..queued };
-    Ok(NewTask { task, plan })
+    Ok(NewTask::of(task, &plan)?)
 }

@@ -143,7 +143,7 @@ async fn look(member: &Member, plan: &SnapshotPlan, left: Duration) -> End {
 
 async fn cancelled(handle: &mut Handle, plan: &SnapshotPlan) -> Result<(), Stop> {
     let message = format!("no snapshot {} of {} was begun", plan.snapshot, handle.task().vm);
-    store_end(handle, TaskState::Cancelled, message, None).await
+    handle.end(TaskState::Cancelled, message, None, |_| ()).await
 }
 
 async fn end(handle: &mut Handle, plan: &SnapshotPlan, ended: End) -> Result<(), Stop> {
@@ -169,20 +169,5 @@ async fn end(handle: &mut Handle, plan: &SnapshotPlan, ended: End) -> Result<(),
     if state == TaskState::Done && handle.wish().cancel {
         message.push_str("; it could not be stopped any more");
     }
-    store_end(handle, state, message, cause).await
-}
-
-async fn store_end(
-    handle: &mut Handle,
-    state: TaskState,
-    message: String,
-    cause: Option<String>,
-) -> Result<(), Stop> {
-    let now_ms = handle.now_ms();
-    handle
-        .update(|task| {
-            (task.state, task.phase, task.message, task.cause) = (state, Phase::Ended, message, cause);
-            task.ended_at_ms = Some(now_ms);
-        })
-        .await
+    handle.end(state, message, cause, |_| ()).await
 }

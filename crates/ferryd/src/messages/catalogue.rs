@@ -273,6 +273,10 @@ catalogue! {
     FERRYWHY0084I as "" { why };
     FERRYWHY0085I as "" { host };
     FERRYWHY0086I as "";
+    FERRYWHY0087I as "";
+    FERRYWHY0088I as "" { name };
+    FERRYWHY0089I as "" { volume, pool };
+    FERRYWHY0097I as "";
 
     // Why a device is not given, or not taken.
     FERRYWHY0090I as "";

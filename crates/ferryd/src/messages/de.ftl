@@ -267,6 +267,10 @@ FERRYWHY0083I = QEMU auf dem Host betreibt keine Maschine mit mehr als { $most }
 FERRYWHY0084I = der Host betreibt keine Maschinen seiner eigenen Architektur: { $why }
 FERRYWHY0085I = unter „{ $host }“ ist kein Host eingetragen; es wurde nichts getan
 FERRYWHY0086I = ferryd läuft auf keinem Host, den es kennt; geben Sie an, auf welchem (?host=HOST). Es wurde nichts getan
+FERRYWHY0087I = eine andere ihrer Festplatten
+FERRYWHY0088I = { $name }, das gerade erstellt wird
+FERRYWHY0089I = { $volume } im Speicherpool „{ $pool }“
+FERRYWHY0097I = er bietet weder KVM noch QEMU
 
 ## Warum ein Gerät nicht zugewiesen oder entzogen wird. „Es“ ist das Gerät.
 

@@ -246,6 +246,10 @@ FERRYWHY0083I = the host's QEMU runs no machine with more than { $most } virtual
 FERRYWHY0084I = the host runs no machines of its own architecture: { $why }
 FERRYWHY0085I = no host is registered as { $host }; nothing was done
 FERRYWHY0086I = ferryd runs on no host that it knows; say on which one (?host=HOST). Nothing was done
+FERRYWHY0087I = another one of its disks
+FERRYWHY0088I = { $name }, which is being made
+FERRYWHY0089I = { $volume } in the storage pool { $pool }
+FERRYWHY0097I = it offers neither KVM nor QEMU
 
 ## Why a device is not given, or not taken. 'It' is the device.
 

@@ -267,6 +267,10 @@ FERRYWHY0083I = QEMU, sur l’hôte, n’exécute pas de machine de plus de { $m
 FERRYWHY0084I = l’hôte n’exécute pas de machines de sa propre architecture : { $why }
 FERRYWHY0085I = aucun hôte n’est enregistré sous le nom « { $host } » ; rien n’a été fait
 FERRYWHY0086I = ferryd ne fonctionne sur aucun hôte qu’il connaisse ; indiquez lequel (?host=HOST). Rien n’a été fait
+FERRYWHY0087I = un autre de ses disques
+FERRYWHY0088I = { $name }, en cours de création
+FERRYWHY0089I = { $volume } dans le pool de stockage « { $pool } »
+FERRYWHY0097I = il n’offre ni KVM ni QEMU
 
 ## Pourquoi un périphérique n’est pas attribué ou retiré. « Il » est le périphérique.
 

@@ -250,9 +250,7 @@ impl Migrations {
             format!("{} is about to be moved from {} to {}", plan.name, plan.source, plan.destination);
         let queued = queued(TaskId::new(), TaskKind::Migration, vm, way, message, now_ms);
         let task = Task { bandwidth_mib_s: plan.bandwidth_mib_s, findings, ..queued };
-        let plan = serde_json::to_value(plan)
-            .map_err(|error| Problem::new(Code::Internal, format!("the plan cannot be stored: {error}")))?;
-        Ok(NewTask { task, plan })
+        Ok(NewTask::of(task, plan)?)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use api::task::{Location, Outcome, Phase, Side, TaskState};
+use api::task::{Location, Outcome, Phase, Side, Task, TaskState};
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::time::Instant;
 
@@ -390,18 +390,12 @@ impl Work {
         if let Some(side) = ending.owed {
             self.owe(side).await?;
         }
-        self.handle
-            .update(|task| {
-                task.state = state;
-                task.phase = Phase::Ended;
-                task.message = message;
-                task.cause = cause;
-                task.progress = progress.or(task.progress.take());
-                task.outcome = Some(outcome);
-                task.ended_at_ms = Some(now_ms);
-                task.choices.clear();
-            })
-            .await
+        let also = |task: &mut Task| {
+            task.progress = progress.or(task.progress.take());
+            task.outcome = Some(outcome);
+            task.choices.clear();
+        };
+        self.handle.end(state, message, cause, also).await
     }
 
     /// Data sent: files, and what libvirt tells of memory and disks.

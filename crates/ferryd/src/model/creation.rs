@@ -155,7 +155,7 @@ pub enum Unfit {
         wanted: String,
     },
     /// Something else uses it.
-    Used(String, String),
+    Used(Text, Text),
     /// There is no such medium.
     NoMedium(String),
     /// There is no such network.
@@ -167,7 +167,7 @@ pub enum Unfit {
     /// It runs no machine with so many CPUs.
     TooManyCpus(u32),
     /// It runs no machines of the host's own architecture.
-    NoMachines(String),
+    NoMachines(Text),
 }
 
 impl Unfit {
@@ -188,13 +188,13 @@ impl Unfit {
             Self::OtherFormat { volume, is, wanted } => {
                 Message::FERRYWHY0077I { volume: said(volume), is: said(is), wanted: said(wanted) }
             }
-            Self::Used(volume, user) => Message::FERRYWHY0078I { volume: said(volume), user: said(user) },
+            Self::Used(volume, user) => Message::FERRYWHY0078I { volume: volume.clone(), user: user.clone() },
             Self::NoMedium(path) => Message::FERRYWHY0079I { path: said(path) },
             Self::NoNetwork(network) => Message::FERRYWHY0080I { network: said(network) },
             Self::NetworkInactive(network) => Message::FERRYWHY0081I { network: said(network) },
             Self::NoScreen(kind) => Message::FERRYWHY0082I { kind: said(kind) },
             Self::TooManyCpus(most) => Message::FERRYWHY0083I { most: u64::from(*most).into() },
-            Self::NoMachines(why) => Message::FERRYWHY0084I { why: said(why) },
+            Self::NoMachines(why) => Message::FERRYWHY0084I { why: why.clone() },
         };
         message.into()
     }
@@ -211,9 +211,10 @@ impl Wanted {
 
     /// A volume that another machine is to have, too; none where there is none.
     #[must_use]
-    pub fn shared_with(&self, other: &Self) -> Option<String> {
+    pub fn shared_with(&self, other: &Self) -> Option<Text> {
         let shared = self.existing().find(|own| other.existing().any(|others| others == *own));
-        shared.map(|(pool, volume)| format!("{volume} in the storage pool {pool}"))
+        shared
+            .map(|(pool, volume)| Message::FERRYWHY0089I { volume: volume.into(), pool: pool.into() }.into())
     }
 }
 
@@ -267,7 +268,7 @@ mod tests {
             screen: Screen { kind: "vnc".to_owned(), listen: IpAddr::V4(Ipv4Addr::LOCALHOST) },
         };
         let other = Wanted { disks: wanted.disks[1..].to_vec(), ..wanted.clone() };
-        assert_eq!(wanted.shared_with(&wanted).as_deref(), Some("old in the storage pool default"));
+        assert_eq!(wanted.shared_with(&wanted).unwrap().to_string(), "old in the storage pool default");
         assert_eq!(wanted.shared_with(&other), None, "what is made is nobody else's");
         let uuid = DomainUuid(uuid::Uuid::from_u128(7));
         let plan = CreationPlan::new("kvm1", uuid, wanted, Hardware::default());

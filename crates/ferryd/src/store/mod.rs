@@ -39,6 +39,19 @@ pub struct NewTask {
     pub plan: serde_json::Value,
 }
 
+impl NewTask {
+    /// A task with the plan of its work.
+    ///
+    /// # Errors
+    /// The plan cannot be written as JSON.
+    pub fn of(task: Task, plan: &impl Serialize) -> Result<Self> {
+        match serde_json::to_value(plan) {
+            Ok(plan) => Ok(Self { task, plan }),
+            Err(source) => Err(StoreError::Corrupt { what: format!("plan of task {}", task.id), source }),
+        }
+    }
+}
+
 /// A stored task.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TaskRecord {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::task::Task;
+use api::task::{Phase, Task, TaskState};
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -149,6 +149,26 @@ impl Handle {
         self.task = task;
         self.engine.announce(event.id);
         Ok(())
+    }
+
+    /// Stores how the task ended, and what `also` adds to that. Nothing is written to it afterwards.
+    ///
+    /// # Errors
+    /// Fenced, or the store failed.
+    pub async fn end(
+        &mut self,
+        state: TaskState,
+        message: String,
+        cause: Option<String>,
+        also: impl FnOnce(&mut Task),
+    ) -> Result<(), Stop> {
+        let now_ms = self.now_ms();
+        self.update(|task| {
+            (task.state, task.phase, task.message, task.cause) = (state, Phase::Ended, message, cause);
+            task.ended_at_ms = Some(now_ms);
+            also(task);
+        })
+        .await
     }
 
     /// Notes that something may be left on a host that does not answer.

@@ -247,7 +247,7 @@ mod tests {
                 409,
                 "KCHVM0007E: Unable to create virtual machine web. Details: the storage",
             ),
-            (Unfit::Used(name(), name()), 409, "KCHVM0007E: "),
+            (Unfit::Used("v".into(), "u".into()), 409, "KCHVM0007E: "),
         ] {
             let refusal = refusal(&CreationRefused::Unfit(unfit), "web");
             assert_eq!(refusal.status().as_u16(), status, "{}", refusal.reason());

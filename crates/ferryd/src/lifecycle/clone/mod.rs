@@ -14,7 +14,7 @@ use crate::libvirt::clone;
 use crate::messages::Message;
 use crate::model::clone::{ClonePlan, next_name};
 use crate::model::{DomainUuid, TaskId};
-use crate::store::{NewTask, StoreError};
+use crate::store::NewTask;
 use crate::task::{Engine, queued};
 
 impl Lifecycle {
@@ -24,7 +24,7 @@ impl Lifecycle {
     /// # Errors
     /// Why none is made.
     pub async fn clone_vm(&self, name: &str, engine: &Engine) -> Result<Task, Refused> {
-        let (held, turn) = self.hold(self.find(name).await?).await?;
+        let (held, _turn) = self.hold(self.find(name).await?).await?;
         let domain = held.vm.domain();
         let link = held.member.link();
         let seen =
@@ -39,13 +39,7 @@ impl Lifecycle {
         let plan =
             ClonePlan::of(held.member.name(), &definition, uuid, new_name).map_err(Refused::NoClone)?;
         let new = new_task(&plan, engine.clock().now_ms())?;
-        let submitted = engine.submit(&new).await;
-        drop(turn);
-        match submitted {
-            Ok(task) => Ok(task),
-            Err(StoreError::DomainBusy(task)) => Err(Refused::Moves(task)),
-            Err(error) => Err(error.into()),
-        }
+        Ok(engine.submit(&new).await?)
     }
 
     /// A name that no machine has, on any host, and none that is being made.
@@ -65,7 +59,5 @@ fn new_task(plan: &ClonePlan, now_ms: u64) -> Result<NewTask, Refused> {
     let message = format!("{} is about to be cloned as {made}", plan.name);
     let queued = queued(TaskId::new(), TaskKind::Clone, vm, way, message, now_ms);
     let task = Task { made: Some(made.clone()), ..queued };
-    let plan = serde_json::to_value(plan)
-        .map_err(|source| StoreError::Corrupt { what: "the plan of a clone".to_owned(), source })?;
-    Ok(NewTask { task, plan })
+    Ok(NewTask::of(task, plan)?)
 }
