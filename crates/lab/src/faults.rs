@@ -11,7 +11,9 @@ use crate::host::Host;
 use crate::process::{ProcessId, ProcessInfo};
 use crate::{helper, net};
 
-const DIES_WITHIN: Duration = Duration::from_secs(20);
+/// A libvirtd that was told to end waits up to 30 s for its own threads, then goes without them (`virNetDaemonRun`): one that has just
+/// begun to look at its QEMU takes that long on a busy machine.
+const DIES_WITHIN: Duration = Duration::from_secs(40);
 const DAEMON_READY_WITHIN: Duration = Duration::from_secs(30);
 
 /// A daemon of a host.
