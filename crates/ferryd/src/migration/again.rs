@@ -32,6 +32,8 @@ const SHORTEST_PAUSE_MS: u64 = 1;
 #[derive(Debug, Default)]
 pub(super) struct Recovery {
     at_work: Arc<AtomicBool>,
+    /// When the first of them was made.
+    since: Option<Instant>,
     again_at: Option<Instant>,
     pause: Option<Duration>,
 }
@@ -42,10 +44,23 @@ impl Recovery {
         self.at_work.load(Ordering::Relaxed) || self.again_at.is_some_and(|at| Instant::now() < at)
     }
 
+    /// For how long the tries have come to nothing.
+    pub(super) fn failing_for(&self) -> Duration {
+        self.since.map(|since| since.elapsed()).unwrap_or_default()
+    }
+
+    /// Takes what both sides say: once neither calls it broken and no try is under way, it is joined, and the next break is a new one.
+    pub(super) fn looked(&mut self, is_broken: bool) {
+        if !is_broken && !self.is_busy() {
+            *self = Self::default();
+        }
+    }
+
     /// Notes a try; the flag is to be cleared when it has ended.
     fn begin(&mut self) -> Arc<AtomicBool> {
         let pause = self.pause.map_or(RECOVER_AGAIN, |pause| (pause * 2).min(RECOVER_AGAIN_AT_MOST));
         self.pause = Some(pause);
+        self.since.get_or_insert_with(Instant::now);
         self.again_at = Some(Instant::now() + pause);
         self.at_work.store(true, Ordering::Relaxed);
         self.at_work.clone()
@@ -115,6 +130,8 @@ impl Work {
             persistent: self.know.persistent,
             autostart: self.know.autostart,
             post_copy: true,
+            // What the copy that was given up had made there is gone: that was seen.
+            not_begun: true,
             ..Knowledge::default()
         };
         self.know.wish(self.handle.wish());

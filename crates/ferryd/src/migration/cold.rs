@@ -10,14 +10,6 @@ use Next::{Act, Ask, Wait};
 /// source's definition on, only forwards is left, for that order may still be carried out. Whoever starts it meanwhile decides where
 /// it stays: there.
 pub(super) fn cold(source: Copy, destination: Copy, know: &Knowledge) -> Next {
-    // Somebody defined it there themselves.
-    if know.not_begun && matches!(destination, Copy::Off(_) | Copy::Running(_) | Copy::Paused(_)) {
-        return if matches!(source, Copy::Unknown | Copy::Dead | Copy::Absent) {
-            Ask(Question::Unexpected)
-        } else {
-            owner_is_source(source, destination, know, false)
-        };
-    }
     let forwards = know.undefine_source_intended || (know.arrived && !know.cancel);
     match (source, destination) {
         (Copy::PausedMigrating(_) | Copy::PostCopy(_), _)

@@ -87,6 +87,11 @@ impl Copy {
         }
     }
 
+    /// The link of its post-copy broke.
+    pub(super) fn is_post_copy_failed(&self) -> bool {
+        self.sight().is_some_and(|sight| sight.reason == Reason::PostCopyFailed)
+    }
+
     pub(super) fn job(&self) -> bool {
         self.sight().is_some_and(|sight| sight.job)
     }

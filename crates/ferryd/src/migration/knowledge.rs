@@ -54,7 +54,7 @@ pub(super) fn knowledge(plan: &Plan, log: &[LogEntry], handle: &mut Handle) -> K
         persistent: plan.persistent,
         autostart: plan.autostart,
         cold: plan.cold,
-        not_begun: plan.cold && !log.iter().any(|entry| entry.step == PERFORM),
+        not_begun: !log.iter().any(|entry| entry.step == PERFORM),
         ..Knowledge::default()
     };
     // What was done before it was begun anew came to nothing: the guest went on at the source.

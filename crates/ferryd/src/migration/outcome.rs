@@ -62,8 +62,8 @@ pub struct Knowledge {
     pub patience_over: bool,
     /// It is moved stopped: its definition goes over, and nothing may run meanwhile.
     pub cold: bool,
-    /// Of one that is moved stopped: the log holds no intent to write its definition on the destination. What is there is not this
-    /// task's.
+    /// The log holds no intent to hand it to libvirt, or (of one that is moved stopped) to write its definition on the destination.
+    /// What is there is not this task's.
     pub not_begun: bool,
     /// Of one that is moved stopped: the log holds that the destination has taken everything.
     pub arrived: bool,
@@ -77,6 +77,8 @@ pub struct Knowledge {
     pub switched: bool,
     /// The broken link of post-copy is being joined again, or was tried a moment ago.
     pub recovering: bool,
+    /// Joining it again has come to nothing for so long that a person should look.
+    pub recovery_failing: bool,
     /// The copy did not converge and is being given up, to begin anew by post-copy.
     pub giving_way: bool,
     /// What a person decided.
@@ -205,6 +207,9 @@ pub fn decide(source: Copy, destination: Copy, know: &Knowledge) -> Next {
             _ => Ask(Question::TwoCopies),
         };
     }
+    if let Some(next) = know.not_begun.then(|| not_begun(source, destination, know)).flatten() {
+        return next;
+    }
     if know.cold {
         return cold(source, destination, know);
     }
@@ -242,6 +247,21 @@ fn runs(copy: Copy) -> bool {
     }
 }
 
+/// Nothing was begun yet, so a copy on the destination and a job on the source are somebody else's: they are left alone. None where
+/// there is neither.
+fn not_begun(source: Copy, destination: Copy, know: &Knowledge) -> Option<Next> {
+    if destination.sight().is_none() && !source.job() {
+        return None;
+    }
+    Some(match source {
+        Copy::Unknown | Copy::Dead if know.patience_over => Ask(Question::SourceSilent),
+        Copy::Unknown | Copy::Dead => Wait(Why::SourceSilent),
+        // It was moved, or is being moved, by somebody else.
+        Copy::Absent | Copy::PausedMigrating(_) | Copy::PostCopy(_) => Ask(Question::Unexpected),
+        _ => owner_is_source(source, destination, know, false),
+    })
+}
+
 fn job_at_work(know: &Knowledge) -> Next {
     if know.stuck {
         Act(A::CloseSockets)
@@ -274,7 +294,9 @@ fn source_frozen(source: Copy, destination: Copy, know: &Knowledge) -> Next {
         Copy::Paused(_) if know.destroy_source_intended && !know.source_ran_again => Act(A::DestroySource),
         // Complete on both sides: forwards, unless it was called off.
         Copy::Paused(_) if know.cancel || know.source_ran_again => Act(A::DestroyDestination),
-        Copy::Paused(_) => Act(A::DestroySource),
+        Copy::Paused(sight) if sight.reason == Reason::User || know.resume_intended => Act(A::DestroySource),
+        // Paused by something else before anybody let it run: that its memory is complete is not proven, and the source's is.
+        Copy::Paused(_) => Act(A::DestroyDestination),
         Copy::PausedMigrating(_) => Act(A::DestroyDestination),
         Copy::PostCopy(_) | Copy::Stranger(_) => Ask(Question::Unexpected),
         // Nobody has resumed the destination, so it cannot be running: the guest need not wait for an answer.

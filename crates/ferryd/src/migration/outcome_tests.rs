@@ -458,3 +458,31 @@ fn a_source_that_is_just_ending_does_not_cost_the_destination() {
         assert!(matches!(next, Next::Wait(_) | Next::Ask(_)), "{next:?}");
     }
 }
+
+#[test]
+fn what_was_there_before_it_began_is_left_alone() {
+    for_all(|source, destination, know, _| {
+        let know = Knowledge { not_begun: true, keep: None, suspended_both: false, ..*know };
+        let know = Knowledge { suspension_open: false, resume_intended: false, ..know };
+        let next = decide(source, destination, &know);
+        let case = || format!("{source:?} / {destination:?} / {know:?} → {next:?}");
+        let theirs = destination.sight().is_some();
+        match next {
+            // Two that run are always stopped; and its autostart was this task's.
+            Next::Act(Action::SuspendBoth | Action::AutostartSource) | Next::Wait(_) | Next::Ask(_) => {}
+            Next::Act(_) => assert!(!theirs && !source.job(), "{}", case()),
+            Next::End(ending) => assert!(ending.owed.is_none() || !theirs, "{}", case()),
+        }
+    });
+}
+
+#[test]
+fn a_destination_that_stands_for_another_reason_does_not_cost_the_frozen_source() {
+    let know = Knowledge { wants_running: true, persistent: true, ..Knowledge::default() };
+    let there = Copy::Paused(sight(VmState::Paused, Reason::Other, false, false));
+    assert_eq!(decide(frozen(false), there, &know), Next::Act(Action::DestroyDestination));
+    // Once it was ordered to run it may hold what is nowhere else.
+    let ran = Knowledge { resume_intended: true, ..know };
+    assert_eq!(decide(frozen(false), there, &ran), Next::Act(Action::DestroySource));
+    assert_eq!(decide(frozen(false), arrived(), &know), Next::Act(Action::DestroySource));
+}

@@ -48,6 +48,9 @@ impl Work {
     /// Has libvirt send the domain, watches, and hands over. Ends when libvirt's call ends; where the domain is then, `settle`
     /// finds out.
     pub(super) async fn perform(&mut self) -> Result<(), Stop> {
+        if !self.nothing_is_there().await {
+            return Ok(());
+        }
         self.note_limit_before().await?;
         let (eyes, mut seen) = self.open_eyes();
         let mut proof = pin!(proof_of_death(self.source.clone(), self.plan.domain));

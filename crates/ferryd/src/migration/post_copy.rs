@@ -31,7 +31,7 @@ pub(super) fn post_copy(source: Copy, destination: Copy, know: &Knowledge) -> Op
         // Two answers of different moments; a job is at work, which ends one way or the other.
         (Copy::Running(sight), Copy::Running(_)) if sight.job => Some(Wait(Why::AtWork)),
         // libvirt may have ended it without writing the definition there, when nobody was left to hear of it.
-        (Copy::Off(_) | Copy::Absent, Copy::Running(sight) | Copy::Paused(sight))
+        (Copy::Off(_) | Copy::Absent | Copy::Dead, Copy::Running(sight) | Copy::Paused(sight))
             if know.switched && know.persistent && !sight.persistent =>
         {
             Some(Act(A::DefineDestination))
@@ -80,6 +80,10 @@ fn destination_receives(source: Copy, sight: DomainSight, know: &Knowledge) -> N
         }
         Copy::Off(_) | Copy::Absent if sent => moved(source, destination, know, false),
         Copy::Off(_) => Act(A::DestroyDestination),
+        // A transient one's QEMU that ended leaves nothing, and the rest of its memory went with it.
+        Copy::Absent if !know.persistent && sight.reason == Reason::PostCopyFailed => {
+            Act(A::DestroyDestination)
+        }
         other if other.job() => Wait(Why::AtWork),
         _ => Ask(Question::Unexpected),
     }
@@ -95,9 +99,14 @@ pub(super) fn all_sent(source: Copy, destination: DomainSight, know: &Knowledge)
     }
 }
 
-/// The link broke after the switch. Tried again and again: two of three tries were seen to be refused when made too soon.
+/// The link broke after the switch. Tried again and again: two of three tries were seen to be refused when made too soon. In the end
+/// a person is asked, and between the tries the question stands.
 fn recover(know: &Knowledge) -> Next {
-    if know.recovering { Wait(Why::Recovering) } else { Act(A::RecoverPostCopy) }
+    match (know.recovering, know.recovery_failing) {
+        (false, _) => Act(A::RecoverPostCopy),
+        (true, false) => Wait(Why::Recovering),
+        (true, true) => Ask(Question::MemoryApart),
+    }
 }
 
 /// A person keeps the source, or the destination, of a domain whose memory is in two places, and the other is gone: the memory is

@@ -35,7 +35,7 @@ fn for_all_apart(mut look: impl FnMut(Copy, Copy, &Knowledge, Next)) {
     let copies = all_copies();
     let keeps =
         [None, Some((Side::Source, true)), Some((Side::Destination, false)), Some((Side::Destination, true))];
-    for bits in 0..1_u32 << 8 {
+    for bits in 0..1_u32 << 9 {
         let bit = |number: u32| bits >> number & 1 == 1;
         for keep in keeps {
             let know = Knowledge {
@@ -45,6 +45,7 @@ fn for_all_apart(mut look: impl FnMut(Copy, Copy, &Knowledge, Next)) {
                 switch_intended: bit(1),
                 switched: bit(1) && bit(2),
                 recovering: bit(3),
+                recovery_failing: bit(8),
                 waited: bit(4),
                 patience_over: bit(4) && bit(5),
                 cancel: bit(6),
@@ -85,7 +86,8 @@ fn what_was_switched_never_goes_back_and_is_never_broken_off() {
                 assert!(nobody_needs_it, "{}", case());
             }
             Action::DestroyDestination if is_apart(destination) && know.keep.is_none() => {
-                let cannot_send = matches!(source, Copy::Off(sight) if sight.reason != Reason::Migrated);
+                let cannot_send = matches!(source, Copy::Off(sight) if sight.reason != Reason::Migrated)
+                    || (source == Copy::Absent && !know.persistent && destination.is_post_copy_failed());
                 assert!(cannot_send, "{}", case());
             }
             Action::UndefineSource if is_apart(destination) && know.keep.is_none() => {
@@ -133,12 +135,24 @@ fn each_state_has_its_next_step() {
         ..Knowledge::default()
     };
     let late = Knowledge { waited: true, ..know };
+    let no_definition = Copy::Running(DomainSight {
+        persistent: false,
+        ..sight(VmState::Running, Reason::Migrated, false, false)
+    });
     let lost = Next::End(Ending { location: Location::Source, memory_lost: true, owed: None });
     let moved = Next::End(Ending { location: Location::Destination, memory_lost: false, owed: None });
     for (source, destination, know, expected) in [
         (sends, receives, know, Next::Wait(Why::AtWork)),
         (failed, receives, know, Next::Act(Action::RecoverPostCopy)),
         (failed, receives, Knowledge { recovering: true, ..know }, Next::Wait(Why::Recovering)),
+        (
+            failed,
+            receives,
+            Knowledge { recovering: true, recovery_failing: true, ..know },
+            Next::Ask(Question::MemoryApart),
+        ),
+        // The question stands, and it is tried on.
+        (failed, receives, Knowledge { recovery_failing: true, ..know }, Next::Act(Action::RecoverPostCopy)),
         (sends, Copy::Unknown, know, Next::Wait(Why::DestinationSilent)),
         (
             Copy::Unknown,
@@ -156,6 +170,13 @@ fn each_state_has_its_next_step() {
         (off(Reason::Ended), Copy::Absent, know, lost),
         (off(Reason::Migrated), there, know, Next::Act(Action::UndefineSource)),
         (Copy::Absent, there, know, moved),
+        (Copy::Dead, no_definition, know, Next::Act(Action::DefineDestination)),
+        (
+            Copy::Absent,
+            apart(VmState::Paused, Reason::PostCopyFailed),
+            Knowledge { persistent: false, ..late },
+            Next::Act(Action::DestroyDestination),
+        ),
     ] {
         assert_eq!(decide(source, destination, &know), expected, "{source:?} / {destination:?} / {know:?}");
     }

@@ -95,7 +95,9 @@ impl Work {
             // One that stands or runs is still the run it was, and shows what it did.
             self.know.source_unseen |= unseen && source.is_lifeless();
             self.know.switched |= [source, destination].iter().any(|copy| matches!(copy, Copy::PostCopy(_)));
+            self.recovery.looked([source, destination].iter().any(Copy::is_post_copy_failed));
             self.know.recovering = self.recovery.is_busy();
+            self.know.recovery_failing = self.recovery.failing_for() > self.timing.patience;
             self.note_if_it_went_on(source, looked);
             self.hear_the_source();
             // A copy that a controller left behind has nobody else to watch it.
@@ -119,6 +121,11 @@ impl Work {
                     if !self.leave_copy().await? {
                         self.rest(&mut waiting).await?;
                     }
+                }
+                // The question stands while it is tried on.
+                Next::Act(action @ Action::RecoverPostCopy) if self.know.recovery_failing => {
+                    // A failure is noted there, and tried again.
+                    let _ = self.act(action, looked).await?;
                 }
                 Next::Act(action) => {
                     self.tell_settling(Phase::Confirm, story::acting(action, &self.plan)).await?;

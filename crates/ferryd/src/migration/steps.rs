@@ -286,7 +286,23 @@ impl Work {
             definition: self.plan.persistent,
             post_copy: self.know.post_copy,
         };
-        self.handle.intend(PERFORM, &manifest).await
+        let seq = self.handle.intend(PERFORM, &manifest).await?;
+        self.know.not_begun = false;
+        Ok(seq)
+    }
+
+    /// Whether the destination still has no such domain, right before one is made there: what the checks have seen may be otherwise by
+    /// now. libvirt's own migration would take a definition that somebody has put there for its own.
+    pub(super) async fn nothing_is_there(&mut self) -> bool {
+        let why = match self.destination.domain(self.plan.domain).await {
+            Answer::Absent => return true,
+            Answer::Unknown(reason) => reason,
+            Answer::Present(_) => {
+                format!("{} was defined on {} meanwhile", self.plan.name, self.plan.destination)
+            }
+        };
+        self.cause.get_or_insert(why);
+        false
     }
 
     /// Gives the destination the definition of a stopped domain. It is read from the source with everything in it, passwords too,
@@ -300,22 +316,12 @@ impl Work {
                 task.message = format!("carrying the definition from {from} to {there}");
             })
             .await?;
-        // Carrying files takes long: what the checks have seen may be otherwise by now.
-        match self.destination.domain(self.plan.domain).await {
-            Answer::Absent => {}
-            Answer::Unknown(reason) => {
-                self.cause.get_or_insert(reason);
-                return Ok(());
-            }
-            Answer::Present(_) => {
-                self.cause.get_or_insert_with(|| format!("{} was defined on {to} meanwhile", self.plan.name));
-                return Ok(());
-            }
+        if !self.nothing_is_there().await {
+            return Ok(());
         }
         // Whoever stands still from here on acts on nothing: another may have taken the task over.
         let looked = Instant::now();
         let seq = self.intend_perform().await?;
-        self.know.not_begun = false;
         let (definition, snapshots) =
             tokio::join!(self.source.definition(self.plan.domain), self.snapshots_to_carry());
         let result = match (definition, snapshots) {

@@ -75,6 +75,12 @@ pub(super) fn question(
     id: TaskId,
 ) -> (String, Vec<String>) {
     let (from, to, name) = (&plan.source, &plan.destination, &plan.name);
+    let both_answer = [source, destination].iter().all(|copy| !matches!(copy, Copy::Unknown | Copy::Dead));
+    let apart = if both_answer {
+        "the two QEMUs cannot be joined again, though both hosts answer: look at the network between them"
+    } else {
+        "one of the two does not answer"
+    };
     let what = match question {
         Question::TwoCopies if matches!(source, Copy::Stranger(_)) => format!(
             "Somebody started {name} anew on {from} after it had moved to {to}; it was found running on both {from} and {to}, or \
@@ -99,8 +105,8 @@ pub(super) fn question(
              times on its disks tell), keep the source, where it starts anew from its disks; otherwise keep the destination."
         ),
         Question::MemoryApart => format!(
-            "{name} was switched to {to} by post-copy, a part of its memory is still on {from}, and one of the two does not answer. \
-             Nothing needs to be done if it comes back: the task goes on by itself. If it stays off, the memory is lost: whichever \
+            "{name} was switched to {to} by post-copy, a part of its memory is still on {from}, and {apart}. \
+             Nothing needs to be done if that mends itself: the task goes on by itself. If it does not, the memory is lost: whichever \
              side is kept, {name} is ended there and starts anew from its disks."
         ),
         Question::Unexpected => format!(
