@@ -192,7 +192,7 @@ async fn build(
     let limit = config.preflight_timeout_s.duration();
     let members = fleet.clone();
     let hosts: Hosts = Arc::new(move |name| members.hypervisor(name));
-    let sweeper = Sweeper::new(store.clone(), hosts.clone());
+    let sweeper = Sweeper::new(engine.clone(), store.clone(), hosts.clone());
     let migrations =
         Arc::new(Migrations::new(fleet.clone(), engine.clone(), store.clone(), sweeper.clone(), limit));
     // The lock on the data directory says that every controller that held a lease here is gone.

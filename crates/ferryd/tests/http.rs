@@ -84,7 +84,7 @@ impl Served {
         let limits = Config::default().link_limits();
         let fleet = Fleet::open(store.clone(), clock.clone(), ssh.clone(), limits).await.unwrap();
         let engine = Engine::new(store.clone(), clock, "test".to_owned());
-        let sweeper = Sweeper::new(store.clone(), Arc::new(|_| None));
+        let sweeper = Sweeper::new(engine.clone(), store.clone(), Arc::new(|_| None));
         let limit = Duration::from_secs(1);
         let migrations = Migrations::new(fleet.clone(), engine.clone(), store.clone(), sweeper, limit);
         let shutdown = CancellationToken::new();

@@ -92,3 +92,13 @@ fn of_two_running_copies_the_moved_one_is_kept() {
 fn of_two_running_copies_the_one_started_again_is_kept() {
     two::found(api::task::Side::Source);
 }
+
+#[test]
+fn a_leftover_that_somebody_started_is_handed_to_a_person_who_keeps_it() {
+    two::leftover_is_started(api::task::Side::Source);
+}
+
+#[test]
+fn a_leftover_that_somebody_started_is_handed_to_a_person_who_keeps_the_moved_one() {
+    two::leftover_is_started(api::task::Side::Destination);
+}

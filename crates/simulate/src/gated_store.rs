@@ -73,6 +73,10 @@ impl Store for GatedStore {
         gated!(self, create_task(new))
     }
 
+    async fn create_task_instead(&self, new: &NewTask, debt: &Debt) -> Result<Event> {
+        gated!(self, create_task_instead(new, debt))
+    }
+
     async fn task(&self, id: TaskId) -> Result<Option<TaskRecord>> {
         gated!(self, task(id))
     }
@@ -161,6 +165,10 @@ impl Store for GatedStore {
 
     async fn debts(&self) -> Result<Vec<Debt>> {
         gated!(self, debts())
+    }
+
+    async fn update_debt(&self, debt: &Debt) -> Result<()> {
+        gated!(self, update_debt(debt))
     }
 
     async fn settle_debt(&self, debt: &Debt) -> Result<()> {

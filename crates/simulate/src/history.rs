@@ -203,6 +203,7 @@ impl History {
                     macs: Vec::new(),
                 }),
                 deletes_source_disks: scenario.deletes,
+                found_twice: false,
             };
             (EPOCH_MS + world.now, plan)
         });
@@ -236,7 +237,7 @@ impl History {
             Arc::new(host) as Arc<dyn Hypervisor>
         });
         let hosts: Hosts = Arc::new(move |name| Some(seen[crate::verdict::place(name)].clone()));
-        let sweeper = Sweeper::new(store.clone(), hosts.clone());
+        let sweeper = Sweeper::new(engine.clone(), store.clone(), hosts.clone());
         let mover =
             Arc::new(Mover::new(hosts, Timing { span_bytes: files::SPAN, ..Timing::with_bound(RECOVERY) }));
         let serving = [

@@ -164,6 +164,12 @@ impl Store for MemStore {
         Ok(data.add_event(&new.task))
     }
 
+    async fn create_task_instead(&self, new: &NewTask, debt: &Debt) -> Result<Event> {
+        let event = self.create_task(new).await?;
+        self.settle_debt(debt).await?;
+        Ok(event)
+    }
+
     async fn task(&self, id: TaskId) -> Result<Option<TaskRecord>> {
         Ok(self.data().tasks.get(&id).map(|row| row.record.clone()))
     }
@@ -303,6 +309,15 @@ impl Store for MemStore {
 
     async fn debts(&self) -> Result<Vec<Debt>> {
         Ok(self.debts_now())
+    }
+
+    async fn update_debt(&self, debt: &Debt) -> Result<()> {
+        for known in &mut self.data().debts {
+            if (known.task, known.side) == (debt.task, debt.side) {
+                *known = debt.clone();
+            }
+        }
+        Ok(())
     }
 
     async fn settle_debt(&self, debt: &Debt) -> Result<()> {

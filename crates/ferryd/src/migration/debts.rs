@@ -2,39 +2,41 @@
 //!
 //! A debt is proof enough that the copy on that host is not the domain any more: it was written when the other host was seen to
 //! have it, while this one's copy could not run. So a copy that is paused or off is removed. One that runs was started by
-//! somebody else since: it is never removed, and the debt stays, so that no migration of the domain is accepted before a person has
-//! looked. Where the owner's copy runs as well, both are suspended at once.
+//! somebody else since, which is noted in the debt: it is never removed, and the debt stays, so that no migration of the domain is
+//! accepted before a person has looked. Where the owner's copy runs as well, both are suspended at once, and the debt becomes a task in
+//! which a person says which of them stays.
 //!
 //! A debt must never touch a later migration's copy: debts of a domain are cleared before a migration of it is accepted
 //! ([`Sweeper::clear`]; what remains refuses it), and none is acted upon while one is under way. A lock per domain keeps two sweeps of
 //! the same debts apart, and under it a debt is looked up again before it is acted upon.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use api::task::{Location, Side};
+use api::task::{Location, Side, TaskKind};
 use tokio::sync::Mutex;
 
 use super::copy::Copy;
+use super::knowledge::begun;
 use super::manifest;
 use super::steps::Hosts;
 use crate::hypervisor::{Hypervisor, Undefine};
-use crate::model::DomainUuid;
+use crate::model::{DomainUuid, TaskId};
 use crate::plan::Plan;
-use crate::store::{Debt, Store, StoreError};
+use crate::store::{Debt, LogEntry, NewTask, Started, Store, StoreError};
+use crate::task::{Engine, queued};
 
 /// How often hosts with debts are asked.
 const EVERY: Duration = Duration::from_secs(2);
 
 /// Removes what is owed.
 pub struct Sweeper {
+    engine: Arc<Engine>,
     store: Arc<dyn Store>,
     hosts: Hosts,
     /// By domain: held while its debts are acted upon.
     at_work: std::sync::Mutex<HashMap<DomainUuid, Arc<Mutex<()>>>>,
-    /// Leftovers that somebody started: a person's.
-    started: std::sync::Mutex<HashSet<(DomainUuid, String)>>,
 }
 
 impl std::fmt::Debug for Sweeper {
@@ -44,10 +46,10 @@ impl std::fmt::Debug for Sweeper {
 }
 
 impl Sweeper {
-    /// A sweeper of the store's debts on these hosts.
+    /// A sweeper of the store's debts on these hosts. What only a person can decide becomes a task of `engine`'s.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, hosts: Hosts) -> Arc<Self> {
-        Arc::new(Self { store, hosts, at_work: Default::default(), started: Default::default() })
+    pub fn new(engine: Arc<Engine>, store: Arc<dyn Store>, hosts: Hosts) -> Arc<Self> {
+        Arc::new(Self { engine, store, hosts, at_work: Default::default() })
     }
 
     /// Works until dropped.
@@ -84,9 +86,13 @@ impl Sweeper {
             let _alone = lock.lock().await;
             // The list may be old by now: hosts that are slow to answer come before this one. A debt that was paid meanwhile is no
             // proof any more, because a later migration may have brought the domain to that very host.
-            if !self.store.debts().await?.contains(&debt)
-                || self.store.active_task(debt.domain).await?.is_some()
-            {
+            let is_it = |known: &Debt| (known.task, known.side) == (debt.task, debt.side);
+            let Some(debt) = self.store.debts().await?.into_iter().find(is_it) else { continue };
+            if self.store.active_task(debt.domain).await?.is_some() {
+                continue;
+            }
+            if debt.started == Started::Twice {
+                self.ask_a_person(&debt).await;
                 continue;
             }
             if self.is_void(&debt).await? || self.pay(&debt).await {
@@ -115,49 +121,89 @@ impl Sweeper {
         self.at_work.lock().unwrap_or_else(PoisonError::into_inner).entry(domain).or_default().clone()
     }
 
-    /// Somebody started a leftover. Where the owner's copy runs as well, both are suspended.
+    /// Somebody started a leftover. That is stored before anything else: whatever becomes of it, it is not removed any more. Where the
+    /// owner's copy runs as well, both are suspended.
     async fn runs(&self, debt: &Debt, host: &dyn Hypervisor) {
-        let key = (debt.domain, debt.host.clone());
-        let is_news = self.started_ones().insert(key);
         let Some(owner) = (self.hosts)(&debt.owner) else { return };
         let both = matches!(Copy::of(&owner.look(debt.domain).await), Copy::Running(_));
+        let debt = Debt { started: if both { Started::Twice } else { Started::Yes }, ..debt.clone() };
+        let noted = self.store.update_debt(&debt).await;
         if both {
             let (first, second) = tokio::join!(host.suspend(debt.domain), owner.suspend(debt.domain));
             if let Err(error) = first.and(second) {
                 tracing::error!(domain.uuid = %debt.domain, error = %error.cause(), "two copies run, and one could not be suspended");
             }
         }
-        if both || is_news {
-            tracing::error!(
-                task.id = %debt.task, domain.uuid = %debt.domain, host = debt.host, owner = debt.owner, suspended = both,
+        match noted {
+            Ok(()) if both => self.ask_a_person(&debt).await,
+            Ok(()) => tracing::error!(
+                task.id = %debt.task, domain.uuid = %debt.domain, host = debt.host, owner = debt.owner,
                 "a copy that was left over runs: somebody started it. Look at both hosts, and destroy and undefine the one that is not \
                  to stay; until then the domain is not migrated"
-            );
+            ),
+            Err(error) => {
+                tracing::error!(task.id = %debt.task, domain.uuid = %debt.domain, %error, "a leftover that somebody started was not noted");
+            }
         }
     }
 
-    fn started_ones(&self) -> std::sync::MutexGuard<'_, HashSet<(DomainUuid, String)>> {
-        self.started.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Both copies ran: the debt becomes a task that needs attention. What fails is tried again with the next sweep. (The domain's turn
+    /// is not taken for it: nothing that is under way with the domain on one host keeps two copies apart, and the task suspends them
+    /// before all else.)
+    async fn ask_a_person(&self, debt: &Debt) {
+        let asked = async {
+            let Some(plan) = self.plan_of(debt.task).await? else { return Ok(None) };
+            let plan = plan.for_two_copies();
+            let (vm, way) = ((&*plan.name, plan.domain), (&*plan.source, &*plan.destination));
+            let message =
+                format!("{} was found running on both {} and {}", plan.name, plan.source, plan.destination);
+            let now_ms = self.engine.clock().now_ms();
+            let task = queued(TaskId::new(), TaskKind::Migration, vm, way, message, now_ms);
+            let new = NewTask::of(task, &plan)?;
+            self.engine.submit_instead(&new, debt).await.map(Some)
+        };
+        match asked.await {
+            Ok(Some(task)) => {
+                tracing::error!(task.id = %task.id, domain.uuid = %debt.domain, "two copies ran; a person must say which one stays");
+                self.release_pools(debt).await;
+            }
+            Ok(None) => {
+                tracing::error!(task.id = %debt.task, domain.uuid = %debt.domain, host = debt.host, owner = debt.owner, "two copies ran, and are suspended. Look at both hosts");
+            }
+            Err(error) => {
+                tracing::error!(task.id = %debt.task, domain.uuid = %debt.domain, %error, "nobody was asked which copy stays; tried again");
+            }
+        }
     }
 
-    fn was_started(&self, debt: &Debt) -> bool {
-        self.started_ones().contains(&(debt.domain, debt.host.clone()))
+    /// The plan of a task; none where it cannot be read.
+    async fn plan_of(&self, task: TaskId) -> Result<Option<Plan>, StoreError> {
+        let record = self.store.task(task).await?;
+        Ok(record.and_then(|record| serde_json::from_value(record.plan).ok()))
     }
 
     /// Removes one leftover; true when nothing is left to do.
     async fn pay(&self, debt: &Debt) -> bool {
         // A host that was forgotten takes its debts with it.
         let Some(host) = (self.hosts)(&debt.host) else { return true };
+        let log = match self.store.log(debt.task).await {
+            Ok(log) => log,
+            Err(error) => {
+                tracing::error!(task.id = %debt.task, %error, "its log could not be read; tried again");
+                return false;
+            }
+        };
+        // A domain there that the task had not begun to make is somebody else's; only files and pools are owed.
+        if debt.side == Side::Destination && !begun(&log) {
+            return self.remove_files(debt, &log, host.as_ref()).await;
+        }
         let domain = debt.domain;
         // Destroyed, then undefined, then seen to be gone: at most three acts.
         for _ in 0..3 {
             let done = match Copy::of(&host.look(domain).await) {
-                Copy::Absent => {
-                    self.started_ones().remove(&(domain, debt.host.clone()));
-                    return self.remove_files(debt, host.as_ref()).await;
-                }
+                Copy::Absent => return self.remove_files(debt, &log, host.as_ref()).await,
                 Copy::Unknown | Copy::Dead => return false,
-                Copy::Paused(_) | Copy::PausedMigrating(_) | Copy::Off(_) if self.was_started(debt) => {
+                Copy::Paused(_) | Copy::PausedMigrating(_) | Copy::Off(_) if debt.started != Started::No => {
                     return false;
                 }
                 // Its files go by the manifest; what libvirt knows of snapshots came with it.
@@ -179,41 +225,30 @@ impl Sweeper {
         }
         false
     }
-}
 
-impl Sweeper {
     /// What goes with a definition that is left over; none where the task's plan cannot be read now.
     async fn goes_along(&self, debt: &Debt) -> Option<Undefine> {
-        let plan = match self.store.task(debt.task).await {
-            Ok(Some(record)) => serde_json::from_value::<Plan>(record.plan).ok(),
-            Ok(None) => None,
+        let usual = Undefine { snapshots: true, ..Undefine::default() };
+        match self.plan_of(debt.task).await {
+            Ok(Some(plan)) => Some(match debt.side {
+                // What lies in files of the source's may be somebody's by now.
+                Side::Source => Undefine { tpm: plan.removes_tpm_state, ..usual },
+                Side::Destination => Undefine { snapshots: true, ..plan.goes_from_destination() },
+            }),
+            Ok(None) => Some(usual),
             Err(error) => {
                 tracing::error!(task.id = %debt.task, %error, "its plan could not be read; tried again");
-                return None;
+                None
             }
-        };
-        let usual = Undefine { snapshots: true, ..Undefine::default() };
-        let Some(plan) = plan else { return Some(usual) };
-        Some(match debt.side {
-            // What lies in files of the source's may be somebody's by now.
-            Side::Source => Undefine { tpm: plan.removes_tpm_state, ..usual },
-            Side::Destination => Undefine { snapshots: true, ..plan.goes_from_destination() },
-        })
+        }
     }
 
     /// Removes the files that the task made on its destination, and the storage pools it made for the while on both hosts; true when
     /// nothing is left of them.
-    async fn remove_files(&self, debt: &Debt, host: &dyn Hypervisor) -> bool {
-        let log = match self.store.log(debt.task).await {
-            Ok(log) => log,
-            Err(error) => {
-                tracing::error!(task.id = %debt.task, %error, "its log could not be read; tried again");
-                return false;
-            }
-        };
-        let made = manifest::made(&log);
-        if debt.side == Side::Destination && manifest::may_go(&log) {
-            for file in &made {
+    async fn remove_files(&self, debt: &Debt, log: &[LogEntry], host: &dyn Hypervisor) -> bool {
+        // Of a copy that somebody has started they may hold what is nowhere else.
+        if debt.side == Side::Destination && manifest::may_go(log) && debt.started == Started::No {
+            for file in &manifest::made(log) {
                 if let Err(error) = file.remove_from(host, debt.task).await {
                     tracing::warn!(task.id = %debt.task, host = debt.host, path = file.path(), error = %error.cause(), "not removed yet");
                     return false;
@@ -221,15 +256,16 @@ impl Sweeper {
                 tracing::info!(task.id = %debt.task, host = debt.host, path = file.path(), "removed a file that was left over");
             }
         }
-        let owner = (self.hosts)(&debt.owner);
-        let others = async {
-            match &owner {
-                Some(owner) => owner.release_pools(debt.task).await,
-                None => Ok(()),
-            }
+        self.release_pools(debt).await
+    }
+
+    async fn release_pools(&self, debt: &Debt) -> bool {
+        let release = async |name: &str| match (self.hosts)(name) {
+            Some(host) => host.release_pools(debt.task).await.is_ok(),
+            None => true,
         };
-        let (here, there) = tokio::join!(host.release_pools(debt.task), others);
-        here.is_ok() && there.is_ok()
+        let (here, there) = tokio::join!(release(&debt.host), release(&debt.owner));
+        here && there
     }
 }
 

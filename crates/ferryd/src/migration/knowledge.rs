@@ -47,6 +47,11 @@ pub(super) fn run_of(log: &[LogEntry]) -> Run {
     run.unwrap_or_default()
 }
 
+/// Whether the log holds the intent to hand it to libvirt: before that nothing of the domain on the destination is the task's.
+pub(super) fn begun(log: &[LogEntry]) -> bool {
+    log.iter().any(|entry| entry.step == PERFORM)
+}
+
 /// What the log and the wishes prove.
 pub(super) fn knowledge(plan: &Plan, log: &[LogEntry], handle: &mut Handle) -> Knowledge {
     let mut know = Knowledge {
@@ -54,7 +59,9 @@ pub(super) fn knowledge(plan: &Plan, log: &[LogEntry], handle: &mut Handle) -> K
         persistent: plan.persistent,
         autostart: plan.autostart,
         cold: plan.cold,
-        not_begun: !log.iter().any(|entry| entry.step == PERFORM),
+        not_begun: !plan.found_twice && !begun(log),
+        suspended_both: plan.found_twice,
+        suspension_open: plan.found_twice,
         ..Knowledge::default()
     };
     // What was done before it was begun anew came to nothing: the guest went on at the source.

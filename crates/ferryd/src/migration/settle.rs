@@ -13,7 +13,7 @@ use super::outcome::{Action, Ending, Next, Question, Why, decide};
 use super::steps::Work;
 use super::story;
 use crate::model::domain::{DomainEvent, HostSight, Reason};
-use crate::store::Debt;
+use crate::store::{Debt, Started};
 use crate::task::Stop;
 
 /// First pause between two looks; it doubles up to [`super::timing::Timing::look`].
@@ -426,6 +426,7 @@ impl Work {
             host: host.clone(),
             owner: owner.clone(),
             at_ms: self.handle.now_ms(),
+            started: Started::No,
         };
         self.handle.owe(&debt).await
     }

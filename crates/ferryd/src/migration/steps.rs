@@ -30,7 +30,7 @@ use super::again::Recovery;
 use super::aside::Aside;
 use super::carry::Passed;
 use super::contact::Contact;
-use super::knowledge::{Came, knowledge, run_of};
+use super::knowledge::{Came, begun, knowledge, run_of};
 use super::leaving::Leaving;
 use super::limit::Limit;
 use super::manifest::{self, Made};
@@ -185,7 +185,7 @@ struct Manifest<'a> {
 
 impl Work {
     async fn go(mut self, log: &[LogEntry]) -> Result<(), Stop> {
-        let begun = log.iter().any(|entry| entry.step == PERFORM);
+        let begun = self.plan.found_twice || begun(log);
         if !log.is_empty() {
             tracing::info!(migration.id = %self.handle.id(), "taken up again where its log ends");
             self.linger();

@@ -175,6 +175,9 @@ pub(super) fn ending(
                  disks; start it there.{owed}"
             ),
         ),
+        Location::Source if plan.found_twice => {
+            (TaskState::Done, format!("{name} {state_there} on {from}; the copy on {to} is gone.{owed}"))
+        }
         Location::Source if know.cancel => {
             (TaskState::Cancelled, format!("Cancelled: {name} {state_there} on {from} as before.{owed}"))
         }

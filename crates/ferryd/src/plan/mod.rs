@@ -100,6 +100,9 @@ pub struct Plan {
     /// The images that were copied are removed from the source.
     #[serde(default)]
     pub deletes_source_disks: bool,
+    /// It was found running on both hosts after its migration had ended: nothing is moved, a person says which copy stays.
+    #[serde(default)]
+    pub found_twice: bool,
 }
 
 impl Plan {
@@ -135,6 +138,25 @@ impl Plan {
             removes_tpm_state: leaving::removes_tpm_state(facts, domain),
             copy: None,
             deletes_source_disks: request.delete_source_disks,
+            found_twice: false,
+        }
+    }
+
+    /// The plan of what is left to do when both copies of a domain that was moved by this one are found running: both sides' disks, and
+    /// all else that is theirs, stay.
+    #[must_use]
+    pub fn for_two_copies(self) -> Self {
+        Self {
+            found_twice: true,
+            wants_running: true,
+            cold: false,
+            post_copy: None,
+            files: Files::default(),
+            snapshots_aside: false,
+            removes_tpm_state: false,
+            copy: None,
+            deletes_source_disks: false,
+            ..self
         }
     }
 

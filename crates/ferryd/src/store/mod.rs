@@ -139,6 +139,22 @@ pub struct Debt {
     pub owner: String,
     /// When it was noted.
     pub at_ms: u64,
+    /// Whether somebody has started the copy since: then it is not a leftover any more, but a person's.
+    #[serde(default)]
+    pub started: Started,
+}
+
+/// What has become of a leftover that was to be removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Started {
+    /// Nobody was seen to start it.
+    #[default]
+    No,
+    /// Somebody did.
+    Yes,
+    /// Somebody did while the owner's copy ran: both are suspended, and a person is to be asked.
+    Twice,
 }
 
 /// Why the store did not do what was asked.
@@ -244,6 +260,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// Notes that something may be left on a host that did not answer. Noting the same again changes nothing. Fenced.
     async fn owe(&self, lease: &Lease, debt: &Debt) -> Result<()>;
+    /// Creates a task in the place of a debt, in one transaction; otherwise as [`Store::create_task`].
+    async fn create_task_instead(&self, new: &NewTask, debt: &Debt) -> Result<Event>;
+    /// Notes what has become of a leftover ([`Debt::started`]); no debt of that task on that side is success.
+    async fn update_debt(&self, debt: &Debt) -> Result<()>;
     /// What is still to be removed, oldest first.
     async fn debts(&self) -> Result<Vec<Debt>>;
     /// Forgets what was removed; no debt of that task on that side is success.

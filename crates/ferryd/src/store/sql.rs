@@ -66,4 +66,5 @@ pub(super) const PRUNE_EVENTS: &str = "DELETE FROM events \
 pub(super) const OWE: &str = "INSERT INTO debts (task_id, side, body, created_at_ms) VALUES ($1, $2, $3, $4) \
      ON CONFLICT (task_id, side) DO NOTHING";
 pub(super) const DEBTS: &str = "SELECT body FROM debts ORDER BY created_at_ms, task_id, side";
+pub(super) const UPDATE_DEBT: &str = "UPDATE debts SET body = $3 WHERE task_id = $1 AND side = $2";
 pub(super) const SETTLE_DEBT: &str = "DELETE FROM debts WHERE task_id = $1 AND side = $2";

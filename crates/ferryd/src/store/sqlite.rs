@@ -77,7 +77,8 @@ impl SqliteStore {
         ))
     }
 
-    async fn insert_task(&self, new: &NewTask) -> Result<Event> {
+    /// Stores a task with its first event and, in the same transaction, forgets the debt that it stands for.
+    async fn insert_task(&self, new: &NewTask, debt: Option<&Debt>) -> Result<Event> {
         let task = &new.task;
         let body = codec::encode("the task", task)?;
         let mut tx = self.writer.begin().await?;
@@ -94,8 +95,29 @@ impl SqliteStore {
             .execute(&mut *tx)
             .await?;
         let event = add_event(&mut tx, task, &body).await?;
+        if let Some(debt) = debt {
+            sqlx::query(sql::SETTLE_DEBT)
+                .bind(debt.task.to_string())
+                .bind(codec::word("the debt's side", debt.side)?)
+                .execute(&mut *tx)
+                .await?;
+        }
         tx.commit().await?;
         Ok(event)
+    }
+
+    async fn create(&self, new: &NewTask, debt: Option<&Debt>) -> Result<Event> {
+        let refused = match self.insert_task(new, debt).await {
+            Err(StoreError::Database(error)) if is_unique_violation(&error) => error,
+            created => return created,
+        };
+        match self.active_task(DomainUuid(new.task.vm_uuid)).await? {
+            Some(other) if other.0 != new.task.id => Err(StoreError::DomainBusy(other)),
+            // The task in the way has ended between the two statements: the domain is free now.
+            None => self.insert_task(new, debt).await,
+            // The same task, created twice: a fault of the caller's.
+            Some(_) => Err(refused.into()),
+        }
     }
 
     /// One fenced statement. `statement` takes the lease's task, generation and owner as its first parameters.
@@ -168,17 +190,11 @@ impl Store for SqliteStore {
     }
 
     async fn create_task(&self, new: &NewTask) -> Result<Event> {
-        let refused = match self.insert_task(new).await {
-            Err(StoreError::Database(error)) if is_unique_violation(&error) => error,
-            created => return created,
-        };
-        match self.active_task(DomainUuid(new.task.vm_uuid)).await? {
-            Some(other) if other.0 != new.task.id => Err(StoreError::DomainBusy(other)),
-            // The task in the way has ended between the two statements: the domain is free now.
-            None => self.insert_task(new).await,
-            // The same task, created twice: a fault of the caller's.
-            Some(_) => Err(refused.into()),
-        }
+        self.create(new, None).await
+    }
+
+    async fn create_task_instead(&self, new: &NewTask, debt: &Debt) -> Result<Event> {
+        self.create(new, Some(debt)).await
     }
 
     async fn task(&self, id: TaskId) -> Result<Option<TaskRecord>> {
@@ -341,6 +357,16 @@ impl Store for SqliteStore {
     async fn debts(&self) -> Result<Vec<Debt>> {
         let bodies: Vec<String> = sqlx::query_scalar(sql::DEBTS).fetch_all(&self.readers).await?;
         bodies.iter().map(|body| codec::decode(|| "a debt".to_owned(), body)).collect()
+    }
+
+    async fn update_debt(&self, debt: &Debt) -> Result<()> {
+        sqlx::query(sql::UPDATE_DEBT)
+            .bind(debt.task.to_string())
+            .bind(codec::word("the debt's side", debt.side)?)
+            .bind(codec::encode("the debt", debt)?)
+            .execute(&self.writer)
+            .await?;
+        Ok(())
     }
 
     async fn settle_debt(&self, debt: &Debt) -> Result<()> {

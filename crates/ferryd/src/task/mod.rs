@@ -31,7 +31,7 @@ pub use kinds::Runners;
 pub use queued::queued;
 
 use crate::model::TaskId;
-use crate::store::{BandwidthWish, Decision, Lease, LogEntry, NewTask, Store, StoreError, TaskRecord};
+use crate::store::{BandwidthWish, Debt, Decision, Lease, LogEntry, NewTask, Store, StoreError, TaskRecord};
 
 /// How long a lease lasts without being renewed.
 const LEASE: Duration = Duration::from_secs(15);
@@ -111,6 +111,17 @@ impl Engine {
     /// [`StoreError::DomainBusy`] when a task works on the same domain.
     pub async fn submit(&self, new: &NewTask) -> Result<Task, StoreError> {
         let event = self.store.create_task(new).await?;
+        self.announce(event.id);
+        self.work.notify_one();
+        Ok(event.task)
+    }
+
+    /// The same for a task that stands in the place of a debt.
+    ///
+    /// # Errors
+    /// As [`Engine::submit`].
+    pub async fn submit_instead(&self, new: &NewTask, debt: &Debt) -> Result<Task, StoreError> {
+        let event = self.store.create_task_instead(new, debt).await?;
         self.announce(event.id);
         self.work.notify_one();
         Ok(event.task)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use api::task::{Phase, Side, Task, TaskKind, TaskQuery, TaskState};
 use ferryd::model::{DomainUuid, TaskId};
-use ferryd::store::{BandwidthWish, Debt, Decision, HostRecord, Lease, NewTask, Store, StoreError};
+use ferryd::store::{BandwidthWish, Debt, Decision, HostRecord, Lease, NewTask, Started, Store, StoreError};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -419,13 +419,30 @@ pub(crate) async fn debts_are_kept_until_they_are_settled(store: Arc<dyn Store>)
         host: "kvm2".to_owned(),
         owner: "kvm1".to_owned(),
         at_ms: 5,
+        started: Started::No,
     };
     store.owe(&lease, &debt).await.unwrap();
     store.owe(&lease, &debt).await.unwrap();
     assert_eq!(store.debts().await.unwrap(), std::slice::from_ref(&debt));
+    let late_again = lease.clone();
     let late = Lease { generation: lease.generation - 1, ..lease };
     assert!(matches!(store.owe(&late, &debt).await, Err(StoreError::Fenced)));
+    let started = Debt { started: Started::Twice, ..debt.clone() };
+    store.update_debt(&started).await.unwrap();
+    assert_eq!(store.debts().await.unwrap(), std::slice::from_ref(&started));
+    // The task that owes it is still at work on the domain: no other one takes its place, and the debt stays.
+    let mut other = new_task("debtor");
+    other.task.vm_uuid = new.task.vm_uuid;
+    assert!(matches!(store.create_task_instead(&other, &debt).await, Err(StoreError::DomainBusy(_))));
+    assert_eq!(store.debts().await.unwrap(), std::slice::from_ref(&started));
     store.settle_debt(&debt).await.unwrap();
     store.settle_debt(&debt).await.unwrap();
+    store.update_debt(&started).await.unwrap();
     assert!(store.debts().await.unwrap().is_empty());
+    // Once that has ended, one does, and the debt is gone with that.
+    store.owe(&late_again, &debt).await.unwrap();
+    store.update(&late_again, &with_state(&new.task, TaskState::Failed)).await.unwrap();
+    store.create_task_instead(&other, &debt).await.unwrap();
+    assert!(store.debts().await.unwrap().is_empty());
+    assert_eq!(store.active_task(debt.domain).await.unwrap(), Some(TaskId(other.task.id)));
 }
