@@ -95,6 +95,25 @@ fn a_failed_move_leaves_everything_as_it_was() {
 }
 
 #[test]
+fn what_somebody_defined_there_before_it_began_stays() {
+    let (world, guest) = with_busy_guest("theirs");
+    let kvm2 = world.host("kvm2");
+    let mut theirs = guest.spec.clone();
+    theirs.autostart = false;
+    let define = || {
+        let words = ["virsh", "-q", "-c", "qemu:///system", "define", "/dev/stdin"];
+        kvm2.run_with_input(&words, theirs.to_xml().as_bytes()).expect("somebody defines it");
+    };
+    let asked = ["migrate", "g1", "--to", "kvm2"];
+    let task = world.migrate_with_a_death_and("kvm1", "prepare:AfterResult", &asked, define);
+    assert_stayed(&task, TaskState::Failed);
+    assert!(task.message.contains("g1 was defined on kvm2 meanwhile"), "{task:#?}");
+    assert!(kvm2.disk_path("/etc/libvirt/qemu/g1.xml").exists(), "it is not this task's to remove");
+    kvm2.virsh(&["undefine", "g1"]).expect("theirs to remove");
+    world.assert_well(&guest, Expect::Running, "kvm1");
+}
+
+#[test]
 fn of_two_requests_at_once_one_is_refused() {
     let (world, guest) = with_busy_guest("twice");
     let body = json!({ "vm": "g1", "destination": "kvm2", "bandwidth_mib_s": TOO_SLOW_MIB_S });

@@ -181,6 +181,27 @@ fn carrying_that_is_called_off_leaves_nothing_and_one_whose_ferryd_dies_goes_on(
 }
 
 #[test]
+fn what_somebody_put_in_the_place_of_a_half_carried_file_stays() {
+    let world = World::pair("replaced");
+    let (kvm1, kvm2) = (world.host("kvm1"), world.host("kvm2"));
+    let path = with_raw_disk(&world, "box", 40);
+    let task: Task = world.ferry_json(&["migrate", "box", "--to", "kvm2", "--bandwidth", SLOWLY, "--detach"]);
+    world.wait_task(task.id, "some of it", is_carrying);
+    world.kill_ferryd();
+    // Of the same length, so that only device and inode tell it from the one that is carried.
+    sh(&kvm2, &format!("truncate -s 40M {path}.mine && mv {path}.mine {path}"));
+    let theirs = sum(&kvm2, &path);
+    world.start_ferryd();
+    let task = world.wait_settled(task.id);
+    assert_eq!(task.state, TaskState::Failed, "{task:#?}");
+    assert!(task.message.contains("is there already: nothing was written over it"), "{task:#?}");
+    assert_eq!(sum(&kvm2, &path), theirs, "nothing was written into it, and it stays");
+    assert!(kvm1.disk_path("/etc/libvirt/qemu/box.xml").exists(), "the machine is where it was");
+    sh(&kvm2, &format!("rm {path}"));
+    assert_nothing_left(&world, "box");
+}
+
+#[test]
 fn carrying_outlives_a_broken_connection() {
     let world = World::pair("broken");
     let (kvm1, kvm2) = (world.host("kvm1"), world.host("kvm2"));

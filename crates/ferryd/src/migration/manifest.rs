@@ -3,6 +3,7 @@
 //! | log entry | says | a crash in the middle leaves |
 //! |---|---|---|
 //! | [`MAKE`] | a file is about to be made where, right before, nothing was | perhaps the file: it is this task's, removed and made anew |
+//! | [`MADE`] | by which device and inode a file that was made is known, where the host offers a shell | the file, known by less |
 //! | [`CARRIED`] | a file is there up to a byte, and was read again there | nothing |
 //! | [`REMOVE`] | a file that [`MAKE`] names is about to be removed | perhaps the file: it is removed |
 
@@ -17,6 +18,8 @@ use crate::store::LogEntry;
 
 /// Name of the log entry for a file that is made.
 pub(super) const MAKE: &str = "make-file";
+/// Name of the log entry for what a file that was made is known by.
+pub(super) const MADE: &str = "made-file";
 /// Name of the log entry for a file that has arrived up to a byte.
 pub(super) const CARRIED: &str = "carry-file";
 /// Name of the log entry for a file that is removed.
@@ -29,6 +32,14 @@ pub(super) struct Making {
     /// The source's, as it was then: it must not change while it is carried. None of one that QEMU fills.
     #[serde(default)]
     pub(super) seen: Option<FileSight>,
+}
+
+/// A file was made, and is this one.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Known {
+    pub(super) path: String,
+    /// Device and inode.
+    pub(super) node: (u64, u64),
 }
 
 /// A file has arrived up to here.
@@ -47,6 +58,8 @@ pub(super) struct Made {
     pub(super) file: NewFile,
     /// The host said that it is made.
     pub(super) sure: bool,
+    /// Device and inode, where the host told: another file of its path is not it.
+    pub(super) node: Option<(u64, u64)>,
     /// The source's, when it was made.
     pub(super) seen: Option<FileSight>,
     /// Up to where it has arrived.
@@ -63,7 +76,7 @@ const NOTHING_YET_BYTES: u64 = 4 << 20;
 impl Made {
     /// One that is about to be made.
     pub(super) fn perhaps(file: NewFile, seen: Option<FileSight>) -> Self {
-        Self { file, sure: false, seen, until: 0, there: None, going: None }
+        Self { file, sure: false, node: None, seen, until: 0, there: None, going: None }
     }
 
     /// Its path.
@@ -87,10 +100,18 @@ impl Made {
         host: &dyn Hypervisor,
         task: TaskId,
     ) -> Result<Option<FileSight>, HostError> {
-        let Some(seen) = host.file(task, self.path()).await? else { return Ok(None) };
+        let (seen, node) = match self.node {
+            None => (host.file(task, self.path()).await?, None),
+            Some(_) => match host.identity(task, self.path()).await? {
+                Some(identity) => (Some(identity.sight), identity.node),
+                None => (None, None),
+            },
+        };
+        let Some(seen) = seen else { return Ok(None) };
         // What had arrived whole and is not as it was then has been used by somebody since.
         let used = self.until == self.file.capacity_bytes && self.there.is_some_and(|there| there != seen);
-        let another = self.going.is_some_and(|going| going != seen);
+        let replaced = self.node.is_some() && node.is_some() && self.node != node;
+        let another = replaced || self.going.is_some_and(|going| going != seen);
         if used || another || (!self.sure && seen.allocated_bytes > NOTHING_YET_BYTES) {
             tracing::warn!(task.id = %task, host = host.name(), path = self.path(), "what is there is not what this task left there, and stays");
             return Ok(None);
@@ -110,6 +131,12 @@ pub(super) fn made(log: &[LogEntry]) -> Vec<Made> {
                     let sure = matches!(came, Some(Came::Done));
                     all.retain(|made| made.path() != file.path);
                     all.push(Made { sure, ..Made::perhaps(file, seen) });
+                }
+            }
+            MADE => {
+                if let Ok(Known { path, node }) = serde_json::from_value(entry.intent.clone()) {
+                    let of_path = all.iter_mut().filter(|made| made.path() == path);
+                    of_path.for_each(|made| made.node = Some(node));
                 }
             }
             CARRIED => {

@@ -3,7 +3,7 @@
 //! * [`Migrations`] – accepts requests: checks (`check`), plan, task.
 //! * [`steps`] – the table of steps and the runner that walks it.
 //! * `carry` – files that go along; `flatten` – those that become one image there; `files_seen` – whether they are what they were;
-//!   `manifest` – what the log says of them; `leaving` – what becomes of the source afterwards.
+//!   `made` – making and removing them; `manifest` – what the log says of them; `leaving` – what becomes of the source afterwards.
 //! * `perform` – libvirt's migration under watch, and the hand-over; `monitor` – what is seen of it; `again` – post-copy: beginning anew
 //!   by it, the switch, joining again what broke.
 //! * `wishes` – what of a request the checks depend on.
@@ -34,6 +34,7 @@ mod inherited;
 mod knowledge;
 mod leaving;
 mod limit;
+mod made;
 mod manifest;
 mod mapping;
 mod monitor;

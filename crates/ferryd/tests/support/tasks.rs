@@ -70,10 +70,23 @@ impl World {
     /// The same for a whole `ferry migrate VM …`.
     #[track_caller]
     pub(crate) fn migrate_with_a_death_as(&self, from: &str, moment: &str, asked: &[&str]) -> Task {
+        self.migrate_with_a_death_and(from, moment, asked, || {})
+    }
+
+    /// The same, with something happening while ferryd is away.
+    #[track_caller]
+    pub(crate) fn migrate_with_a_death_and(
+        &self,
+        from: &str,
+        moment: &str,
+        asked: &[&str],
+        meanwhile: impl FnOnce(),
+    ) -> Task {
         self.restart_ferryd_with(&[("FERRYD_DIE_AT", moment)]);
         self.wait_listed("it is not known", |listed| listed.name == asked[1] && listed.host == from);
         let task: Task = self.ferry_json(&[asked, &["--detach"]].concat());
         self.wait_ferryd_ends(DIES_WITHIN);
+        meanwhile();
         self.start_ferryd();
         self.wait_settled(task.id)
     }
