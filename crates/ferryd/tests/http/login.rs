@@ -58,6 +58,7 @@ async fn who_is_not_let_in_is_told_as_it_was() {
         "30g-login",
         "30j-cookie-cross-origin-post-no-csrf",
         "31a-user-joe-list",
+        "32c-accept-xml",
         "62a-noauth-tasks",
         "62b-noauth-task-of-another-user",
         "62c-noauth-delete-task",
