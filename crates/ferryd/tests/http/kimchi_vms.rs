@@ -280,7 +280,7 @@ async fn schemas_and_description_are_published_and_true() {
             operations += 1;
         }
     }
-    assert_eq!(operations, 35);
+    assert_eq!(operations, 36);
     every_reference_leads_somewhere(&document, &document);
 }
 
