@@ -124,6 +124,7 @@ fn users_of_this_machine_may_do_what_the_table_says() {
     }
     walk(&world);
     migrates_as_joe(&world);
+    commands(&world);
     assert!(![JOE, EVE, ANN].iter().any(|who| world.log().contains(&who[4..])), "no password is logged");
 }
 
@@ -141,6 +142,23 @@ fn migrates_as_joe(world: &World) {
     let mut expected = exchange.answer.expect("an answer");
     expected["id"] = begun["id"].clone();
     assert_eq!(told, expected);
+}
+
+/// The command at the loopback address does what it does at the socket, for who is an administrator.
+fn commands(world: &World) {
+    let at_loopback = |who: &str, arguments: &[&str]| {
+        let (name, password) = who.split_once(':').expect("a password");
+        let login = ["--server", "http://127.0.0.1:8010", "--user", name, "--password-file", "-"];
+        let said = world.ferry_with_input(&[&login, arguments].concat(), &format!("{password}\n"));
+        assert!(!said.stdout.contains(password) && !said.stderr.contains(password), "{said:#?}");
+        said
+    };
+    at_loopback(JOE, &["host", "list"]).ended(1).says("administrators alone");
+    at_loopback("ann:wrong", &["host", "list"]).ended(1).says("there is no user ann");
+    world.ferry(&["--server", "http://127.0.0.1:8010", "host", "list"]).ended(1).says("--user NAME");
+    at_loopback(ANN, &["host", "list"]).succeeded().says("kim-h2");
+    // With all that it watches meanwhile.
+    at_loopback(ANN, &["migrate", "vm1", "--to", "kvm1"]).succeeded().says("vm1 runs on kvm1.");
 }
 
 fn logs_in(world: &World) {
