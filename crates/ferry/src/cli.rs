@@ -61,6 +61,22 @@ pub(crate) struct Global {
         default_value = "unix:/run/ferry/ferry.sock"
     )]
     pub(crate) server: Address,
+    /// Log in as this user of the machine that ferryd runs on, where --server is an http address; the Unix socket needs no login
+    ///
+    /// The user has to be an administrator (root, or in one of ferryd's admin_groups). The password is asked for on the terminal,
+    /// unless --password-file says where it is.
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        env = "FERRY_USER",
+        hide_env_values = true,
+        value_parser = value::user_name
+    )]
+    pub(crate) user: Option<String>,
+    /// Read the password of --user from this file (the first line); `-` is standard input
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) password_file: Option<PathBuf>,
     /// Print JSON for programs instead of text for people
     ///
     /// One JSON value on standard output, in the form of the REST interface; `task watch` prints one event per line.

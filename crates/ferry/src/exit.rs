@@ -58,6 +58,9 @@ pub(crate) enum Failure {
         /// What to do about it at the command line, where `ferryd` cannot know.
         hint: Option<String>,
     },
+    /// The command line asks for what does not go together, or lacks something.
+    #[error("{0}")]
+    Usage(String),
     /// Something else, with what to do about it.
     #[error("{0}")]
     Plain(String),
@@ -91,6 +94,7 @@ impl Failure {
         match self {
             Self::Client { error: ClientError::Problem(problem), .. } => of_code(problem.code),
             Self::Interrupted => Exit::Interrupted,
+            Self::Usage(_) => Exit::Usage,
             Self::Client { .. } | Self::Plain(_) | Self::Io { .. } => Exit::Failed,
         }
     }

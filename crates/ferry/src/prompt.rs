@@ -1,6 +1,9 @@
 //! Questions to a person at the terminal, and lines from standard input.
 
+use std::fs::File;
 use std::io;
+use std::os::fd::AsFd;
+use std::path::Path;
 
 use rustix::termios::{LocalModes, OptionalActions, QueueSelector, Termios, tcflush, tcgetattr, tcsetattr};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -19,7 +22,7 @@ pub(crate) type Line = oneshot::Receiver<io::Result<Option<Zeroizing<String>>>>;
 /// Begins to read one line. The thread that waits for it is left alone when nobody wants the line any more.
 pub(crate) fn begin_line() -> Line {
     let (sender, receiver) = oneshot::channel();
-    std::thread::spawn(move || drop(sender.send(read_line())));
+    std::thread::spawn(move || drop(sender.send(read_line(io::stdin()))));
     receiver
 }
 
@@ -56,7 +59,31 @@ pub(crate) async fn password(question: &str) -> Result<String, Failure> {
         say::ask("\n");
     }
     drop(echo);
-    match line? {
+    not_empty(line?)
+}
+
+/// Reads a password from the first line of a file, which may be a pipe. The caller wipes it after use.
+///
+/// # Errors
+/// [`Failure::Interrupted`] after Ctrl-C; when the file cannot be read, or its first line is empty.
+pub(crate) async fn password_in(file: &Path) -> Result<String, Failure> {
+    let mut interrupt = interrupt()?;
+    let (sender, receiver) = oneshot::channel();
+    let path = file.to_owned();
+    std::thread::spawn(move || drop(sender.send(File::open(path).and_then(read_line))));
+    let line = tokio::select! {
+        line = receiver => line,
+        _ = interrupt.recv() => return Err(Failure::Interrupted),
+    };
+    let line = line.unwrap_or_else(|_| Err(io::ErrorKind::UnexpectedEof.into()));
+    let line = line.map_err(|error| {
+        Failure::Plain(format!("the password cannot be read from {}: {error}", file.display()))
+    });
+    not_empty(line?)
+}
+
+fn not_empty(line: Option<Zeroizing<String>>) -> Result<String, Failure> {
+    match line {
         Some(mut line) if !line.is_empty() => Ok(std::mem::take(&mut *line)),
         _ => Err(Failure::Plain("no password was given".to_owned())),
     }
@@ -77,11 +104,11 @@ async fn await_line(mut interrupt: Signal) -> Result<Option<Zeroizing<String>>, 
 }
 
 /// Reads byte by byte, so that nothing of a password stays behind in a buffer and what follows the line is left unread.
-fn read_line() -> io::Result<Option<Zeroizing<String>>> {
+fn read_line(from: impl AsFd) -> io::Result<Option<Zeroizing<String>>> {
     let mut line = Zeroizing::new(Vec::with_capacity(LINE_LIMIT_BYTES));
     let mut byte = [0];
     loop {
-        match rustix::io::read(io::stdin(), &mut byte) {
+        match rustix::io::read(&from, &mut byte) {
             Ok(0) if line.is_empty() => return Ok(None),
             Ok(0) => break,
             Ok(_) if byte[0] == b'\n' => break,

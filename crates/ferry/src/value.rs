@@ -236,6 +236,16 @@ fn plain(text: &str, what: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// The name of a user who logs in. HTTP Basic ends it at a colon.
+pub(crate) fn user_name(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.contains(':') || text.chars().any(char::is_control) {
+        return Err(
+            "a user's name is not empty, and has neither a colon nor control characters in it".to_owned()
+        );
+    }
+    Ok(text.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

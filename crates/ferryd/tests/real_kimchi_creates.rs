@@ -4,12 +4,13 @@ mod support;
 
 use std::time::Duration;
 
+use api::task::{Task, TaskState};
 use lab::{Host, Release};
 use serde_json::{Value, json};
 use support::World;
 use support::http::{Answer, Held, json_request, request};
 use support::images::{IMAGES, assert_no_pools, disk, image, listed, sh};
-use support::kimchi::{at_home, begun, ended, refused, virsh};
+use support::kimchi::{at_home, begun, ended, refused, stopped_midway, virsh};
 
 const DIES_WITHIN: Duration = Duration::from_secs(60);
 const VMS: &str = "/plugins/kimchi/vms";
@@ -245,4 +246,34 @@ fn of_two_requests_for_one_name_one_is_carried_out() {
     refused(&world.post(VMS, &named("b")), 409, "KCHVM0007E: …is used by");
     assert_eq!(ended(&world, &first)["status"], "finished");
     refused(&world.post(VMS, &named("b")), 409, "KCHVM0007E: …is used by the virtual machine a");
+}
+
+#[test]
+fn a_machine_whose_making_is_stopped_midway_leaves_nothing() {
+    let world = world("kcreate4", Release::Bookworm);
+    let host = world.host("kvm1");
+    let there = || (listed(&host, IMAGES), listed(&host, "/srv/iso"));
+    let before = there();
+    let body = web(&[new_disk(), new_disk()]);
+    let begin = || begun(&world.post(VMS, &body));
+    let task = stopped_midway(&world, begin, || {
+        assert_eq!(
+            listed(&host, IMAGES).len(),
+            before.0.len() + 1,
+            "the first disk is made, the second is not"
+        );
+        refused(&world.post(VMS, &body), 400, "KCHVM0001E: ");
+    });
+    let told = (&task["status"], &task["message"]);
+    assert_eq!(told, (&json!("killed"), &json!("Creation cancelled")), "{task:#}");
+    let tasks: Vec<Task> = world.tasks();
+    assert_eq!(tasks.iter().map(|task| task.state).collect::<Vec<_>>(), [TaskState::Cancelled], "{tasks:#?}");
+    assert_eq!(there(), before, "the disk that was made is gone");
+    assert_eq!(machines(&world), [""; 0]);
+    refused(&world.get(WEB), 404, "KCHVM0002E: ");
+    assert_no_pools(&world);
+
+    let task = ended(&world, &begun(&world.post(VMS, &body)));
+    assert_eq!(task["status"], "finished", "its name is free again: {task:#}");
+    assert_eq!(machines(&world), ["web & co"]);
 }

@@ -11,7 +11,7 @@ use support::World;
 use support::guest::{Guest, quiet};
 use support::http::request;
 use support::images::{IMAGES, assert_no_pools, content, disk, image, listed, sh, sum};
-use support::kimchi::{at_home, begun, ended, refused, virsh};
+use support::kimchi::{at_home, begun, ended, refused, stopped_midway, virsh};
 
 const VM1: &str = "/plugins/kimchi/vms/vm1";
 const DIES_WITHIN: Duration = Duration::from_secs(60);
@@ -191,4 +191,33 @@ fn guest(world: &World) -> Guest {
     let mut spec = quiet("vm1");
     spec.disk = Some(DiskSpec::in_pool("vm1", 16));
     world.boot(spec, "kvm1")
+}
+
+#[test]
+fn a_clone_that_is_stopped_midway_leaves_nothing() {
+    let world = at_home(World::of("kclone3").host("kvm1", Release::Bookworm));
+    let host = define_stopped(&world);
+    let there = || (listed(&host, IMAGES), listed(&host, "/srv/raw"));
+    let (before, files) = (as_it_is(&world, &host), there());
+    let begin = || asked_to_clone(&world);
+    let task = stopped_midway(&world, begin, || {
+        assert_eq!(listed(&host, IMAGES).len(), files.0.len() + 1, "the first disk is copied");
+        assert_eq!(listed(&host, "/srv/raw"), files.1, "the second is not");
+        let other = world.post(&format!("{VM1}/clone"), &json!({}));
+        assert_eq!(other.status, 409, "it is left alone meanwhile: {other:#?}");
+    });
+    assert_eq!(
+        (&task["status"], &task["message"]),
+        (&json!("killed"), &json!("Clone cancelled")),
+        "{task:#}"
+    );
+    let told: Vec<Task> = world.tasks();
+    assert_eq!(told.iter().map(|task| task.state).collect::<Vec<_>>(), [TaskState::Cancelled], "{told:#?}");
+    assert_eq!((as_it_is(&world, &host), there()), (before, files), "all is as it was");
+    assert_eq!(virsh(&world, &["list", "--all", "--name"]), "vm1");
+    assert_eq!(world.get("/plugins/kimchi/vms").json::<Vec<Value>>().len(), 1);
+    assert_no_pools(&world);
+
+    let task = ended(&world, &asked_to_clone(&world));
+    assert_eq!(task["status"], "finished", "nothing is in the way of the next: {task:#}");
 }

@@ -2,19 +2,22 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use lab::{DiskSpec, Release};
 use serde_json::{Value, json};
 use support::guest::{Guest, TOO_SLOW, busy, quiet};
 use support::http::{Answer, json_request, request};
-use support::kimchi::{at_home, virsh};
+use support::kimchi::{at_home, ended, virsh};
 use support::recorded::{self, Exchange, Given};
 use support::tasks::{MOVES_WITHIN, is_midway};
-use support::{SOON, World, until, until_seen};
+use support::{SOON, World, until, until_seen, uri};
 
 const BOOTS_WITHIN: Duration = Duration::from_secs(120);
 const VM1: &str = "/plugins/kimchi/vms/vm1";
+/// What the destination was called when the exchanges were recorded.
+const DESTINATION: &str = "kim-h2";
 
 fn world(test: &'static str) -> World {
     let plan = World::of(test).host("kvm1", Release::Bookworm).host("kvm2", Release::Bookworm);
@@ -94,6 +97,7 @@ fn a_machine_is_told_changed_and_obeys() {
     replay(&world, &all["32d-filter"]);
     replay(&world, &all["33-config-capabilities"]);
     replay(&world, &all["32f-no-content-type"]);
+    goes_nowhere(&world, &all);
     assert_eq!(listed[0]["uuid"], virsh(&world, &["domuuid", "vm1"]));
     figures_come(&world);
     changes_made_by_others_show(&world);
@@ -118,6 +122,29 @@ fn assert_values_of_list(exchange: &Exchange, told: &Value) {
     assert_values(&first, &told[0]);
 }
 
+/// What was refused of a migration: to this machine itself, to what is no machine, and to one that lets nobody in.
+fn goes_nowhere(world: &World, all: &BTreeMap<String, Exchange>) {
+    let (here, there) = (world.host("kvm1"), world.host("kvm2"));
+    let append = |file: &str, more: &str| {
+        here.write(file, format!("{}{more}\n", here.read(file).expect(file)).as_bytes()).expect(file);
+    };
+    append("/etc/hosts", &format!("{} {DESTINATION}", there.address().expect("an address")));
+    let key = there.read("/etc/ssh/ssh_host_ed25519_key.pub").expect("its key");
+    append("/root/.ssh/known_hosts", &format!("{DESTINATION} {}", key.trim()));
+    for name in [
+        "20a-localhost",
+        "20b-127001",
+        "21a-unknown-host",
+        "21c-no-such-address",
+        "22a-no-login",
+        "60e-password-wrong",
+        "60f-user-nonroot-local-home",
+    ] {
+        replay(world, &all[name]);
+    }
+    assert!(world.tasks().is_empty());
+}
+
 /// A guest that works uses its processor and memory.
 fn figures_come(world: &World) {
     until_seen(SOON, "no figures", || {
@@ -137,7 +164,7 @@ fn changes_made_by_others_show(world: &World) {
     assert!(!virsh(world, &["dumpxml", "vm1"]).contains("Shop front"));
 }
 
-fn changes(world: &World, all: &std::collections::BTreeMap<String, Exchange>) {
+fn changes(world: &World, all: &BTreeMap<String, Exchange>) {
     let granted = replay(world, &all["60a-grant-joe"]).json::<Value>();
     assert_values(&all["60a-grant-joe"], &granted);
     let metadata = ["metadata", "vm1", "https://github.com/kimchi-project/kimchi", "--config"];
@@ -161,7 +188,7 @@ fn changes(world: &World, all: &std::collections::BTreeMap<String, Exchange>) {
     change(json!({ "title": "", "description": "", "autostart": false }));
 }
 
-fn obeys(world: &World, guest: &Guest, all: &std::collections::BTreeMap<String, Exchange>) {
+fn obeys(world: &World, guest: &Guest, all: &BTreeMap<String, Exchange>) {
     replay(world, &all["15-start-source-copy-while-running-on-dest"]);
     refused(&act(world, "start"), 400, "KCHVM0048E: Cannot start vm1. Virtual machine is already running.");
     refused(&act(world, "resume"), 400, "KCHVM0039E: ");
@@ -214,15 +241,16 @@ fn stopped(world: &World, guest: &Guest) {
 #[test]
 fn what_moves_is_left_alone_and_what_was_moved_is_not_removed_by_the_way() {
     let world = world("kmoves");
-    world.register("kvm2");
+    world.ferry(&["host", "add", DESTINATION, &uri("kvm2")]).succeeded();
     let all = recorded::all();
     let guest = world.boot(busy("vm1"), "kvm1");
-    let migrating = world.begin_migrate(&["vm1", "--to", "kvm2", "--bandwidth", TOO_SLOW]);
+    let migrating = world.begin_migrate(&["vm1", "--to", DESTINATION, "--bandwidth", TOO_SLOW]);
     world.wait_task(migrating.task, "a later pass", is_midway);
 
     replay(&world, &all["51c-vm-list-during"]);
     replay(&world, &all["51d-poweroff-during"]);
     replay(&world, &all["51e-delete-vm-during"]);
+    replay(&world, &all["50b-simultaneous-second-post"]);
     for (action, id) in [("poweroff", "KCHVM0020E"), ("shutdown", "KCHVM0029E"), ("reset", "KCHVM0022E")] {
         refused(&act(&world, action), 409, id);
     }
@@ -239,12 +267,14 @@ fn what_moves_is_left_alone_and_what_was_moved_is_not_removed_by_the_way() {
     assert_eq!((&killed["status"], &killed["message"]), (&json!("killed"), &json!("Migrate cancelled")));
     assert_ne!(migrating.end().code, Some(0));
 
-    world.ferry(&["migrate", "vm1", "--to", "kvm2"]).succeeded();
+    let begun = replay(&world, &all["11-migrate"]).json();
+    let finished = ended(&world, &begun);
+    assert_eq!((&finished["status"], &finished["message"]), (&json!("finished"), &json!("Migrate finished")));
     moved(&world, &guest, &all);
 }
 
 /// It is on kvm2 now.
-fn moved(world: &World, guest: &Guest, all: &std::collections::BTreeMap<String, Exchange>) {
+fn moved(world: &World, guest: &Guest, all: &BTreeMap<String, Exchange>) {
     // What the original told of the source's copy is told of the machine itself.
     let vm: Value = until(SOON, "it does not show", || {
         let vm: Value = world.get(VM1).json();
@@ -258,9 +288,9 @@ fn moved(world: &World, guest: &Guest, all: &std::collections::BTreeMap<String, 
     }
     let by_the_way = world.send(&request("DELETE", VM1, "", b""));
     refused(&by_the_way, 409, "KCHVM0021E: ");
-    assert!(by_the_way.body.contains("?host=kvm2"), "{by_the_way:#?}");
+    assert!(by_the_way.body.contains("?host=kim-h2"), "{by_the_way:#?}");
     guest.log.wait_next_tick("kvm2", SOON).expect("it runs on");
-    let removed = world.send(&request("DELETE", &format!("{VM1}?host=kvm2"), "", b""));
+    let removed = world.send(&request("DELETE", &format!("{VM1}?host={DESTINATION}"), "", b""));
     assert_eq!(removed.status, 204, "{removed:#?}");
     let left = world.host("kvm2").virsh(&["list", "--all", "--name"]).expect("virsh");
     assert_eq!(left.trim(), "", "by its host's name it is removed");

@@ -10,8 +10,9 @@ use lab::Release;
 use serde_json::{Value, json};
 use support::guest::quiet;
 use support::http::Answer;
-use support::recorded::{self, Given};
-use support::{SOON, World, until};
+use support::recorded::{self, Exchange, Given};
+use support::tasks::MOVES_WITHIN;
+use support::{SOON, World, until, uri};
 
 const PREFIX: &str = "/plugins/kimchi";
 /// Speaks to `ferryd` from its own machine.
@@ -23,9 +24,22 @@ const ANN: &str = "ann:anns-wort-7743";
 
 /// Asks as a user, or as nobody.
 fn ask(world: &World, method: &str, path: &str, who: Option<&str>, body: &str) -> Answer {
+    ask_for(world, Some("application/json"), method, path, who, body)
+}
+
+/// The same, and says what it takes, or nothing of that.
+fn ask_for(
+    world: &World,
+    accept: Option<&str>,
+    method: &str,
+    path: &str,
+    who: Option<&str>,
+    body: &str,
+) -> Answer {
+    let accept = accept.map(|accept| format!("Accept: {accept}\r\n")).unwrap_or_default();
     let login = who.map(|who| format!("Authorization: Basic {}\r\n", BASE64_STANDARD.encode(who)));
     let request = format!(
-        "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:8010\r\nConnection: close\r\nAccept: application/json\r\n{}\
+        "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:8010\r\nConnection: close\r\n{accept}{}\
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         login.unwrap_or_default(),
         body.len()
@@ -47,15 +61,25 @@ fn users(world: &World) {
 }
 
 #[track_caller]
-fn replay(world: &World, name: &str, who: &str) {
-    let exchange = &recorded::all()[name];
+fn replay(world: &World, name: &str, who: &str) -> Answer {
+    replay_at(world, &recorded::all()[name], who)
+}
+
+#[track_caller]
+fn replay_at(world: &World, exchange: &Exchange, who: &str) -> Answer {
     let body = exchange.body.as_deref().unwrap_or_default();
-    let answer = ask(world, &exchange.method, &exchange.path, Some(who), body);
+    // Without any it was recorded as well.
+    let accept = match exchange.asks.is_empty() {
+        true => Some("application/json"),
+        false => exchange.asks.get("accept").map(String::as_str),
+    };
+    let answer = ask_for(world, accept, &exchange.method, &exchange.path, Some(who), body);
     let header = |name: &str| {
         let line = answer.head.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")));
         line.map(str::to_owned)
     };
     exchange.assert_kept(&Given { status: answer.status, header: &header, body: answer.body.as_bytes() });
+    answer
 }
 
 /// What each of the four is answered: nobody, a stranger, whom the machine lists, an administrator.
@@ -73,8 +97,8 @@ fn expected(route: &Route) -> [&'static [u16]; 4] {
 
 #[test]
 fn users_of_this_machine_may_do_what_the_table_says() {
-    let plan = World::of("rights").host("kvm1", Release::Bookworm).flag("--listen=127.0.0.1:8010");
-    let world = plan.up();
+    let plan = World::of("rights").host("kvm1", Release::Bookworm).host("kvm2", Release::Bookworm);
+    let world = plan.flag("--listen=127.0.0.1:8010").up();
     world.register("kvm1");
     users(&world);
     let _guest = world.boot(quiet("vm1"), "kvm1");
@@ -95,8 +119,46 @@ fn users_of_this_machine_may_do_what_the_table_says() {
         assert_eq!(ask(&world, "POST", &path, Some(EVE), "").status, 403);
         assert_eq!(ask(&world, "POST", &path, Some(JOE), "").status, 200);
     }
+    for name in ["32a-accept-none", "32b-accept-star"] {
+        assert_eq!(replay(&world, name, ANN).json::<Value>()["name"], "vm1", "{name}");
+    }
     walk(&world);
+    migrates_as_joe(&world);
+    commands(&world);
     assert!(![JOE, EVE, ANN].iter().any(|who| world.log().contains(&who[4..])), "no password is logged");
+}
+
+/// Whom a machine lists may move it, and reads how that went.
+fn migrates_as_joe(world: &World) {
+    world.ferry(&["host", "add", "kim-h2", &uri("kvm2")]).succeeded();
+    let begun: Value = replay(world, "60c-joe-migrates", JOE).json();
+    let mut exchange = recorded::all().remove("60d-joe-task").expect("it was recorded");
+    exchange.path = format!("{PREFIX}/tasks/{}", begun["id"].as_str().expect("an id"));
+    until(MOVES_WITHIN, "it does not end", || {
+        let now: Value = ask(world, "GET", &exchange.path, Some(JOE), "").json();
+        (now["status"] != "running").then_some(())
+    });
+    let told: Value = replay_at(world, &exchange, JOE).json();
+    let mut expected = exchange.answer.expect("an answer");
+    expected["id"] = begun["id"].clone();
+    assert_eq!(told, expected);
+}
+
+/// The command at the loopback address does what it does at the socket, for who is an administrator.
+fn commands(world: &World) {
+    let at_loopback = |who: &str, arguments: &[&str]| {
+        let (name, password) = who.split_once(':').expect("a password");
+        let login = ["--server", "http://127.0.0.1:8010", "--user", name, "--password-file", "-"];
+        let said = world.ferry_with_input(&[&login, arguments].concat(), &format!("{password}\n"));
+        assert!(!said.stdout.contains(password) && !said.stderr.contains(password), "{said:#?}");
+        said
+    };
+    at_loopback(JOE, &["host", "list"]).ended(1).says("administrators alone");
+    at_loopback("ann:wrong", &["host", "list"]).ended(1).says("there is no user ann");
+    world.ferry(&["--server", "http://127.0.0.1:8010", "host", "list"]).ended(1).says("--user NAME");
+    at_loopback(ANN, &["host", "list"]).succeeded().says("kim-h2");
+    // With all that it watches meanwhile.
+    at_loopback(ANN, &["migrate", "vm1", "--to", "kvm1"]).succeeded().says("vm1 runs on kvm1.");
 }
 
 fn logs_in(world: &World) {

@@ -16,14 +16,17 @@ mod transport;
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE, HOST, USER_AGENT};
-use http::{Method, Request, StatusCode};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
+use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 pub use self::address::{Address, AddressError};
 pub use self::error::ClientError;
@@ -55,6 +58,8 @@ const PATH_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remo
 #[derive(Clone, Debug)]
 pub struct Client {
     address: Address,
+    /// What shows who asks; marked as secret, so that it is in no output made for debugging.
+    login: Option<HeaderValue>,
     limit: Duration,
     slow_limit: Duration,
     retry: Retry,
@@ -64,7 +69,7 @@ impl Client {
     /// A client of the `ferryd` at this address.
     #[must_use]
     pub fn new(address: Address) -> Self {
-        Self { address, limit: LIMIT, slow_limit: SLOW_LIMIT, retry: Retry::default() }
+        Self { address, login: None, limit: LIMIT, slow_limit: SLOW_LIMIT, retry: Retry::default() }
     }
 
     /// A client of the `ferryd` at `unix:/run/ferry/ferry.sock` or `http://127.0.0.1:8070`.
@@ -73,6 +78,19 @@ impl Client {
     /// Says what is wrong with the text.
     pub fn from_address(text: &str) -> Result<Self, AddressError> {
         text.parse().map(Self::new)
+    }
+
+    /// The same as this user of the machine that `ferryd` runs on: with every request goes the password (HTTP Basic). Only for an
+    /// [`Address`] that is local: nothing is encrypted. A name with a colon in it is no name.
+    #[must_use]
+    pub fn with_login(mut self, user: &str, password: &str) -> Self {
+        let both = Zeroizing::new(format!("{user}:{password}"));
+        let value = Zeroizing::new(format!("Basic {}", BASE64_STANDARD.encode(both.as_bytes())));
+        self.login = HeaderValue::from_str(&value).ok().map(|mut value| {
+            value.set_sensitive(true);
+            value
+        });
+        self
     }
 
     /// The same with one time limit for every call.
@@ -304,6 +322,9 @@ impl Client {
             .header(ACCEPT, accept);
         if body.is_some() {
             request = request.header(CONTENT_TYPE, "application/json");
+        }
+        if let Some(login) = &self.login {
+            request = request.header(AUTHORIZATION, login);
         }
         if let Some(id) = resume {
             request = request.header("last-event-id", id);

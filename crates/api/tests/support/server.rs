@@ -1,8 +1,9 @@
-//! A `ferryd` that says what it was told to: HTTP/1.1 on a Unix socket, one request per connection, with nothing but the
+//! A `ferryd` that says what it was told to: HTTP/1.1 on a Unix socket or a loopback address, one request per connection, with nothing but the
 //! standard library, so that what is tested meets bytes that no library of its own has made.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -75,6 +76,7 @@ pub(crate) struct Server {
     directory: tempfile::TempDir,
     script: Script,
     requests: Receiver<Request>,
+    sender: Sender<Request>,
 }
 
 impl Server {
@@ -84,14 +86,40 @@ impl Server {
         let listener = UnixListener::bind(directory.path().join("ferry.sock")).unwrap();
         let script: Script = Arc::new(Mutex::new(script.into_iter().collect()));
         let (sender, requests) = channel();
-        let shared = Arc::clone(&script);
+        let server = Self { directory, script, requests, sender };
+        let serve = server.service();
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                let (script, sender) = (Arc::clone(&shared), sender.clone());
-                std::thread::spawn(move || serve(stream.unwrap(), &script, &sender));
+                let stream = stream.unwrap();
+                serve(stream.try_clone().unwrap(), stream);
             }
         });
-        Self { directory, script, requests }
+        server
+    }
+
+    /// Listens on a loopback address, too; gives it.
+    pub(crate) fn listen(&self) -> SocketAddr {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let serve = self.service();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let stream = stream.unwrap();
+                serve(stream.try_clone().unwrap(), stream);
+            }
+        });
+        address
+    }
+
+    /// Serves a connection, whose two ends it is given, on a thread of its own.
+    fn service<R: Read + Send + 'static, W: Write + Send + 'static>(
+        &self,
+    ) -> impl Fn(R, W) + Send + use<R, W> {
+        let (script, sender) = (Arc::clone(&self.script), self.sender.clone());
+        move |reader, writer| {
+            let (script, sender) = (Arc::clone(&script), sender.clone());
+            std::thread::spawn(move || serve(reader, writer, &script, &sender));
+        }
     }
 
     /// `unix:` and the socket's path.
@@ -116,9 +144,8 @@ impl Server {
     }
 }
 
-fn serve(stream: UnixStream, script: &Script, sender: &Sender<Request>) {
-    let mut reader = BufReader::new(stream.try_clone().unwrap());
-    let Some(request) = read(&mut reader) else { return };
+fn serve(reader: impl Read, writer: impl Write, script: &Script, sender: &Sender<Request>) {
+    let Some(request) = read(&mut BufReader::new(reader)) else { return };
     let reply = {
         let mut script = script.lock().unwrap();
         let path = request.line.split('?').next().unwrap_or_default();
@@ -127,10 +154,10 @@ fn serve(stream: UnixStream, script: &Script, sender: &Sender<Request>) {
     let unexpected = || Reply::Text(500, "text/plain", "the test did not expect this".to_owned());
     // Recorded before it is answered: whoever sees the answer can see the request.
     drop(sender.send(request));
-    drop(answer(stream, reply.unwrap_or_else(unexpected)));
+    drop(answer(writer, reply.unwrap_or_else(unexpected)));
 }
 
-fn read(reader: &mut BufReader<UnixStream>) -> Option<Request> {
+fn read(reader: &mut impl BufRead) -> Option<Request> {
     let mut lines = Vec::new();
     loop {
         let mut line = String::new();
@@ -156,7 +183,7 @@ fn read(reader: &mut BufReader<UnixStream>) -> Option<Request> {
     Some(request)
 }
 
-fn answer(mut stream: UnixStream, reply: Reply) -> std::io::Result<()> {
+fn answer(mut stream: impl Write, reply: Reply) -> std::io::Result<()> {
     match reply {
         Reply::Nothing => Ok(()),
         Reply::Text(status, kind, body) => {

@@ -2,6 +2,7 @@
 
 mod check;
 mod host;
+mod login;
 mod migrate;
 mod pages;
 mod task;
@@ -12,7 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use api::client::Client;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, Global};
 use crate::exit::{Exit, Failure};
 
 /// What every command works with.
@@ -29,6 +30,13 @@ pub(crate) struct Context {
 }
 
 impl Context {
+    /// With the login that was asked for.
+    async fn open(global: &Global) -> Result<Self, Failure> {
+        let mut context = Self::new(Client::new(global.server.clone()), global.json);
+        context.client = login::logged_in(&context, global).await?;
+        Ok(context)
+    }
+
     fn new(client: Client, json: bool) -> Self {
         let terminal = io::stderr().is_terminal();
         // Any value that is not empty counts (no-color.org); a dumb terminal cannot move its cursor.
@@ -43,16 +51,27 @@ impl Context {
 /// # Errors
 /// Why it was not done; [`Failure::exit`] has the code to end with.
 pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
-    let context = Context::new(Client::new(cli.global.server), cli.global.json);
+    let global = cli.global;
     match cli.command {
-        Command::Host(command) => block_on(host::run(&context, command)),
-        Command::Vm(command) => block_on(vm::run(&context, command)),
-        Command::Migrate(args) => block_on(migrate::run(&context, args)),
-        Command::Check(args) => block_on(check::run(&context, args)),
-        Command::Task(command) => block_on(task::run(&context, command)),
+        Command::Host(command) => asking(&global, async |context| host::run(context, command).await),
+        Command::Vm(command) => asking(&global, async |context| vm::run(context, command).await),
+        Command::Migrate(args) => asking(&global, async |context| migrate::run(context, args).await),
+        Command::Check(args) => asking(&global, async |context| check::run(context, args).await),
+        Command::Task(command) => asking(&global, async |context| task::run(context, command).await),
         Command::Completions { shell } => pages::completions(shell),
         Command::Man { directory } => pages::man(&directory),
     }
+}
+
+/// Runs what asks `ferryd`.
+fn asking(
+    global: &Global,
+    work: impl AsyncFnOnce(&Context) -> Result<Exit, Failure>,
+) -> Result<Exit, Failure> {
+    block_on(async {
+        let context = Context::open(global).await?;
+        work(&context).await.map_err(|failure| login::hinted(failure, global))
+    })
 }
 
 /// Runs on this thread alone: starting others would cost more than they bring.

@@ -4,6 +4,7 @@
 
 mod basics;
 mod host;
+mod login;
 mod migrate;
 mod sample;
 #[path = "../../../api/tests/support/server.rs"]

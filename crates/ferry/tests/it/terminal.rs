@@ -215,3 +215,16 @@ fn a_person_can_decline_a_key() {
         assert_eq!(server.lines().len(), 1);
     }
 }
+
+#[test]
+fn a_login_is_asked_for_unseen() {
+    let server = Server::start([("GET /api/v1/hosts", Reply::json(200, &[host("kvm2")]))]);
+    let line = format!("--server http://{} host list", server.listen());
+    let mut terminal = Terminal::start(&server, &line, &[("FERRY_USER", "ann")]);
+    terminal.until("Password of ann for http://127.0.0.1:");
+    terminal.type_in("secret\n");
+    let (code, rest) = terminal.finish();
+    assert_eq!(code, 0, "{rest:?}");
+    assert!(!rest.contains("secret") && rest.contains("kvm2"), "{rest:?}");
+    assert_eq!(server.request().header("authorization"), Some("Basic YW5uOnNlY3JldA=="));
+}

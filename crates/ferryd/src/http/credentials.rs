@@ -9,6 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use zeroize::Zeroizing;
 
 use super::denial::Denial;
+use super::rights;
 use crate::access::{Access, Caller, NotProven, SESSION_IDLE};
 use crate::ssh::Secret;
 
@@ -22,7 +23,7 @@ const LAST_PAGE: &str = "lastPage";
 pub(super) struct Looks {
     /// A script in a page made it; a browser's own window for passwords must not open over it.
     pub(super) by_script: bool,
-    /// Whoever asks takes JSON. Without saying what, anything is taken.
+    /// Whoever asks takes JSON. Without saying what, anything is taken. Our own interface has nothing else.
     pub(super) takes_json: bool,
     /// A page was open, and its session is over.
     pub(super) timed_out: bool,
@@ -32,13 +33,18 @@ impl Looks {
     pub(super) fn of(parts: &Parts) -> Self {
         let text = |name| parts.headers.get(name).map(|value| value.to_str().unwrap_or_default());
         let by_script = text("x-requested-with".parse().unwrap_or(header::UPGRADE)) == Some("XMLHttpRequest");
-        let takes_json = text(header::ACCEPT).is_none_or(|accept| {
-            let kinds = accept.split(',').filter_map(|kind| kind.split(';').next());
-            kinds.map(str::trim).any(|kind| matches!(kind, "application/json" | "application/*" | "*/*"))
-        });
+        let takes_json = rights::is_own(parts.uri.path()) || text(header::ACCEPT).is_none_or(takes_json);
         let timed_out = cookie(&parts.headers, LAST_PAGE).is_some() && token(&parts.headers).is_some();
         Self { by_script, takes_json, timed_out }
     }
+}
+
+/// Whether an `Accept` takes JSON: it names it, or anything. Browsers name pages, and take anything as the last resort.
+fn takes_json(accept: &str) -> bool {
+    let kinds: Vec<&str> =
+        accept.split(',').filter_map(|kind| kind.split(';').next()).map(str::trim).collect();
+    let named = kinds.iter().any(|kind| matches!(*kind, "application/json" | "application/*"));
+    named || kinds.contains(&"*/*") && !kinds.contains(&"text/html")
 }
 
 /// Somebody who was recognised.
@@ -146,12 +152,17 @@ mod tests {
 
     #[test]
     fn a_browser_is_told_from_a_program() {
-        let of = |pairs: &[(&'static str, &str)]| {
-            let mut request = Request::get("/").body(()).unwrap();
+        let at = |path: &str, pairs: &[(&'static str, &str)]| {
+            let mut request = Request::get(path).body(()).unwrap();
             *request.headers_mut() = headers(pairs);
             let looks = Looks::of(&request.into_parts().0);
             (looks.by_script, looks.takes_json, looks.timed_out)
         };
+        let of = |pairs: &[(&'static str, &str)]| at("/vms", pairs);
+        let page = ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8");
+        assert_eq!(of(&[page]), (false, false, false));
+        assert_eq!(at("/api/v1/vms", &[page]), (false, true, false));
+        assert_eq!(of(&[("accept", "image/png, */*")]), (false, true, false));
         assert_eq!(of(&[]), (false, true, false));
         assert_eq!(of(&[("accept", "text/html, application/json;q=0.9")]), (false, true, false));
         assert_eq!(of(&[("accept", "text/html")]), (false, false, false));

@@ -97,7 +97,14 @@ impl Denial {
 fn to_login(parts: &Parts) -> Response {
     let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
     // The guard has seen that it is this machine's; without one the address is as good without it.
-    let place = host.map_or_else(|| "/login.html".to_owned(), |host| format!("http://{host}/login.html"));
+    let mut place = host.map_or_else(|| "/login.html".to_owned(), |host| format!("http://{host}/login.html"));
+    // From there it comes back, if it asked for something to look at.
+    let asked = parts.uri.path_and_query().filter(|_| matches!(parts.method, Method::GET | Method::HEAD));
+    if let Some(asked) =
+        asked.and_then(|asked| serde_urlencoded::to_string([(kimchi::NEXT, asked.as_str())]).ok())
+    {
+        place = format!("{place}?{asked}");
+    }
     let mut response = StatusCode::SEE_OTHER.into_response();
     if let Ok(place) = HeaderValue::try_from(place) {
         response.headers_mut().insert(header::LOCATION, place);

@@ -2,6 +2,7 @@
 //! request apart as Kimchi did, hands it to the same code as [`super::v1`], and tells the answer in Kimchi's words.
 //!
 //! * `vms`, `snapshots`, `hostdevs`, `tasks`, `login` – a file for each resource; `parameters` – those of `migrate`.
+//! * `page` – the page on which one logs in.
 //! * `create`, `make` – machines that are made, anew and after others;
 //! * `console` – what is seen of machines, and the WebSocket to them.
 //! * `schema` – what bodies must be; `filter` – the arguments of lists; `reasons` – errors.
@@ -32,6 +33,7 @@ mod filter;
 mod hostdevs;
 mod login;
 mod make;
+mod page;
 mod parameters;
 mod reasons;
 mod schema;
@@ -40,6 +42,7 @@ mod tasks;
 mod vms;
 
 pub(super) use login::denied;
+pub(super) use page::NEXT;
 use parameters::Parameters;
 use reasons::Refusal;
 use tasks::KimchiTask;
@@ -53,6 +56,7 @@ pub fn router() -> Router<AppState> {
         let routes = Router::new()
             .route("/login", post(login::login))
             .route("/logout", post(login::logout))
+            .route("/login.html", get(page::login))
             .route("/vms", get(vms::list).post(create::create))
             .route("/vms/{name}", get(vms::show).put(vms::update).delete(vms::remove))
             .route("/vms/{name}/migrate", post(migrate))

@@ -69,6 +69,7 @@ pub const OWN: &[Route] = &[
 pub const INHERITED: &[Route] = &[
     route(Method::POST, "/login", Anyone),
     route(Method::POST, "/logout", Anyone),
+    route(Method::GET, "/login.html", Anyone),
     // The list has what its reader may use.
     route(Method::GET, "/vms", User),
     // Nobody is listed by what is not there yet.

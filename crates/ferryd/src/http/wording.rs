@@ -27,6 +27,15 @@ pub(super) fn worded<T: Serialize>(
             "{}".to_owned()
         })
     };
+    written(status, content_type, words)
+}
+
+/// The same of a body that is no JSON.
+pub(super) fn written(
+    status: StatusCode,
+    content_type: &'static str,
+    words: impl Fn(Language) -> String + Send + Sync + 'static,
+) -> Response {
     let mut response = (status, [(header::CONTENT_TYPE, content_type)]).into_response();
     response.extensions_mut().insert(Wording(Arc::new(words)));
     response

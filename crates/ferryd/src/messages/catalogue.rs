@@ -144,6 +144,14 @@ catalogue! {
     FERRYAPI0002E as "";
     FERRYAPI0003E as "";
 
+    // What stands in the page on which one logs in.
+    FERRYPAGE0001I as "";
+    FERRYPAGE0002I as "";
+    FERRYPAGE0003I as "";
+    FERRYPAGE0004I as "";
+    FERRYPAGE0005I as "";
+    FERRYPAGE0006I as "";
+
     // What Kimchi had no word for.
     FERRYAPI0004E { details };
     FERRYAPI0005E { bytes };

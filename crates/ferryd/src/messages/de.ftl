@@ -115,6 +115,15 @@ FERRYAPI0001E = Die Anfrage muss Content-Length angeben
 FERRYAPI0002E = Unter dieser Adresse gibt es nichts
 FERRYAPI0003E = Diese Methode ist bei dieser Adresse nicht möglich
 
+## Was auf der Seite zur Anmeldung steht.
+
+FERRYPAGE0001I = Anmeldung bei Ferry
+FERRYPAGE0002I = Benutzername
+FERRYPAGE0003I = Passwort
+FERRYPAGE0004I = Anmelden
+FERRYPAGE0005I = Der Server antwortet nicht. Bitte versuchen Sie es erneut.
+FERRYPAGE0006I = Diese Seite braucht JavaScript.
+
 ## Wofür Kimchi kein Wort hatte.
 
 FERRYAPI0004E = Die Anfrage wurde nicht ausgeführt: { $details }

@@ -111,6 +111,15 @@ FERRYAPI0001E = Client must specify Content-Length
 FERRYAPI0002E = Nothing matches the given URI
 FERRYAPI0003E = Specified method is invalid for this resource
 
+## What stands in the page on which one logs in.
+
+FERRYPAGE0001I = Log in to Ferry
+FERRYPAGE0002I = User name
+FERRYPAGE0003I = Password
+FERRYPAGE0004I = Log in
+FERRYPAGE0005I = The server does not answer. Please try again.
+FERRYPAGE0006I = This page needs JavaScript.
+
 ## What Kimchi had no word for.
 
 FERRYAPI0004E = The request was not carried out: { $details }

@@ -115,6 +115,15 @@ FERRYAPI0001E = La requête doit indiquer Content-Length
 FERRYAPI0002E = Rien ne correspond à cette adresse
 FERRYAPI0003E = Cette méthode n’est pas valable pour cette ressource
 
+## Ce que dit la page de connexion.
+
+FERRYPAGE0001I = Connexion à Ferry
+FERRYPAGE0002I = Nom d’utilisateur
+FERRYPAGE0003I = Mot de passe
+FERRYPAGE0004I = Se connecter
+FERRYPAGE0005I = Le serveur ne répond pas. Veuillez réessayer.
+FERRYPAGE0006I = Cette page a besoin de JavaScript.
+
 ## Ce que Kimchi ne disait pas.
 
 FERRYAPI0004E = La requête n’a pas été exécutée : { $details }

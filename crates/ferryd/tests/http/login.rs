@@ -2,8 +2,11 @@
 
 use axum::body::Body;
 use axum::http::Request;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use ferryd::http::Door;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::recorded::{self, Given};
 use crate::{Answer, Served, ask};
@@ -58,6 +61,7 @@ async fn who_is_not_let_in_is_told_as_it_was() {
         "30g-login",
         "30j-cookie-cross-origin-post-no-csrf",
         "31a-user-joe-list",
+        "32c-accept-xml",
         "62a-noauth-tasks",
         "62b-noauth-task-of-another-user",
         "62c-noauth-delete-task",
@@ -171,4 +175,102 @@ async fn a_password_with_each_request_is_for_programs() {
     answer.is_problem(api::problem::Code::LoginRequired, None);
     assert_eq!(answer.header("www-authenticate"), "Basic realm=wok");
     at(&served, "GET", "/api/v1/hosts", &[joe], "").await.is_problem(api::problem::Code::Forbidden, None);
+}
+
+/// What Firefox asks for when a person goes somewhere.
+const BROWSER: (&str, &str) = ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8");
+
+#[tokio::test]
+async fn a_browser_is_sent_to_the_page_and_comes_back() {
+    let served = Served::new().await;
+    for path in ["/vms?name=a&state=running", "/plugins/kimchi/tasks"] {
+        let answer = at(&served, "GET", path, &[BROWSER], "").await;
+        assert_eq!(answer.status, 303, "{path}");
+        assert!(!answer.headers.contains_key("www-authenticate"), "no window opens over the page");
+        let place = answer.header("location").strip_prefix(&format!("http://{HOST}")).unwrap().to_owned();
+        assert!(place.starts_with("/login.html?next="), "{place}");
+        let page = at(&served, "GET", &place, &[BROWSER], "").await;
+        let next = format!("data-next=\"{}\"", path.replace('&', "&amp;"));
+        assert!(text(&page).contains(&next), "{next}: {}", text(&page));
+    }
+    let changing = at(&served, "POST", "/vms/a/start", &[BROWSER], "").await;
+    let place = format!("http://{HOST}/login.html");
+    assert_eq!((changing.status.as_u16(), changing.header("location")), (303, place.as_str()));
+    // A page cannot show what our own interface answers: there a browser is asked for a password by its own window.
+    let own = at(&served, "GET", "/api/v1/hosts", &[BROWSER], "").await;
+    assert_eq!((own.status.as_u16(), own.header("www-authenticate")), (401, "Basic realm=wok"));
+}
+
+fn text(answer: &Answer) -> &str {
+    std::str::from_utf8(&answer.body).unwrap()
+}
+
+#[tokio::test]
+async fn the_page_loads_nothing_and_runs_only_what_stands_in_it() {
+    let served = Served::new().await;
+    for path in ["/login.html", "/plugins/kimchi/login.html"] {
+        let answer = at(&served, "GET", path, &[BROWSER], "").await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.header("content-type"), "text/html;charset=utf-8");
+        assert!(answer.header("cache-control").starts_with("no-store"));
+        let page = text(&answer);
+        for loading in ["src=", "href=", "url(", "@import", "http:", "https:", "style=", " on", "import("] {
+            // As attributes of the page, not as a word of its script.
+            let found = page.split("<script>").next().unwrap().contains(loading);
+            assert!(!found, "{loading}: {page}");
+        }
+        let policy = answer.header("content-security-policy");
+        for (kind, element) in [("script-src", "script"), ("style-src", "style")] {
+            let (_, rest) = page.split_once(&format!("<{element}>")).unwrap();
+            let (content, after) = rest.split_once(&format!("</{element}>")).unwrap();
+            assert!(!after.contains(&format!("<{element}")), "one alone");
+            let hash = BASE64_STANDARD.encode(Sha256::digest(content));
+            assert!(policy.contains(&format!("{kind} 'sha256-{hash}';")), "{policy}");
+        }
+        assert!(policy.starts_with("default-src 'none';") && !policy.contains("unsafe"), "{policy}");
+        assert!(policy.contains("frame-ancestors 'none'"), "{policy}");
+        assert!(page.contains("fetch('login'"), "it posts to what is beside it");
+        let head = at(&served, "HEAD", path, &[], "").await;
+        assert_eq!((head.status.as_u16(), head.body.len()), (200, 0));
+    }
+}
+
+#[tokio::test]
+async fn the_page_leads_to_no_other_server() {
+    let served = Served::new().await;
+    for (asked, next) in [
+        ("", "/plugins/kimchi/vms"),
+        ("?next=", "/plugins/kimchi/vms"),
+        ("?next=/vms/web1", "/vms/web1"),
+        ("?next=%2Fvms%3Fname%3Da%2520b", "/vms?name=a%20b"),
+        ("?next=//evil.example", "/plugins/kimchi/vms"),
+        ("?next=/%5Cevil.example", "/plugins/kimchi/vms"),
+        ("?next=/%09/evil.example", "/plugins/kimchi/vms"),
+        ("?next=https://evil.example/", "/plugins/kimchi/vms"),
+        ("?next=javascript:alert(1)", "/plugins/kimchi/vms"),
+        ("?next=//evil.example&next=/vms", "/plugins/kimchi/vms"),
+        (
+            "?next=/%22%3E%3Cscript%3Ealert(1)%3C/script%3E",
+            "/&quot;&gt;&lt;script&gt;alert(1)&lt;/script&gt;",
+        ),
+    ] {
+        let answer = at(&served, "GET", &format!("/login.html{asked}"), &[], "").await;
+        assert!(text(&answer).contains(&format!(" data-next=\"{next}\" ")), "{asked}: {}", text(&answer));
+    }
+}
+
+#[tokio::test]
+async fn the_page_speaks_the_language_that_is_asked_for() {
+    let served = Served::new().await;
+    for (asked, tag, title) in [
+        ("", "en", "Log in to Ferry"),
+        ("de-AT, en;q=0.5", "de", "Anmeldung bei Ferry"),
+        ("fr", "fr", "Connexion à Ferry"),
+    ] {
+        let answer = at(&served, "GET", "/login.html", &[("accept-language", asked)], "").await;
+        assert_eq!((answer.header("content-language"), answer.header("vary")), (tag, "Accept-Language"));
+        let page = text(&answer);
+        assert!(page.contains(&format!("<html lang=\"{tag}\">")), "{page}");
+        assert!(page.contains(&format!("<h1>{title}</h1>")), "{page}");
+    }
 }

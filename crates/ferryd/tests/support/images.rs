@@ -2,7 +2,7 @@
 
 use lab::Host;
 
-use super::World;
+use super::{SOON, World, until};
 
 /// Where images lie by default.
 pub(crate) const IMAGES: &str = "/var/lib/libvirt/images";
@@ -51,5 +51,46 @@ pub(crate) fn assert_no_pools(world: &World) {
     for host in world.lab.hosts().expect("the hosts") {
         let pools = host.virsh(&["pool-list", "--all", "--name"]).expect("pools");
         assert!(!pools.contains("ferry-"), "{}: {pools}", host.name());
+    }
+}
+
+const GATE: &str = "/run/held-qemu-img";
+
+/// Holds the next `qemu-img` that makes an image on a host, libvirt's, where it has made it: what waits for it is in the middle of its
+/// work then.
+pub(crate) struct HeldImage<'a>(&'a Host);
+
+impl<'a> HeldImage<'a> {
+    /// Puts a stand-in in the place of the program. Only the first one of all is held.
+    #[track_caller]
+    pub(crate) fn on(host: &'a Host) -> Self {
+        let stand_in = format!(
+            "#!/bin/sh\n\
+             /usr/bin/qemu-img.own \"$@\" || exit\n\
+             case $1 in create|convert) ;; *) exit 0 ;; esac\n\
+             mv {GATE}/free {GATE}/held 2>/dev/null || exit 0\n\
+             exec cat {GATE}/held\n"
+        );
+        sh(
+            host,
+            &format!("mkdir {GATE} && mkfifo {GATE}/free && mv /usr/bin/qemu-img /usr/bin/qemu-img.own"),
+        );
+        host.write("/usr/bin/qemu-img", stand_in.as_bytes()).expect("a stand-in");
+        sh(host, "chmod 755 /usr/bin/qemu-img");
+        Self(host)
+    }
+
+    /// Waits until it is held.
+    #[track_caller]
+    pub(crate) fn wait(&self) {
+        until(SOON, "no image is made", || {
+            self.0.path(format!("{GATE}/held")).expect("it is on").exists().then_some(())
+        });
+    }
+
+    /// Lets it go on.
+    #[track_caller]
+    pub(crate) fn let_go(self) {
+        sh(self.0, &format!(": >{GATE}/held"));
     }
 }

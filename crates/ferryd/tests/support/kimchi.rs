@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::http::Answer;
+use super::http::{Answer, request};
+use super::images::HeldImage;
 use super::{Plan, SOON, World, until};
 
 /// A host does what these tests ask of it in seconds; one that does other things meanwhile takes longer.
@@ -50,4 +51,25 @@ pub(crate) fn ended(world: &World, task: &Value) -> Value {
 #[track_caller]
 pub(crate) fn virsh(world: &World, arguments: &[&str]) -> String {
     world.host("kvm1").virsh(arguments).expect("virsh").trim().to_owned()
+}
+
+/// Asks for a task to be stopped while its host is in the middle of making its first image, and gives how it ended. `meanwhile` is
+/// called in between.
+#[track_caller]
+pub(crate) fn stopped_midway(
+    world: &World,
+    begin: impl FnOnce() -> Value,
+    meanwhile: impl FnOnce(),
+) -> Value {
+    let host = world.host("kvm1");
+    let held = HeldImage::on(&host);
+    let task = begin();
+    held.wait();
+    meanwhile();
+    let address = format!("/plugins/kimchi/tasks/{}", task["id"].as_str().expect("an id"));
+    let asked = world.send(&request("DELETE", &address, "", b""));
+    assert_eq!((asked.status, asked.body.as_str()), (204, ""), "{asked:#?}");
+    assert_eq!(world.get(&address).json::<Value>()["status"], "running", "an image is still being made");
+    held.let_go();
+    ended(world, &task)
 }

@@ -1,6 +1,6 @@
 //! What Kimchi 3.0 was recorded to answer, and how an answer of Ferry's is compared with it.
 //!
-//! `recorded.json` holds the exchanges that concern `vms`, `tasks`, `config/capabilities` and `login`: method, path, body, status, the
+//! `recorded.json` holds the exchanges that concern `vms`, `migrate`, `tasks`, `config/capabilities` and `login`: method, path, body, status, the
 //! headers that matter and the answer (of a long `reason` its first line). [`DIFFERENCES`] is every way in which Ferry answers
 //! otherwise; `docs/kimchi.md` tells the reasons.
 
@@ -30,18 +30,30 @@ pub(crate) struct Exchange {
 /// An exchange that Ferry answers otherwise: its name, Ferry's status, and how its reason begins, where it gives one.
 pub(crate) const DIFFERENCES: &[(&str, u16, &str)] = &[
     ("15-start-source-copy-while-running-on-dest", 400, "KCHVM0048E: "),
+    ("20a-localhost", 409, "KCHVM0055E: "),
+    ("20b-127001", 409, "KCHVM0055E: "),
+    ("21a-unknown-host", 409, "KCHVM0066E: "),
+    ("21c-no-such-address", 409, "KCHVM0066E: "),
+    ("22a-no-login", 409, "KCHVM0056E: "),
     ("27a-bad-json", 400, "WOKAPI0006E: "),
     ("27d-no-body", 411, "Client must specify Content-Length"),
     ("27h-json-array", 400, "WOKAPI0008E: "),
     ("27i-text-plain", 415, "WOKAPI0007E: "),
     ("27j-form", 415, "WOKAPI0007E: "),
+    ("30d-noauth-html", 303, ""),
     ("30f-basic-malformed", 401, "WOKAUTH0002E: "),
     ("30g-login", 200, ""),
     ("30j-cookie-cross-origin-post-no-csrf", 403, ""),
+    ("32a-accept-none", 200, ""),
+    ("32b-accept-star", 200, ""),
+    ("32c-accept-xml", 303, ""),
     ("32f-no-content-type", 409, "KCHVM0055E: "),
+    ("50b-simultaneous-second-post", 409, "KCHVM0058E: "),
     ("51b-delete-running-task", 204, ""),
     ("51d-poweroff-during", 409, "KCHVM0038E: "),
     ("51e-delete-vm-during", 409, "KCHVM0021E: "),
+    ("60e-password-wrong", 409, "KCHVM0056E: "),
+    ("60f-user-nonroot-local-home", 409, "KCHVM0056E: "),
     ("62a-noauth-tasks", 401, "WOKAUTH0002E: "),
     ("62b-noauth-task-of-another-user", 401, "WOKAUTH0002E: "),
     ("62c-noauth-delete-task", 401, "WOKAUTH0002E: "),
