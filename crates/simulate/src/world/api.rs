@@ -132,14 +132,17 @@ impl World {
         Ok(())
     }
 
-    /// Ends a domain's QEMU, which takes a while.
-    pub fn destroy(&mut self, host: usize, reply: Reply<()>, domain: DomainUuid) {
+    /// Ends a domain's QEMU, which takes a while; the order was sent at `asked_at`.
+    pub fn destroy(&mut self, host: usize, reply: Reply<()>, domain: DomainUuid, asked_at: Ms) {
         let Some((uuid, found)) = self.find(host, domain) else { return reply.send(self, no_domain()) };
         if !found.active {
             return reply.send(self, Ok(()));
         }
         let process = found.qemu.map(|qemu| qemu.process);
         self.nobody_elses(host, uuid, "destroy");
+        if uuid == ours() {
+            self.spares_started(host, asked_at);
+        }
         let delay = self.dice.between(10, 300);
         self.after(delay, move |world| world.destroyed(host, reply, uuid, process));
     }
@@ -176,6 +179,10 @@ impl World {
         }
         self.tell(|| format!("{}: libvirt: undefined", NAMES[host]));
         self.nobody_elses(host, uuid, "undefine");
+        if uuid == ours() {
+            self.spares_definition(host, "undefined");
+            self.definition_changes(host);
+        }
         self.emit(host, uuid, DomainEvent::Undefined);
         Ok(())
     }

@@ -327,10 +327,13 @@ impl World {
 
     fn mig_prepared(&mut self, from: usize, to: usize, copy: Ms) {
         let domains = &self.hosts[to].domains;
-        if domains.contains_key(&bystander()) || domains.contains_key(&ours()) {
+        let there = domains.get(&ours());
+        if domains.contains_key(&bystander()) || there.is_some_and(|domain| domain.active) {
             let error = refusal(9, "operation failed: domain 'web1' already exists with uuid");
             return self.mig_over(Err(error));
         }
+        // A definition of the same name and UUID that does not run is taken for the domain's own.
+        let definition = there.and_then(|domain| domain.definition);
         let copies = self.mig.as_ref().is_some_and(|mig| !mig.call.copied_disks.is_empty());
         let new_name = self.mig.as_ref().and_then(|mig| mig.call.rewrite.name.clone());
         if copies && self.file(to, super::files::IMAGE).is_none() {
@@ -339,7 +342,7 @@ impl World {
         let qemu = self.new_qemu(false, 0, false);
         let domain = Domain {
             name: new_name.unwrap_or_else(|| NAME.to_owned()),
-            definition: None,
+            definition,
             qemu: Some(qemu),
             active: true,
             state: VmState::Paused,
@@ -384,6 +387,8 @@ impl World {
         self.found_again(to);
         if let Some(domain) = self.hosts[to].domains.get_mut(&ours()).filter(|_| call.persistent) {
             domain.definition = Some(Definition { autostart: false });
+            self.spares_definition(to, "taken for the guest's own");
+            self.definition_changes(to);
             self.emit(to, ours(), DomainEvent::Defined);
         }
         self.saved(to, Saved::Nothing);
