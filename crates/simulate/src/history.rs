@@ -43,6 +43,8 @@ const MUST_END: Ms = 300_000;
 const DECIDES_AGAIN: Ms = 30_000;
 /// How long nothing more may happen after the end.
 const QUIET: Ms = 9_000;
+/// Within this time two copies that run are suspended.
+const SUSPENDED: Ms = 60_000;
 /// How long an undisturbed migration may take.
 const AGAIN: Ms = 120_000;
 
@@ -301,7 +303,9 @@ impl History {
             let paid = debts.iter().all(|debt| over(place(&debt.host)));
             let settled = task.state.is_final() && paid && world.open_faults == 0;
             self.settled_since = settled.then(|| settled_since.unwrap_or(world.now));
-            if self.settled_since.is_some_and(|since| world.now - since >= QUIET) {
+            // Two that people let run are to be found and suspended first, by however many tries.
+            let quiet = if world.two_run() { SUSPENDED } else { QUIET };
+            if self.settled_since.is_some_and(|since| world.now - since >= quiet) {
                 world.judge(&task, &self.store);
                 return true;
             }

@@ -193,6 +193,9 @@ impl Scenario {
     /// What people do by hand meanwhile; and connections that break by themselves.
     fn by_hand(&mut self, dice: &mut Dice) {
         let host = dice.pick(&[SOURCE, DESTINATION]);
+        if self.persistent && dice.chance(4) {
+            self.stranger(dice);
+        }
         if dice.chance(4) {
             let trigger = self.trigger(dice);
             self.faults.push(Fault { trigger, what: What::Remove(host) });
@@ -207,9 +210,27 @@ impl Scenario {
         self.hasty |= dice.chance(25);
     }
 
-    /// A host goes out of sight when the guest has just gone from it, or has not come to it: what is left there is owed. Somebody sends
-    /// the guest on at once, or controllers are started anew before or after the host is seen again. Nothing else goes wrong, so that it
-    /// comes to that.
+    /// Somebody defines the guest on the destination, before it is moved or meanwhile; perhaps nothing is begun then.
+    fn stranger(&mut self, dice: &mut Dice) {
+        let trigger = match dice.between(0, 9) {
+            0..=3 => Trigger::At(0),
+            4..=5 => Trigger::At(dice.between(1, 30)),
+            6..=7 => {
+                let n = u32::try_from(dice.between(1, 3)).unwrap_or(1);
+                Trigger::Intent(n, dice.pick(&[0, 1, 3, 100]))
+            }
+            _ => self.trigger(dice),
+        };
+        self.faults.push(Fault { trigger, what: What::DefineAgain(DESTINATION) });
+        if dice.chance(30) {
+            let cut = What::ControlCut(DESTINATION, Some(dice.between(20_000, 90_000)));
+            self.faults.push(Fault { trigger: Trigger::At(dice.between(0, 10)), what: cut });
+        }
+    }
+
+    /// A host goes out of sight when the guest has just gone from it, or has not come to it: what is left there is owed. Somebody starts
+    /// that, and controllers are started anew before or after the host is seen again; or somebody sends the guest on at once. Nothing
+    /// else goes wrong, so that it comes to that.
     fn leftover(&mut self, dice: &mut Dice) {
         let (lasts, soon) = (dice.between(40_000, 100_000), dice.pick(&[0, 1, 5, 15, 50]));
         let strike = |phase, delay, what| Fault { trigger: Trigger::Phase(phase, delay), what };
@@ -231,6 +252,8 @@ impl Scenario {
             self.hasty = true;
             return;
         }
+        let start = Trigger::Owed(dice.between(0, 8_000));
+        self.faults.push(Fault { trigger: start, what: What::StartLeftover });
         for controller in 0..self.controllers {
             let kill = What::ControllerKill(controller, dice.between(200, 10_000));
             self.faults.push(Fault { trigger: Trigger::Owed(dice.between(0, lasts + 5_000)), what: kill });

@@ -96,6 +96,12 @@ impl World {
         self.was_started(host) || (self.scenario.cold && self.guest.rebooted && self.runs_on(host))
     }
 
+    /// Two copies run, and both hosts are there to be told to suspend them.
+    #[must_use]
+    pub fn two_run(&self) -> bool {
+        self.runs_on(0) && self.runs_on(1) && !self.hosts.iter().any(|host| host.gone)
+    }
+
     fn is_defined(&self, host: usize) -> bool {
         self.hosts[host].domains.get(&ours()).is_some_and(|domain| domain.definition.is_some())
     }
@@ -155,7 +161,7 @@ impl World {
                 self.violate(format!("at the end, {name}: {found}"));
             }
         }
-        if self.runs_on(0) && self.runs_on(1) && !self.hosts.iter().any(|host| host.gone) {
+        if self.two_run() {
             self.violate("at the end, two copies run on though both hosts answer");
         }
         let source = place(&task.source);
