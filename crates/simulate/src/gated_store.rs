@@ -13,6 +13,7 @@ use tokio::time::Duration;
 
 use crate::gate::Gate;
 use crate::mem_store::MemStore;
+use crate::verdict::place;
 use crate::world::Stage;
 
 /// A controller's way to the store.
@@ -160,7 +161,11 @@ impl Store for GatedStore {
     }
 
     async fn owe(&self, lease: &Lease, debt: &Debt) -> Result<()> {
-        gated!(self, owe(lease, debt))
+        let answer = gated!(self, owe(lease, debt));
+        if answer.is_ok() {
+            self.stage.with(|world| world.owed_on(place(&debt.host)));
+        }
+        answer
     }
 
     async fn debts(&self) -> Result<Vec<Debt>> {

@@ -24,6 +24,10 @@ use crate::sim_host::SimHost;
 use crate::verdict::place;
 use crate::world::files;
 use crate::world::{DESTINATION, Ms, NAME, NAMES, SOURCE, Stage, a_copy, ours};
+use haste::Haste;
+
+#[path = "haste.rs"]
+mod haste;
 
 /// Between two looks at how the history goes.
 const STEP: Duration = Duration::from_millis(200);
@@ -39,6 +43,8 @@ const MUST_END: Ms = 300_000;
 const DECIDES_AGAIN: Ms = 30_000;
 /// How long nothing more may happen after the end.
 const QUIET: Ms = 9_000;
+/// Within this time two copies that run are suspended.
+const SUSPENDED: Ms = 60_000;
 /// How long an undisturbed migration may take.
 const AGAIN: Ms = 120_000;
 
@@ -92,6 +98,9 @@ pub fn play_scenario(
 struct Controller {
     gate: Arc<Gate>,
     engine: Arc<Engine>,
+    sweeper: Arc<Sweeper>,
+    /// The hosts as it sees them.
+    hosts: [Arc<dyn Hypervisor>; 2],
     serving: [JoinHandle<()>; 2],
     /// When it is started again, once it is dead.
     back_at: Option<Ms>,
@@ -108,6 +117,7 @@ struct History {
     decided_at: Option<Ms>,
     settled_since: Option<Ms>,
     healed_at: Ms,
+    haste: Haste,
 }
 
 impl History {
@@ -130,6 +140,7 @@ impl History {
             decided_at: None,
             settled_since: None,
             healed_at: 0,
+            haste: Haste::default(),
         }
     }
 
@@ -144,7 +155,7 @@ impl History {
         let mut last = task;
         let limit = Duration::from_millis(MUST_END * 4);
         // Everything in it ends by itself; this is for a mistake in here.
-        if tokio::time::timeout(limit, self.until_settled(task)).await.is_err() {
+        if tokio::time::timeout(limit, self.until_settled(&mut last)).await.is_err() {
             self.stage.with(|world| world.violate("the history does not end"));
         }
         if self.goes_again(task) {
@@ -236,7 +247,8 @@ impl History {
             let host = SimHost::new(self.stage.clone(), gate.clone(), number, host, self.plant);
             Arc::new(host) as Arc<dyn Hypervisor>
         });
-        let hosts: Hosts = Arc::new(move |name| Some(seen[crate::verdict::place(name)].clone()));
+        let both = seen.clone();
+        let hosts: Hosts = Arc::new(move |name| Some(both[crate::verdict::place(name)].clone()));
         let sweeper = Sweeper::new(engine.clone(), store.clone(), hosts.clone());
         let mover =
             Arc::new(Mover::new(hosts, Timing { span_bytes: files::SPAN, ..Timing::with_bound(RECOVERY) }));
@@ -251,16 +263,20 @@ impl History {
                     engine.serve(mover).await;
                 }
             }),
-            tokio::spawn(sweeper.serve()),
+            tokio::spawn(sweeper.clone().serve()),
         ];
-        Controller { gate, engine, serving, back_at: None }
+        Controller { gate, engine, sweeper, hosts: seen, serving, back_at: None }
     }
 
-    async fn until_settled(&mut self, task: TaskId) {
-        while !self.is_over(task) {
+    /// Goes on until nothing more is to come of the task, or of the one that came after it.
+    async fn until_settled(&mut self, task: &mut TaskId) {
+        while !self.is_over(*task) {
             tokio::time::sleep(STEP).await;
             self.tend_controllers();
-            self.tend_wishes(task);
+            self.tend_wishes(*task);
+            if let Some(next) = self.tend_haste(*task).await {
+                *task = next;
+            }
         }
     }
 
@@ -288,7 +304,9 @@ impl History {
             let paid = debts.iter().all(|debt| over(place(&debt.host)));
             let settled = task.state.is_final() && paid && world.open_faults == 0;
             self.settled_since = settled.then(|| settled_since.unwrap_or(world.now));
-            if self.settled_since.is_some_and(|since| world.now - since >= QUIET) {
+            // Two that people let run are to be found and suspended first, by however many tries.
+            let quiet = if world.two_run() { SUSPENDED } else { QUIET };
+            if self.settled_since.is_some_and(|since| world.now - since >= quiet) {
                 world.judge(&task, &self.store);
                 return true;
             }
@@ -325,6 +343,7 @@ impl History {
             match controller.back_at {
                 None => {
                     controller.serving.iter().for_each(JoinHandle::abort);
+                    self.haste.forget();
                     self.stage.with(|world| {
                         world.open_faults += 1;
                         world.tell(|| format!("the controller in place {place} is dead"));
@@ -386,6 +405,7 @@ impl History {
     fn goes_again(&self, id: TaskId) -> bool {
         let ended = self.store.task_now(id).is_some_and(|task| task.state.is_final());
         ended
+            && !self.haste.is_accepted()
             && self
                 .stage
                 .with(|world| world.scenario.again && world.violation.is_none() && world.can_go_again())
@@ -402,6 +422,14 @@ impl History {
             world.clear_old_image(1 - from);
             from
         });
+        let sweeper = self.controllers.first().map(|controller| controller.sweeper.clone());
+        let left = match sweeper {
+            Some(sweeper) => sweeper.clear(ours()).await.unwrap_or_default(),
+            None => Vec::new(),
+        };
+        if left.iter().any(|debt| debt.host == NAMES[1 - source]) {
+            self.stage.with(|world| world.violate("it cannot be sent on: something is owed"));
+        }
         let id = self.create(before.0.as_u128() + 1, source).await;
         let until = self.stage.with(|world| world.now + AGAIN);
         self.settled_since = None;

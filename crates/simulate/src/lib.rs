@@ -3,9 +3,11 @@
 //! One number, the seed, decides everything: a history that fails is played again by it, event by event.
 //!
 //! * [`dice`] – chance; [`scenario`] – what a seed's history is about.
-//! * [`world`] – hosts, cables, libvirt, QEMU, the guest's memory, and what happens to them.
+//! * [`world`] – hosts, cables, libvirt, QEMU, the guest's memory, what happens to them, and what people do to the
+//!   guest by hand.
 //! * [`sim_host`], [`gated_store`], [`mem_store`] – the engine's seams on that world, through each controller's [`gate`].
-//! * [`history`] – plays one history; [`verdict`] – what must hold; [`trace`] – what is told of it.
+//! * [`history`] – plays one history, and perhaps one after it that begins while something is still owed (its `haste`);
+//!   [`verdict`] – what must hold; [`trace`] – what is told of it.
 //! * [`plant`] – mistakes made on purpose, to see that the histories find them.
 //! * [`run`] – many histories at once.
 //! * [`twin`] – the cells of the matrix of faults that real hosts are put through, on simulated ones: what the real ones did

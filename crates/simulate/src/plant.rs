@@ -15,10 +15,12 @@ pub enum Plant {
     UndoByName,
     /// No answer is reported as "absent".
     Absent,
+    /// A migration is accepted although something is owed where it goes.
+    NotCleared,
 }
 
 impl Plant {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::PausedFlag, Self::Proof, Self::Generation, Self::UndoByName, Self::Absent];
+    pub const ALL: [Self; 6] =
+        [Self::PausedFlag, Self::Proof, Self::Generation, Self::UndoByName, Self::Absent, Self::NotCleared];
 }

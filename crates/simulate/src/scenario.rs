@@ -30,6 +30,8 @@ pub enum Trigger {
     Phase(Phase, Ms),
     /// So long after the n-th intent was stored.
     Intent(u32, Ms),
+    /// So long after a task ended that may have left something on a host which did not answer.
+    Owed(Ms),
 }
 
 /// A fault; the time is how long it lasts, none for good.
@@ -69,6 +71,8 @@ pub enum What {
     Remove(usize),
     /// Somebody starts the stopped guest on a host, where it is defined there.
     Start(usize),
+    /// Somebody starts what an ended task has left over.
+    StartLeftover,
     /// Somebody puts a file of theirs where the guest's image would come.
     File(usize),
     /// No fault: somebody looks what both hosts say, and it is kept.
@@ -125,6 +129,8 @@ pub struct Scenario {
     pub person_keeps_source: bool,
     /// The guest is sent on afterwards, undisturbed.
     pub again: bool,
+    /// It is sent on at once, while something is owed where it is to go.
+    pub hasty: bool,
 }
 
 impl Scenario {
@@ -154,6 +160,7 @@ impl Scenario {
             person_after: dice.chance(60).then(|| dice.between(2_000, 30_000)),
             person_keeps_source: dice.chance(50),
             again: dice.chance(30),
+            hasty: false,
         };
         scenario.max_downtime_ms = dice.chance(30).then(|| scenario.switch_ms * 2 + 100);
         let count = dice.pick(&[0, 1, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 4]);
@@ -179,7 +186,78 @@ impl Scenario {
             let trigger = Trigger::Phase(Phase::Copy, dice.between(0, scenario.copy_ms));
             scenario.faults.push(Fault { trigger, what: What::Limit(dice.between(1, 1_000)) });
         }
+        scenario.by_hand(dice);
         scenario
+    }
+
+    /// What people do by hand meanwhile; and connections that break by themselves.
+    fn by_hand(&mut self, dice: &mut Dice) {
+        let host = dice.pick(&[SOURCE, DESTINATION]);
+        if self.persistent && dice.chance(4) {
+            self.stranger(dice);
+        }
+        if dice.chance(4) {
+            let trigger = self.trigger(dice);
+            self.faults.push(Fault { trigger, what: What::Remove(host) });
+        }
+        if dice.chance(6) {
+            let trigger = self.trigger(dice);
+            self.faults.push(Fault { trigger, what: What::LinkDrop(host) });
+        }
+        if dice.chance(6) {
+            self.leftover(dice);
+        }
+        self.hasty |= dice.chance(25);
+    }
+
+    /// Somebody defines the guest on the destination, before it is moved or meanwhile; perhaps nothing is begun then.
+    fn stranger(&mut self, dice: &mut Dice) {
+        let trigger = match dice.between(0, 9) {
+            0..=3 => Trigger::At(0),
+            4..=5 => Trigger::At(dice.between(1, 30)),
+            6..=7 => {
+                let n = u32::try_from(dice.between(1, 3)).unwrap_or(1);
+                Trigger::Intent(n, dice.pick(&[0, 1, 3, 100]))
+            }
+            _ => self.trigger(dice),
+        };
+        self.faults.push(Fault { trigger, what: What::DefineAgain(DESTINATION) });
+        if dice.chance(30) {
+            let cut = What::ControlCut(DESTINATION, Some(dice.between(20_000, 90_000)));
+            self.faults.push(Fault { trigger: Trigger::At(dice.between(0, 10)), what: cut });
+        }
+    }
+
+    /// A host goes out of sight when the guest has just gone from it, or has not come to it: what is left there is owed. Somebody starts
+    /// that, and controllers are started anew before or after the host is seen again; or somebody sends the guest on at once. Nothing
+    /// else goes wrong, so that it comes to that.
+    fn leftover(&mut self, dice: &mut Dice) {
+        let (lasts, soon) = (dice.between(40_000, 100_000), dice.pick(&[0, 1, 5, 15, 50]));
+        let strike = |phase, delay, what| Fault { trigger: Trigger::Phase(phase, delay), what };
+        self.faults.clear();
+        match dice.between(0, 3) {
+            _ if self.cold => {
+                let trigger =
+                    Trigger::Intent(if self.files { 4 } else { 1 } + u32::from(self.autostart), soon);
+                self.faults.push(Fault { trigger, what: What::ControlCut(DESTINATION, Some(lasts)) });
+            }
+            0..=1 => self.faults.push(strike(Phase::Answer, soon, What::PowerOff(DESTINATION, Some(lasts)))),
+            2 => {
+                self.faults.push(strike(Phase::Answer, 0, What::ControlCut(DESTINATION, Some(lasts))));
+                self.faults.push(strike(Phase::Answer, 0, What::ConnectionDrop));
+            }
+            _ => self.faults.push(strike(Phase::Dying, soon, What::PowerOff(SOURCE, Some(lasts)))),
+        }
+        if dice.chance(40) {
+            self.hasty = true;
+            return;
+        }
+        let start = Trigger::Owed(dice.between(0, 8_000));
+        self.faults.push(Fault { trigger: start, what: What::StartLeftover });
+        for controller in 0..self.controllers {
+            let kill = What::ControllerKill(controller, dice.between(200, 10_000));
+            self.faults.push(Fault { trigger: Trigger::Owed(dice.between(0, lasts + 5_000)), what: kill });
+        }
     }
 
     /// The guest is stopped; perhaps somebody starts it, on either host, while it is moved.

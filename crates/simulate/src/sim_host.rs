@@ -162,6 +162,7 @@ impl Hypervisor for SimHost {
         let told: Result<Option<DomainSight>> = self
             .call("state", Some(CALL_LIMIT), move |world, host, reply| {
                 let sight = world.sight(host, domain);
+                world.people_told(host);
                 reply.send(world, Ok(sight));
             })
             .await;
@@ -195,7 +196,9 @@ impl Hypervisor for SimHost {
     }
 
     async fn destroy(&self, domain: DomainUuid) -> Result<()> {
-        let act = move |world: &mut World, host, reply| world.destroy(host, reply, domain);
+        self.gate.pass().await;
+        let asked_at = self.stage.with(|world| world.now);
+        let act = move |world: &mut World, host, reply| world.destroy(host, reply, domain, asked_at);
         gone_is_fine(self.call("destroy", Some(LONG_LIMIT), act).await)
     }
 
@@ -212,7 +215,12 @@ impl Hypervisor for SimHost {
     }
 
     async fn define(&self, _xml: &str) -> Result<()> {
-        self.order("define", World::define).await
+        self.order("define", |world, host| {
+            world.spares_definition(host, "replaced");
+            world.definition_changes(host);
+            world.define(host)
+        })
+        .await
     }
 
     async fn define_copy(&self, domain: DomainUuid, copy: &CopyIdentity) -> Result<()> {

@@ -120,6 +120,7 @@ fn scenario(moment: Moment, faults: &[What], autostart: bool, seed: u64) -> Scen
         person_after: None,
         person_keeps_source: false,
         again: false,
+        hasty: false,
     }
 }
 

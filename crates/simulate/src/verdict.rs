@@ -32,6 +32,11 @@ impl World {
         let Some(outcome) = &task.outcome else {
             return self.violate("a task ended without an outcome");
         };
+        match outcome.location {
+            Location::Source => self.ended_on(place(&task.source)),
+            Location::Destination => self.ended_on(place(&task.destination)),
+            _ => {}
+        }
         if let Some(lie) = self.lie(task, outcome) {
             self.violate(format!("the task says {:?} at {:?}: {lie}", task.state, outcome.location));
         }
@@ -49,8 +54,10 @@ impl World {
         }
         if self.scenario.cold {
             let there = match outcome.location {
-                Location::Source => self.is_defined(source),
-                Location::Destination => self.is_defined(destination),
+                Location::Source => self.is_defined(source) || self.was_just_removed(source, RACE),
+                Location::Destination => {
+                    self.is_defined(destination) || self.was_just_removed(destination, RACE)
+                }
                 _ => false,
             };
             return (!there).then_some("it is not defined there");
@@ -82,11 +89,17 @@ impl World {
         now || self.guest.fine_at[host].is_some_and(|at| at + RACE >= self.now)
     }
 
-    /// Of a stopped guest: somebody has started what was left on a host that did not answer. It is theirs to say what becomes of it,
-    /// and the debt stays until they do.
+    /// Somebody has started what was left on a host that did not answer. It is theirs to say what becomes of it, and the debt stays until
+    /// they do.
     #[must_use]
     pub fn is_somebodys(&self, host: usize) -> bool {
-        self.scenario.cold && self.guest.rebooted && self.runs_on(host)
+        self.was_started(host) || (self.scenario.cold && self.guest.rebooted && self.runs_on(host))
+    }
+
+    /// Two copies run, and both hosts are there to be told to suspend them.
+    #[must_use]
+    pub fn two_run(&self) -> bool {
+        self.runs_on(0) && self.runs_on(1) && !self.hosts.iter().any(|host| host.gone)
     }
 
     fn is_defined(&self, host: usize) -> bool {
@@ -139,10 +152,17 @@ impl World {
                 continue;
             }
             let domain = self.hosts[host].domains.get(&ours()).cloned();
-            let found = if Some(host) == owner { self.owner_faults(domain) } else { leftover(domain) };
+            let found = match owner {
+                Some(owner) if owner == host => self.owner_faults(host, domain),
+                _ if self.is_somebodys_definition(host) => None,
+                _ => leftover(domain),
+            };
             if let Some(found) = found {
                 self.violate(format!("at the end, {name}: {found}"));
             }
+        }
+        if self.two_run() {
+            self.violate("at the end, two copies run on though both hosts answer");
         }
         let source = place(&task.source);
         let told = |owner: usize| !self.hosts[0].gone && !self.hosts[1].gone && !self.is_somebodys(1 - owner);
@@ -176,9 +196,10 @@ impl World {
         (stays && !told && is_there).then(|| "a copy is left over".to_owned())
     }
 
-    fn owner_faults(&self, domain: Option<Domain>) -> Option<String> {
+    fn owner_faults(&self, host: usize, domain: Option<Domain>) -> Option<String> {
         let Some(domain) = domain else {
-            let expected = self.guest.lost_at.is_some() && !self.scenario.persistent;
+            let lost = self.guest.lost_at.is_some() && !self.scenario.persistent;
+            let expected = lost || self.was_removed(host);
             return (!expected).then(|| "the owner does not have it".to_owned());
         };
         let autostart = domain.definition.map(|definition| definition.autostart);
@@ -186,13 +207,27 @@ impl World {
         if autostart != wanted {
             return Some(format!("definition with autostart {autostart:?}, not {wanted:?}"));
         }
-        if self.scenario.cold {
+        if self.scenario.cold || self.was_started(1 - host) {
             // It runs where somebody started it, and that is for them to say.
             return None;
         }
         let runs = domain.qemu.is_some_and(|qemu| qemu.running);
         let lost = self.guest.lost_at.is_some();
         (!lost && runs != self.scenario.wants_running).then(|| format!("running is {runs}"))
+    }
+
+    /// Whether the guest, which is on `owner`, may be sent on while faults last: nobody has done anything to it by hand.
+    #[must_use]
+    pub fn can_be_hurried(&self, owner: usize) -> bool {
+        let by_hand = |host: usize| {
+            let is_somebodys = self.is_somebodys_definition(host) || self.was_removed(host);
+            is_somebodys || self.was_started(host) || self.hosts[host].domains.contains_key(&bystander())
+        };
+        let guest = &self.guest;
+        let unharmed = guest.lost_at.is_none() && !guest.rebooted && !guest.person_decided;
+        // An image of the same name there would refuse it.
+        let image = owner == SOURCE && self.file(1 - owner, crate::world::files::IMAGE).is_some();
+        unharmed && !by_hand(0) && !by_hand(1) && !image && self.violation.is_none()
     }
 
     /// Whether the guest may be sent on.
@@ -202,8 +237,17 @@ impl World {
             let host = &self.hosts[host];
             host.answers() && !host.gone && !host.domains.contains_key(&bystander())
         };
+        let by_hand = |host: usize| {
+            self.is_somebodys_definition(host) || self.was_started(host) || self.was_removed(host)
+        };
         let started = self.scenario.cold && (self.runs_on(0) || self.runs_on(1));
-        whole(0) && whole(1) && self.peer_cable && self.guest.lost_at.is_none() && !started
+        whole(0)
+            && whole(1)
+            && !by_hand(0)
+            && !by_hand(1)
+            && self.peer_cable
+            && self.guest.lost_at.is_none()
+            && !started
     }
 }
 

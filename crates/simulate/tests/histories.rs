@@ -57,6 +57,7 @@ fn a_decision_does_not_outlive_what_the_person_saw() {
             person_after: Some(5_000),
             person_keeps_source: true,
             again: false,
+            hasty: false,
         };
         let report = play_scenario(scenario, seed, None, false).expect("a history");
         assert_eq!(report.violation, None, "seed {seed}");

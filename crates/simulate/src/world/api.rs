@@ -132,14 +132,17 @@ impl World {
         Ok(())
     }
 
-    /// Ends a domain's QEMU, which takes a while.
-    pub fn destroy(&mut self, host: usize, reply: Reply<()>, domain: DomainUuid) {
+    /// Ends a domain's QEMU, which takes a while; the order was sent at `asked_at`.
+    pub fn destroy(&mut self, host: usize, reply: Reply<()>, domain: DomainUuid, asked_at: Ms) {
         let Some((uuid, found)) = self.find(host, domain) else { return reply.send(self, no_domain()) };
         if !found.active {
             return reply.send(self, Ok(()));
         }
         let process = found.qemu.map(|qemu| qemu.process);
         self.nobody_elses(host, uuid, "destroy");
+        if uuid == ours() {
+            self.spares_started(host, asked_at);
+        }
         let delay = self.dice.between(10, 300);
         self.after(delay, move |world| world.destroyed(host, reply, uuid, process));
     }
@@ -176,15 +179,18 @@ impl World {
         }
         self.tell(|| format!("{}: libvirt: undefined", NAMES[host]));
         self.nobody_elses(host, uuid, "undefine");
+        if uuid == ours() {
+            self.spares_definition(host, "undefined");
+            self.definition_changes(host);
+        }
         self.emit(host, uuid, DomainEvent::Undefined);
         Ok(())
     }
 
-    /// Tells the definition.
+    /// Tells the definition; of a transient domain, too: asked for the inactive one, libvirt 9.0 and 11.3 tell what it was made from.
     pub fn definition(&mut self, host: usize, domain: DomainUuid) -> Told<String> {
         match self.find(host, domain) {
-            Some((_, found)) if found.definition.is_some() => Ok("<domain/>".to_owned()),
-            Some(_) => invalid("domain is not persistent"),
+            Some(_) => Ok("<domain/>".to_owned()),
             None => no_domain(),
         }
     }
@@ -231,13 +237,9 @@ impl World {
         Ok(())
     }
 
-    /// Defines a copy of a domain beside it.
+    /// Defines a copy of a domain beside it, from what [`World::definition`] tells.
     pub fn define_copy(&mut self, host: usize, domain: DomainUuid, copy: CopyIdentity) -> Told<()> {
-        match self.find(host, domain) {
-            Some((_, found)) if found.definition.is_some() => {}
-            Some(_) => return invalid("domain is not persistent"),
-            None => return no_domain(),
-        }
+        self.definition(host, domain)?;
         let copied = Domain {
             name: copy.name,
             definition: Some(Definition { autostart: false }),

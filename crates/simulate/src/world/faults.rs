@@ -1,11 +1,10 @@
 //! Faults come about and heal.
 
 use api::vm::VmState;
-use ferryd::model::domain::DomainEvent;
 
 use super::guest::By;
 use super::migration::Phase;
-use super::{Ms, NAMES, SOURCE, World};
+use super::{DESTINATION, Ms, NAMES, SOURCE, World};
 use crate::gate::Passage;
 use crate::scenario::{Fault, Trigger, What};
 
@@ -37,6 +36,7 @@ impl World {
         self.intent_at = self.now;
         let n = self.intents;
         self.resume_intended |= step == "resume-destination";
+        self.people_intend(step);
         self.tell(|| format!("stored: about to {step}"));
         // At once: between the write and its answer. A controller that has the answer makes its call in the same instant.
         let now = |fault: &Fault| fault.trigger == Trigger::Intent(n, 0);
@@ -45,6 +45,14 @@ impl World {
         }
         self.fire(|trigger| match trigger {
             Trigger::Intent(at, delay) if at == n => Some(delay),
+            _ => None,
+        });
+    }
+
+    /// A task has ended that may have left something behind.
+    pub(super) fn debt_begins(&mut self) {
+        self.fire(|trigger| match trigger {
+            Trigger::Owed(delay) => Some(delay),
             _ => None,
         });
     }
@@ -117,16 +125,11 @@ impl World {
             }
             What::ControllerFreeze(n, lasts) => self.controller_freezes(n, lasts),
             What::LinkDrop(host) => self.links_break(host),
-            // Where it is defined already nothing changes.
-            What::DefineAgain(host) => drop(self.define(host)),
-            What::Remove(host) => {
-                self.die(host, By::Fault);
-                if self.hosts[host].domains.remove(&super::ours()).is_some() {
-                    self.emit(host, super::ours(), DomainEvent::Undefined);
-                }
-            }
+            What::DefineAgain(host) => self.somebody_defines(host),
+            What::Remove(host) => self.somebody_removes(host),
             What::File(host) => self.somebodys_file(host),
             What::Start(host) => self.somebody_starts(host),
+            What::StartLeftover => self.somebody_starts_leftover(0),
             What::Look => self.looked = Some([0, 1].map(|host| self.said_of(host))),
         }
     }
@@ -209,5 +212,6 @@ impl World {
             && source.answers()
             && self.links.iter().zip(&self.gates).any(|(links, gate)| gate.is_open() && links[SOURCE].is_up())
             && self.guest.lost_at.is_none()
+            && !self.was_started(DESTINATION)
     }
 }

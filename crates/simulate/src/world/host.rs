@@ -437,7 +437,7 @@ impl World {
     }
 
     /// The guest boots anew from its disk.
-    fn cold_boot(&mut self, host: usize) {
+    pub(super) fn cold_boot(&mut self, host: usize) {
         self.tell(|| format!("{}: {NAME} boots", NAMES[host]));
         let qemu = self.new_qemu(false, self.now, true);
         if let Some(domain) = self.hosts[host].domains.get_mut(&ours()) {

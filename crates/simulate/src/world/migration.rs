@@ -19,6 +19,9 @@ use super::{Ms, NAME, NAMES, World, bystander, ours};
 
 /// How long TCP sends again before it gives a connection up.
 const TCP_GIVES_UP: Ms = 924_000;
+/// What QEMU counts as sent as soon as it has begun: the stream's header and the list of the memory's blocks, which fit into the socket's
+/// buffer whatever becomes of the cable.
+const HEADER_BYTES: u64 = 4_096;
 
 /// Where a migration stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -95,16 +98,16 @@ impl Mig {
     /// The job's figures.
     #[must_use]
     pub fn figures(&self) -> JobFigures {
-        let moved = match self.phase {
+        let sent_bytes = match self.phase {
             Phase::Connect | Phase::Prepare => 0,
-            Phase::Copy => 10_000_u64.saturating_sub(self.left),
-            Phase::SwitchOver => 20_000_u64.saturating_sub(self.left),
-            _ => 30_000,
+            Phase::Copy => HEADER_BYTES + (10_000_u64.saturating_sub(self.left) << 16),
+            Phase::SwitchOver => HEADER_BYTES + (20_000_u64.saturating_sub(self.left) << 16),
+            _ => HEADER_BYTES + (30_000 << 16),
         };
         JobFigures {
             active: true,
-            data_processed_bytes: moved << 16,
-            memory_processed_bytes: moved << 16,
+            data_processed_bytes: sent_bytes,
+            memory_processed_bytes: sent_bytes,
             memory_remaining_bytes: self.left << 16,
             memory_total_bytes: 1 << 30,
             iteration: self.iteration,
@@ -324,10 +327,13 @@ impl World {
 
     fn mig_prepared(&mut self, from: usize, to: usize, copy: Ms) {
         let domains = &self.hosts[to].domains;
-        if domains.contains_key(&bystander()) || domains.contains_key(&ours()) {
+        let there = domains.get(&ours());
+        if domains.contains_key(&bystander()) || there.is_some_and(|domain| domain.active) {
             let error = refusal(9, "operation failed: domain 'web1' already exists with uuid");
             return self.mig_over(Err(error));
         }
+        // A definition of the same name and UUID that does not run is taken for the domain's own.
+        let definition = there.and_then(|domain| domain.definition);
         let copies = self.mig.as_ref().is_some_and(|mig| !mig.call.copied_disks.is_empty());
         let new_name = self.mig.as_ref().and_then(|mig| mig.call.rewrite.name.clone());
         if copies && self.file(to, super::files::IMAGE).is_none() {
@@ -336,7 +342,7 @@ impl World {
         let qemu = self.new_qemu(false, 0, false);
         let domain = Domain {
             name: new_name.unwrap_or_else(|| NAME.to_owned()),
-            definition: None,
+            definition,
             qemu: Some(qemu),
             active: true,
             state: VmState::Paused,
@@ -381,6 +387,8 @@ impl World {
         self.found_again(to);
         if let Some(domain) = self.hosts[to].domains.get_mut(&ours()).filter(|_| call.persistent) {
             domain.definition = Some(Definition { autostart: false });
+            self.spares_definition(to, "taken for the guest's own");
+            self.definition_changes(to);
             self.emit(to, ours(), DomainEvent::Defined);
         }
         self.saved(to, Saved::Nothing);

@@ -13,6 +13,7 @@ pub mod host;
 pub mod links;
 pub mod migration;
 pub mod peer;
+pub mod people;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,6 +30,7 @@ use guest::Guest;
 use host::Host;
 use links::Link;
 use migration::Mig;
+use people::People;
 
 /// Milliseconds since the history began.
 pub type Ms = u64;
@@ -95,6 +97,8 @@ pub struct World {
     pub max_bandwidth_mib_s: [u64; 2],
     /// What is true of the guest.
     pub guest: Guest,
+    /// What people have done to it by hand.
+    people: People,
     /// Each controller's connections to both hosts.
     pub links: Vec<[Link; 2]>,
     /// Each controller's gate.
@@ -158,6 +162,7 @@ impl World {
             mig: None,
             max_bandwidth_mib_s: [UNLIMITED_MIB_S; 2],
             guest: Guest::default(),
+            people: People::default(),
             links: Vec::new(),
             gates: Vec::new(),
             current: [0; 2],
