@@ -40,6 +40,22 @@ fn around_the_autostart_of_the_destination() {
     succeeds("autostart-destination");
 }
 
+#[test]
+fn around_the_limit_of_the_bandwidth() {
+    Shuttle::up(T3).dies_around("limit-bandwidth", &["--bandwidth", "200MiB/s"], |_| {});
+}
+
+#[test]
+fn around_the_switch_to_post_copy() {
+    Shuttle::up(P).dies_around("start-post-copy", &["--post-copy", "now"], |_| {});
+}
+
+#[test]
+fn around_giving_way_to_post_copy() {
+    let flags = ["--post-copy", "when-stuck", "--bandwidth", "16MiB/s"];
+    Shuttle::up(T2).dies_around("give-way", &flags, |_| {});
+}
+
 fn cancelled(step: &str) {
     let cancel = |shuttle: &Shuttle| {
         let task = shuttle.newest();
@@ -97,6 +113,11 @@ fn around_the_removal_from_the_destination() {
 #[test]
 fn around_the_definition_on_the_source() {
     breaks(Fault::RemovedFromDestination, T7, "define-source");
+}
+
+#[test]
+fn around_joining_post_copy_again() {
+    dies_in(Cell::post_copy(Fault::CableOut50s, P), "recover-post-copy");
 }
 
 #[test]

@@ -256,6 +256,30 @@ fn a_ferryd_that_dies_while_it_leaves_a_copy_leaves_one() {
 }
 
 #[test]
+fn a_ferryd_that_dies_while_it_takes_a_copy_back_leaves_none() {
+    let world = World::pair("backdies");
+    let (kvm1, kvm2) = (world.host("kvm1"), world.host("kvm2"));
+    for (at, point) in ["BeforeIntent", "AfterIntent", "BeforeResult", "AfterResult"].iter().enumerate() {
+        let name = format!("box{at}");
+        let (_, path) = with_a_disk(&world, &name);
+        let written_to_meanwhile = || {
+            sh(&kvm1, &format!("printf x | dd of={path} conv=notrunc status=none"));
+            // The one that begins anew finds what was carried to be out of date, and takes back what it left.
+            world.start_ferryd_with(&[("FERRYD_DIE_AT", &format!("take-back-copy:{point}"))]);
+            world.wait_ferryd_ends(BOOTS_WITHIN);
+        };
+        let asked = ["migrate", &name, "--to", "kvm2", "--copy"];
+        let task =
+            world.migrate_with_a_death_and("kvm1", "leave-copy:AfterResult", &asked, written_to_meanwhile);
+        assert_eq!(task.state, TaskState::Failed, "{point}: {task:#?}");
+        assert_eq!(sh(&kvm1, "ls /etc/libvirt/qemu | grep -c -- -copy || true").trim(), "0", "{task:#?}");
+        assert!(is_defined(&kvm1, &name) && !is_defined(&kvm2, &name), "{point}: {task:#?}");
+        assert!(is_there(&kvm1, &path) && !is_there(&kvm2, &path), "{point}: {task:#?}");
+    }
+    assert_no_pools(&world);
+}
+
+#[test]
 fn old_images_go_where_that_is_asked_for_and_nothing_else_does() {
     let world = World::pair("imagesgo");
     let (kvm1, kvm2) = (world.host("kvm1"), world.host("kvm2"));

@@ -200,12 +200,15 @@ impl Sweeper {
         let domain = debt.domain;
         // Destroyed, then undefined, then seen to be gone: at most three acts.
         for _ in 0..3 {
-            let done = match Copy::of(&host.look(domain).await) {
+            let copy = Copy::of(&host.look(domain).await);
+            // Read after the look: who suspends a leftover that was started notes first that it was.
+            let removed = matches!(copy, Copy::Paused(_) | Copy::PausedMigrating(_) | Copy::Off(_));
+            if removed && !self.is_owed_still(debt).await {
+                return false;
+            }
+            let done = match copy {
                 Copy::Absent => return self.remove_files(debt, &log, host.as_ref()).await,
                 Copy::Unknown | Copy::Dead => return false,
-                Copy::Paused(_) | Copy::PausedMigrating(_) | Copy::Off(_) if debt.started != Started::No => {
-                    return false;
-                }
                 // Its files go by the manifest; what libvirt knows of snapshots came with it.
                 Copy::Off(_) => match self.goes_along(debt).await {
                     Some(with) => host.undefine(domain, with).await,
@@ -224,6 +227,13 @@ impl Sweeper {
             tracing::info!(task.id = %debt.task, domain.uuid = %domain, host = debt.host, "removed a leftover");
         }
         false
+    }
+
+    /// Whether the leftover is still to be removed: another controller may have found it started meanwhile, or have removed it.
+    async fn is_owed_still(&self, debt: &Debt) -> bool {
+        let same =
+            |known: &Debt| (known.task, known.side, known.started) == (debt.task, debt.side, Started::No);
+        self.store.debts().await.is_ok_and(|debts| debts.iter().any(same))
     }
 
     /// What goes with a definition that is left over; none where the task's plan cannot be read now.

@@ -140,7 +140,8 @@ impl Work {
     async fn clear_away_now(&mut self, ending: Ending, destination: Copy) -> Result<Ending, Stop> {
         let mut owed = ending.owed;
         let gone = ending.location == Location::Source && !self.know.resume_intended;
-        if gone && owed.is_none() && (destination == Copy::Absent || self.know.not_begun) {
+        let in_use = self.know.not_begun && self.is_used_by_another(destination);
+        if gone && owed.is_none() && !in_use && (destination == Copy::Absent || self.know.not_begun) {
             for path in self.made.iter().map(|made| made.path().to_owned()).collect::<Vec<_>>() {
                 if let Err(error) = self.remove(&path).await? {
                     tracing::warn!(migration.id = %self.handle.id(), path, error = %error.cause(), "a file is left on the destination; it is tried again");
@@ -152,5 +153,22 @@ impl Work {
             owed = Some(if gone { Side::Destination } else { Side::Source });
         }
         Ok(Ending { owed, ..ending })
+    }
+
+    /// Whether somebody runs the domain on the destination, on a definition of their own, and perhaps from the files that were made
+    /// there: then they stay, and a person is told.
+    fn is_used_by_another(&mut self, destination: Copy) -> bool {
+        let runs = matches!(destination, Copy::Running(_) | Copy::Paused(_) | Copy::PausedMigrating(_));
+        if runs && !self.made.is_empty() {
+            let paths: Vec<&str> = self.made.iter().map(Made::path).collect();
+            let told = format!(
+                "Somebody runs {} on {}: what was carried there stays ({}).",
+                self.plan.name,
+                self.plan.destination,
+                paths.join(", ")
+            );
+            self.leaving.tell(told);
+        }
+        runs
     }
 }

@@ -258,7 +258,13 @@ fn not_begun(source: Copy, destination: Copy, know: &Knowledge) -> Option<Next> 
         Copy::Unknown | Copy::Dead => Wait(Why::SourceSilent),
         // It was moved, or is being moved, by somebody else.
         Copy::Absent | Copy::PausedMigrating(_) | Copy::PostCopy(_) => Ask(Question::Unexpected),
-        _ => owner_is_source(source, destination, know, false),
+        // Its run ended, or another one has begun, before this task did anything.
+        Copy::Off(sight) => {
+            let lost = know.wants_running && sight.reason != Reason::Ended;
+            owner_is_source(source, destination, know, lost)
+        }
+        Copy::Stranger(_) => owner_is_source(source, destination, know, know.wants_running),
+        Copy::Running(_) | Copy::Paused(_) => owner_is_source(source, destination, know, false),
     })
 }
 

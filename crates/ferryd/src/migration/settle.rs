@@ -168,7 +168,11 @@ impl Work {
         let began = Instant::now();
         self.see_to_the_source(ending, destination).await?;
         let ending = self.clear_away(ending, destination).await?;
-        // What was seen before a removal that took long may not be so any more.
+        self.note_new_limit().await?;
+        if ending.location == Location::Source {
+            self.forget_limit().await?;
+        }
+        // What was seen before something that took long may not be so any more.
         if began.elapsed() > self.timing.glance {
             return Ok(Concluded::LookAgain);
         }
@@ -390,10 +394,6 @@ impl Work {
         let cause = self.cause.clone().filter(|_| !matches!(state, TaskState::Done | TaskState::Cancelled));
         let progress = self.monitor.progress();
         tracing::info!(migration.id = %self.handle.id(), domain.uuid = %self.plan.domain, ?state, message, "ended");
-        self.note_new_limit().await?;
-        if ending.location == Location::Source {
-            self.forget_limit().await?;
-        }
         if let Some(side) = ending.owed {
             self.owe(side).await?;
         }

@@ -127,8 +127,13 @@ impl Drop for Ferryd {
 impl World {
     /// Ends `ferryd` with SIGKILL and starts it again with these variables in its environment, for this life alone.
     pub(crate) fn restart_ferryd_with(&self, environment: &[(&str, &str)]) {
+        self.kill_ferryd();
+        self.start_ferryd_with(environment);
+    }
+
+    /// Starts `ferryd` again, which has ended, with these variables in its environment, for this life alone.
+    pub(crate) fn start_ferryd_with(&self, environment: &[(&str, &str)]) {
         let mut ferryd = self.ferryd.borrow_mut();
-        ferryd.kill();
         ferryd.environment =
             environment.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
         ferryd.start();
