@@ -44,11 +44,11 @@ pub(super) fn shared(facts: &Facts, findings: &mut Vec<Finding>) {
         if let Some(place) = plan::place(facts, domain, disk) {
             // That it cannot go there is another finding.
             let place = place.ok().filter(|_| plan.has_disk(&disk.target));
-            let goes = |place| places::goes_to_its_place(destination, domain, disk, path, &place);
+            let goes = |place| places::goes_to_its_place(facts, destination, domain, disk, path, &place);
             findings.extend(place.map(goes));
         } else if let Some(sharing) = of(path) {
             if plan.has_disk(&disk.target) {
-                findings.push(copies::goes_along(destination, domain, disk, path));
+                findings.push(copies::goes_along(facts, destination, domain, disk, path));
             } else {
                 findings.extend(judge(facts, source, destination, domain, disk, path, sharing));
             }

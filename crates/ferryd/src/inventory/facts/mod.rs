@@ -95,6 +95,7 @@ pub async fn gather_way_home(there: &Inquiry<'_>, facts: &Facts) -> Option<(Fact
         storage: Vec::new(),
         flatten: false,
         copy: false,
+        delete_source_disks: false,
         snapshots: None,
         transport: way_home(there.wanted.transport),
         ..there.wanted.clone()

@@ -66,6 +66,8 @@ pub struct Wanted {
     pub snapshots: Option<SnapshotsWish>,
     /// A copy of it stays on the source.
     pub copy: bool,
+    /// The images on the source that were copied go once it was seen to be on the destination.
+    pub delete_source_disks: bool,
     /// With the clients of its SPICE screen sent there.
     pub graphics_uri: Option<String>,
     /// How the memory is to travel.
