@@ -84,7 +84,7 @@ pub(crate) fn task(task: &Task, now_ms: u64) -> String {
         pairs.push(("measured", measured(outcome)));
     }
     pairs.push(("found", finding::findings(&task.findings)));
-    pairs.push(("choices", task.choices.join("\n")));
+    pairs.push(("choices", choices(task).join("\n")));
     list(&pairs)
 }
 
@@ -139,9 +139,18 @@ pub(crate) fn summary(task: &Task) -> String {
     }
     if !task.choices.is_empty() {
         lines.push("Decide with one of:".to_owned());
-        lines.extend(task.choices.iter().map(|choice| format!("  {choice}")));
+        lines.extend(choices(task).iter().map(|line| format!("  {line}")));
     }
     lines.join("\n")
+}
+
+/// What a person can choose from: each command, and below it what that comes to.
+fn choices(task: &Task) -> Vec<String> {
+    let effect = |command: &String| {
+        let offer = task.offers.iter().find(|offer| offer.command == *command)?;
+        Some(format!("  {}", offer.effect))
+    };
+    task.choices.iter().flat_map(|command| [Some(command.clone()), effect(command)]).flatten().collect()
 }
 
 fn location(task: &Task, outcome: &Outcome) -> String {
@@ -179,7 +188,7 @@ pub(crate) fn left_running(task: &Task) -> String {
 
 #[cfg(test)]
 mod tests {
-    use api::task::{Phase, TaskKind};
+    use api::task::{Offer, Phase, Side, TaskKind};
 
     use super::*;
 
@@ -214,6 +223,7 @@ mod tests {
             outcome: None,
             findings: vec![],
             choices: vec![],
+            offers: vec![],
         }
     }
 
@@ -288,7 +298,10 @@ ID                VM    FROM  TO    STATE    PHASE    LEFT     TOOK  STARTED
         task.state = TaskState::NeedsAttention;
         task.message = "Both hosts have a copy of web1.".to_owned();
         task.cause = Some("error: x".to_owned());
-        task.choices = vec!["ferry task resolve 0198 --keep source".to_owned()];
+        let command = "ferry task resolve 0198 --keep source".to_owned();
+        task.choices = vec![command.clone()];
+        let effect = "keeps kvm1: the memory of web1 is lost.".to_owned();
+        task.offers = vec![Offer { keep: Side::Source, fenced: false, command, effect }];
         let outcome = task.outcome.as_mut().unwrap();
         *outcome = Outcome {
             location: Location::Both,
@@ -306,7 +319,8 @@ Both hosts have a copy of web1.
   web1: copies on both kvm1 and kvm2; the memory of the running guest is lost
   total 2.31 s
 Decide with one of:
-  ferry task resolve 0198 --keep source"
+  ferry task resolve 0198 --keep source
+    keeps kvm1: the memory of web1 is lost."
         );
     }
 

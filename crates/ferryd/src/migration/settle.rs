@@ -272,6 +272,7 @@ impl Work {
                 task.message = message;
                 task.choices.clear();
             })
+                task.offers.clear();
             .await
     }
 
@@ -348,9 +349,10 @@ impl Work {
     }
 
     async fn ask(&mut self, question: Question, source: Copy, destination: Copy) -> Result<(), Stop> {
-        let (message, choices) = story::question(question, source, destination, &self.plan, self.handle.id());
+        let (message, offers) =
+            story::question(question, source, destination, &self.know, &self.plan, self.handle.id());
         let task = self.handle.task();
-        if task.state == TaskState::NeedsAttention && task.message == message {
+        if task.state == TaskState::NeedsAttention && task.message == message && task.offers == offers {
             return Ok(());
         }
         tracing::warn!(migration.id = %self.handle.id(), domain.uuid = %self.plan.domain, message, "a person must decide");
@@ -361,7 +363,8 @@ impl Work {
                 task.phase = Phase::Recover;
                 task.message = message;
                 task.cause = cause;
-                task.choices = choices;
+                task.choices = offers.iter().map(|offer| offer.command.clone()).collect();
+                task.offers = offers;
             })
             .await
     }
@@ -393,6 +396,7 @@ impl Work {
         let also = |task: &mut Task| {
             task.progress = progress.or(task.progress.take());
             task.outcome = Some(outcome);
+            task.offers.clear();
             task.choices.clear();
         };
         self.handle.end(state, message, cause, also).await
