@@ -334,7 +334,7 @@ pub struct Task {
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at_ms: Option<u64>,
-    /// How far the copy is; the last figures stay.
+    /// How far the copy is; none any more once the task has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
     /// The limit of the bandwidth that is in effect; none means as much as there is.

@@ -128,7 +128,12 @@ impl Work {
                     }
                 }
                 Next::Wait(why) => {
-                    self.tell_waiting(why, &waiting).await?;
+                    self.tell_waiting(
+                        story::waiting(why, source, destination, &self.know, &self.plan),
+                        why,
+                        &waiting,
+                    )
+                    .await?;
                     self.follow_copy(why).await?;
                     self.rest(&mut waiting).await?;
                 }
@@ -271,18 +276,18 @@ impl Work {
                 task.phase = phase;
                 task.message = message;
                 task.choices.clear();
-            })
                 task.offers.clear();
+            })
             .await
     }
 
     /// Only a wait that lasts is worth a word: the ordinary end of a migration takes a look or two.
-    async fn tell_waiting(&mut self, why: Why, waiting: &Waiting) -> Result<(), Stop> {
+    async fn tell_waiting(&mut self, message: String, why: Why, waiting: &Waiting) -> Result<(), Stop> {
         if waiting.unchanged_since.elapsed() < Duration::from_secs(1) {
             return Ok(());
         }
         let phase = if why == Why::AtWork { Phase::Copy } else { Phase::Recover };
-        self.tell_settling(phase, story::waiting(why, &self.plan)).await
+        self.tell_settling(phase, message).await
     }
 
     /// A copy begun by a controller that died goes on by itself: its figures are shown like those of one's own.
@@ -384,7 +389,6 @@ impl Work {
         };
         // Whoever called it off needs no cause.
         let cause = self.cause.clone().filter(|_| !matches!(state, TaskState::Done | TaskState::Cancelled));
-        let progress = self.monitor.progress();
         tracing::info!(migration.id = %self.handle.id(), domain.uuid = %self.plan.domain, ?state, message, "ended");
         self.note_new_limit().await?;
         if ending.location == Location::Source {
@@ -394,10 +398,9 @@ impl Work {
             self.owe(side).await?;
         }
         let also = |task: &mut Task| {
-            task.progress = progress.or(task.progress.take());
             task.outcome = Some(outcome);
-            task.offers.clear();
             task.choices.clear();
+            task.offers.clear();
         };
         self.handle.end(state, message, cause, also).await
     }

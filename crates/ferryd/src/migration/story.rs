@@ -34,21 +34,32 @@ pub(super) fn acting(action: Action, plan: &Plan) -> String {
     }
 }
 
-/// What is waited for.
-pub(super) fn waiting(why: Why, plan: &Plan) -> String {
+/// What is waited for; and, where that is so, that the guest does not run meanwhile.
+pub(super) fn waiting(why: Why, source: Copy, destination: Copy, know: &Knowledge, plan: &Plan) -> String {
+    let (from, to, name) = (&plan.source, &plan.destination, &plan.name);
+    let both_silent = is_silent(source) && is_silent(destination);
+    // From the order on, and by post-copy without one, it may run there.
+    let stands_there = plan.wants_running && !plan.cold && !know.resume_intended && !know.post_copy;
     match why {
-        Why::AtWork => format!("libvirt on {} is at work on it", plan.source),
-        Why::SourceSilent => {
+        Why::AtWork => format!("libvirt on {from} is at work on it"),
+        Why::SourceSilent | Why::DestinationSilent if both_silent && stands_there => {
             format!(
-                "{} does not answer; the copy on {} stays paused until it does",
-                plan.source, plan.destination
+                "neither {from} nor {to} answers, so where {name} is is not known; if it had arrived on {to} by then, it does not run: it \
+             stands there paused until ferryd reaches both hosts again"
             )
         }
-        Why::DestinationSilent => format!("{} does not answer; it is asked again", plan.destination),
+        Why::SourceSilent if matches!(destination, Copy::Paused(_)) && stands_there => format!(
+            "{from} does not answer; the copy of {name} on {to} stays paused until {from} is seen not to run it: unless it runs on {from}, \
+             {name} does not run now"
+        ),
+        Why::SourceSilent if stands_there => {
+            format!("{from} does not answer; the copy on {to} stays paused until it does")
+        }
+        Why::SourceSilent => format!("{from} does not answer; it is asked again"),
+        Why::DestinationSilent => format!("{to} does not answer; it is asked again"),
         Why::Settling => "libvirt is finishing by itself".to_owned(),
         Why::Recovering => format!(
-            "the link broke after {} had been switched to {}: a part of its memory is still on {}, and is being brought over",
-            plan.name, plan.destination, plan.source
+            "the link broke after {name} had been switched to {to}: a part of its memory is still on {from}, and is being brought over"
         ),
     }
 }
@@ -72,6 +83,7 @@ pub(super) fn question(
     question: Question,
     source: Copy,
     destination: Copy,
+    know: &Knowledge,
     plan: &Plan,
     id: TaskId,
 ) -> (String, Vec<Offer>) {
@@ -80,7 +92,6 @@ pub(super) fn question(
         Question::TwoCopies if matches!(source, Copy::Stranger(_)) => format!(
             "Somebody started {name} anew on {from} after it had moved to {to}; it was found running on both {from} and {to}, or \
              about to. Both copies are suspended and both sides' disks kept. {to} has the memory that was moved. Say which one to \
-    know: &Knowledge,
              keep; the other is destroyed first."
         ),
         Question::TwoCopies => format!(
@@ -88,8 +99,13 @@ pub(super) fn question(
              both, then say which one to keep; the other is destroyed first."
         ),
         Question::SourceSilent => format!(
-            "{from} does not answer, and as long as it may be running {name}, the copy on {to} must not run. Nothing needs to be \
-             done if {from} comes back: the task goes on by itself."
+            "{from} does not answer, and as long as it may be running {name}, the copy on {to} must not run{}. Nothing needs to be \
+             done if {from} comes back: the task goes on by itself.",
+            if plan.wants_running && !know.resume_intended && !know.post_copy {
+                ", and stays paused"
+            } else {
+                ""
+            }
         ),
         Question::DestinationSilent => format!(
             "{to} does not answer, and {name} may be there. Nothing needs to be done if {to} comes back: the task goes on by \
@@ -300,6 +316,28 @@ mod tests {
             assert_eq!(offer.command.ends_with(" --fenced"), offer.fenced, "{offer:?}");
         }
         (said, offers.into_iter().map(|offer| (offer.keep, offer.fenced, offer.effect)).collect())
+    }
+
+    #[test]
+    fn who_waits_is_told_that_the_guest_does_not_run() {
+        let told = |source, destination, know: &Knowledge, plan: &Plan| {
+            waiting(Why::SourceSilent, source, destination, know, plan)
+        };
+        let know = Knowledge { wants_running: true, persistent: true, ..Knowledge::default() };
+        let both = told(Copy::Unknown, Copy::Unknown, &know, &plan());
+        assert!(
+            both.starts_with("neither kvm1 nor kvm2 answers") && both.contains("it does not run"),
+            "{both}"
+        );
+        let one = told(Copy::Unknown, arrived(), &know, &plan());
+        assert!(one.contains("unless it runs on kvm1, web1 does not run now"), "{one}");
+        // Once it was ordered to run, it may.
+        let ordered = Knowledge { resume_intended: true, ..know };
+        let may_run = told(Copy::Unknown, Copy::Unknown, &ordered, &plan());
+        assert_eq!(may_run, "kvm1 does not answer; it is asked again");
+        let stopped = Plan { cold: true, wants_running: false, ..plan() };
+        let stopped = told(Copy::Unknown, off(), &know, &stopped);
+        assert!(!stopped.contains("run"), "{stopped}");
     }
 
     #[test]
