@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use api::preflight::{PreflightRequest, Question, Report, Verdict};
 use api::problem::{Code, Problem};
-use api::task::{StorageMapping, Task, TaskQuery};
+use api::task::{StorageMapping, Task, TaskKind, TaskQuery, TaskState};
 use api::vm::Vm;
 use futures_util::stream::{self, StreamExt};
 
@@ -14,13 +14,16 @@ use super::{Migrations, bad_value, mapping, name_fits};
 use crate::inventory::facts::{self, Asked, Inquiry};
 use crate::inventory::member::Member;
 use crate::inventory::unknown_host;
-use crate::model::DomainUuid;
-use crate::model::facts::{Facts, Wanted};
-use crate::plan::{self, Rewrite};
+use crate::model::facts::{Facts, LeftImage, Wanted};
+use crate::model::{DomainUuid, TaskId};
+use crate::plan::{self, Plan, Rewrite};
 use crate::preflight;
 
 /// Destinations that are asked at the same time when all registered hosts are: each asks the source as well, which has one shell.
 const AT_ONCE: usize = 4;
+
+/// How many of a virtual machine's moves are looked at for what they left.
+const MOVES_LOOKED_AT: u32 = 50;
 
 /// What is left of the time limit for making a report of the answers.
 const REPORT_TAKES: Duration = Duration::from_millis(100);
@@ -89,7 +92,8 @@ impl Migrations {
         // So that the report is there within the limit, and not only its last answer.
         let limit = self.limit.saturating_sub(REPORT_TAKES).max(self.limit / 2);
         let domain = DomainUuid(vm.uuid);
-        Ok(Inquiry { source, destination, domain, wanted, rewrite, arriving_bytes, limit, fresh })
+        let left = self.left_images(destination.name(), vm).await?;
+        Ok(Inquiry { source, destination, domain, wanted, rewrite, arriving_bytes, left, limit, fresh })
     }
 
     /// Memory of other virtual machines on their way to a host.
@@ -101,6 +105,30 @@ impl Migrations {
         let memory = on_its_way
             .filter_map(|task| self.fleet.find_vm(&task.vm_uuid.to_string(), Some(&task.source)).ok());
         Ok(memory.map(|vm| vm.max_memory_bytes).sum())
+    }
+
+    /// Images of the virtual machine that moves from this host have left there, as far as their tasks are still stored, the newest
+    /// first.
+    async fn left_images(&self, host: &str, vm: &Vm) -> Result<Vec<LeftImage>, Problem> {
+        let done =
+            TaskQuery { vm: Some(vm.name.clone()), state: Some(TaskState::Done), ..TaskQuery::default() };
+        let tasks = self.store.tasks(&done, MOVES_LOOKED_AT).await.map_err(Problem::from)?;
+        let from_there =
+            |task: &&Task| task.kind == TaskKind::Migration && task.vm_uuid == vm.uuid && task.source == host;
+        let mut left: Vec<LeftImage> = Vec::new();
+        for task in tasks.iter().filter(from_there) {
+            let id = TaskId(task.id);
+            let Some(record) = self.store.task(id).await.map_err(Problem::from)? else { continue };
+            // One of an earlier Ferry that cannot be read any more tells nothing.
+            let Ok(plan) = serde_json::from_value::<Plan>(record.plan) else { continue };
+            let images = plan.source_images().into_iter().filter(|_| !plan.deletes_source_disks);
+            for path in images.map(|(path, _)| path.to_owned()) {
+                if !left.iter().any(|known| known.path == path) {
+                    left.push(LeftImage { path, task: Some(id) });
+                }
+            }
+        }
+        Ok(left)
     }
 
     pub(super) fn member(&self, name: &str) -> Result<Arc<Member>, Problem> {

@@ -30,8 +30,8 @@ use crate::libvirt::survey::{self, Listed};
 use crate::libvirt::xml;
 use crate::model::definition::{Definition, Disk};
 use crate::model::facts::{
-    DomainFacts, Facts, HostFacts, HostKnowledge, Meeting, Occupied, PortProbe, Reception, ShellFacts,
-    SshPlace, TransportFacts, Wanted,
+    DomainFacts, Facts, HostFacts, HostKnowledge, LeftImage, Meeting, Occupied, PortProbe, Reception,
+    ShellFacts, SshPlace, TransportFacts, Wanted,
 };
 use crate::model::transport::{Asked as AskedTransport, Via};
 use crate::model::{ConnectFailure, DomainUuid};
@@ -56,6 +56,8 @@ pub struct Inquiry<'a> {
     pub rewrite: &'a Rewrite,
     /// Memory of domains on their way to the destination.
     pub arriving_bytes: u64,
+    /// Images of it that an earlier move left on the destination, as far as that is stored.
+    pub left: Vec<LeftImage>,
     /// How long all answers may take.
     pub limit: Duration,
     /// Whether the source's way to the destination is tried anew although it was found open a moment ago.
@@ -104,6 +106,7 @@ pub async fn gather_way_home(there: &Inquiry<'_>, facts: &Facts) -> Option<(Fact
         source: there.destination,
         destination: there.source,
         arriving_bytes: 0,
+        left: Vec::new(),
         wanted,
         ..there.clone()
     };
@@ -379,6 +382,7 @@ impl Inquiry<'_> {
             memory_arriving_bytes: self.arriving_bytes,
             ..found
         })
+            left: self.left.clone(),
     }
 }
 

@@ -19,7 +19,9 @@ pub use host::{
 };
 pub use kept::{SavedMemory, TpmState};
 pub use meeting::{Login, Meeting, PortProbe, Resolved, ServerProbe, Sharing, SshPlace};
-pub use reception::{CpuVerdict, MachineSupport, Namesake, NetworkFacts, Occupied, PoolFacts, Reception};
+pub use reception::{
+    CpuVerdict, LeftImage, MachineSupport, Namesake, NetworkFacts, Occupied, PoolFacts, Reception,
+};
 
 pub use transport::{Certificate, HostTransport, TransportFacts};
 
