@@ -272,7 +272,7 @@ pub(crate) struct CheckArgs {
     /// The registered host it is on, where several hosts have one of that name
     #[arg(long, value_name = "HOST", value_parser = value::host_name)]
     pub(crate) from: Option<String>,
-    /// Check the way home as well, after a reboot of the guest on the other host
+    /// Check the way home as well, after a reboot of the guest on the other host; the exit code is 0 where both go
     #[arg(long)]
     pub(crate) come_back: bool,
     /// Leave out the warning or note with this code; may be given several times

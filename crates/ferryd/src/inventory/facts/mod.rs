@@ -114,13 +114,14 @@ pub async fn gather_way_home(there: &Inquiry<'_>, facts: &Facts) -> Option<(Fact
         HostKnowledge::Known(Box::new(HostFacts { shell: None, ..destination.clone() })),
         HostKnowledge::Known(Box::new(HostFacts { shell: None, ..source.clone() })),
     );
-    let mut facts =
+    let mut home_facts =
         home.listening(&watch, async |port| home.complete(from, to, Some(domain), port, &watch).await).await;
+    plan::files_as_moved(facts, &mut home_facts);
     // There it is the domain itself that has its name.
-    if let Some(reception) = &mut facts.reception {
+    if let Some(reception) = &mut home_facts.reception {
         reception.namesakes.clear();
     }
-    Some((facts, watch.read()))
+    Some((home_facts, watch.read()))
 }
 
 /// How the memory would travel back: an address of the destination's is none of the source's.
@@ -134,7 +135,8 @@ fn after_reboot(facts: &Facts) -> Option<DomainFacts> {
     if let Some(next) = domain.next_start.clone() {
         domain.definition = next;
     }
-    // What is on the source alone does not go along; snapshots and jobs are dealt with before it leaves.
+    plan::disks_as_moved(facts, &mut domain);
+    // Snapshots and jobs are dealt with before it leaves.
     (domain.snapshots, domain.checkpoints, domain.block_jobs) = (Vec::new(), Vec::new(), Vec::new());
     (domain.saved, domain.tpm_state) = (None, None);
     (domain.sight.job, domain.not_responding, domain.migratable_xml) = (false, None, None);
@@ -380,9 +382,9 @@ impl Inquiry<'_> {
             occupied: to.occupied(domain.uuid),
             memory_promised_bytes: to.memory_promised_bytes(),
             memory_arriving_bytes: self.arriving_bytes,
+            left: self.left.clone(),
             ..found
         })
-            left: self.left.clone(),
     }
 }
 

@@ -8,6 +8,7 @@ mod kept_and_left;
 mod places;
 mod storage_and_network;
 mod transport;
+mod way_home;
 
 use api::vm::VmState;
 use uuid::Uuid;
