@@ -461,6 +461,7 @@ pub fn failure_code(failure: ConnectFailure) -> &'static str {
         ConnectFailure::Resolve => "host-name-unknown",
         ConnectFailure::NoRoute => "host-no-route",
         ConnectFailure::Refused => "host-refused",
+        ConnectFailure::Dropped => "host-dropped",
         ConnectFailure::TimedOut => "host-timed-out",
         ConnectFailure::HostKeyUnknown => "host-key-unknown",
         ConnectFailure::HostKeyChanged => "host-key-changed",
