@@ -36,7 +36,7 @@ pub(crate) fn tasks(mut tasks: Vec<Task>, all: bool, now_ms: u64) -> String {
 
 fn row(task: &Task, length: usize, now_ms: u64) -> [String; 9] {
     let none = || "-".to_owned();
-    let left = task.progress.as_ref().filter(|_| !task.state.is_final());
+    let left = task.progress.as_ref().filter(|_| !task.state.is_final()).and_then(left);
     let took = task.ended_at_ms.unwrap_or(now_ms).saturating_sub(task.created_at_ms);
     [
         task.id.to_string()[..length].to_owned(),
@@ -45,7 +45,7 @@ fn row(task: &Task, length: usize, now_ms: u64) -> [String; 9] {
         task.destination.clone(),
         word(&task.state),
         word(&task.phase),
-        left.map_or_else(none, |progress| unit::bytes(progress.memory_remaining_bytes)),
+        left.map_or_else(none, unit::bytes),
         unit::span(took),
         unit::ago(task.created_at_ms, now_ms),
     ]
@@ -102,15 +102,13 @@ pub(crate) fn step(task: &Task) -> String {
 
 /// The figures of a copy, on one line.
 pub(crate) fn figures(progress: &Progress) -> String {
-    let storage = progress.storage_total_bytes.map(|total| {
+    let storage = progress.storage_total_bytes.filter(|total| *total > 0).map(|total| {
         let done = progress.storage_processed_bytes.unwrap_or(0);
         format!("{} of {} of its disks", unit::bytes(done), unit::bytes(total))
     });
-    // Before libvirt begins with the memory, and of a stopped one.
-    if progress.memory_total_bytes == 0
-        && let Some(storage) = storage
-    {
-        return storage;
+    // Before libvirt begins with the memory, and of a stopped one: what is left is not known, and not nothing.
+    if !knows_memory(progress) {
+        return storage.unwrap_or_default();
     }
     let mut parts = vec![
         format!("{} moved", unit::bytes(progress.memory_processed_bytes)),
@@ -122,6 +120,23 @@ pub(crate) fn figures(progress: &Progress) -> String {
     parts.extend(progress.expected_downtime_ms.map(|ms| format!("pause about {}", unit::span(ms))));
     parts.extend(storage);
     parts.join(", ")
+}
+
+/// Whether libvirt has told how much memory there is to move.
+fn knows_memory(progress: &Progress) -> bool {
+    progress.memory_total_bytes > 0
+        && (progress.memory_processed_bytes > 0 || progress.memory_remaining_bytes > 0)
+}
+
+/// What is left to move, as far as that is known.
+fn left(progress: &Progress) -> Option<u64> {
+    let storage = progress.storage_total_bytes.filter(|total| *total > 0);
+    let storage = storage.map(|total| total.saturating_sub(progress.storage_processed_bytes.unwrap_or(0)));
+    let memory = knows_memory(progress).then_some(progress.memory_remaining_bytes);
+    if storage.is_none() && memory.is_none() {
+        return None;
+    }
+    Some(memory.unwrap_or(0).saturating_add(storage.unwrap_or(0)))
 }
 
 /// What a task came to: the one summary at its end.
@@ -255,6 +270,24 @@ mod tests {
         let progress = task.progress.as_mut().unwrap();
         (progress.storage_processed_bytes, progress.storage_total_bytes) = (Some(1 << 30), Some(4 << 30));
         assert!(figures(progress).ends_with("pause about 30 ms, 1 GiB of 4 GiB of its disks"));
+    }
+
+    #[test]
+    fn what_is_not_known_yet_is_not_shown_as_nothing() {
+        for early in [Progress::default(), Progress { memory_total_bytes: 256 << 20, ..Progress::default() }]
+        {
+            let mut task = sample(TaskState::Running);
+            assert_eq!(figures(&early), "");
+            task.progress = Some(early);
+            assert!(!tasks(vec![task.clone()], false, 1_030_000).contains("0 B"));
+            assert!(!super::task(&task, 1_030_000).contains("progress"));
+        }
+        let carried = Progress {
+            storage_processed_bytes: Some(1 << 30),
+            storage_total_bytes: Some(4 << 30),
+            ..Progress::default()
+        };
+        assert_eq!(left(&carried), Some(3 << 30));
     }
 
     #[test]
