@@ -226,7 +226,10 @@ impl Engine {
     /// # Errors
     /// Unknown task, or one that has ended.
     pub async fn cancel(&self, id: TaskId) -> Result<Task, Problem> {
-        self.store.request_cancel(id).await.map_err(|error| refusal(id, error))?;
+        match self.store.request_cancel(id).await {
+            Err(StoreError::Ended) => return Err(nothing_to_cancel(&self.current(id).await?)),
+            other => other.map_err(|error| refusal(id, error))?,
+        }
         self.wish(id, |wish| wish.cancel = true);
         self.current(id).await
     }
@@ -341,12 +344,23 @@ fn copies_still(task: &Task) -> Result<(), Problem> {
     ))
 }
 
+/// What has ended is not stopped any more, and how it ended is what its asker wants to know.
+fn nothing_to_cancel(task: &Task) -> Problem {
+    let how = match task.state {
+        TaskState::Cancelled => "was cancelled already",
+        TaskState::Failed => "has failed already",
+        _ => "has ended already",
+    };
+    let detail = format!("There is nothing to cancel: the task {how}. {}", task.message);
+    Problem::new(Code::TooLate, detail.trim_end().to_owned())
+}
+
 fn refusal(id: TaskId, error: StoreError) -> Problem {
     match error {
         StoreError::Ended => Problem::new(
             Code::TooLate,
             format!(
-                "Task {id} does not wait for that: it has ended, or needs no decision. `ferry task show {id}` tells."
+                "Task {id} waits for no such thing: it has ended, or needs no decision. `ferry task show {id}` tells."
             ),
         ),
         other => other.into(),
@@ -368,6 +382,20 @@ mod tests {
             effect: "the price".to_owned(),
         };
         Task { state: TaskState::NeedsAttention, offers: offers.iter().map(offer).collect(), ..task }
+    }
+
+    #[test]
+    fn what_has_ended_says_how_instead_of_being_cancelled() {
+        let ended = |state, message: &str| Task { state, message: message.to_owned(), ..asking(&[]) };
+        let said = |task: &Task| nothing_to_cancel(task).detail;
+        assert_eq!(
+            said(&ended(TaskState::Done, "web1 runs on kvm2.")),
+            "There is nothing to cancel: the task has ended already. web1 runs on kvm2."
+        );
+        assert_eq!(
+            said(&ended(TaskState::Cancelled, "")),
+            "There is nothing to cancel: the task was cancelled already."
+        );
     }
 
     #[test]
