@@ -95,6 +95,8 @@ fn watching_goes_past_what_was_resolved_in_between() {
     let output = ferry(&server, &format!("task watch {ID}"));
     assert_eq!((output.code, output.stderr.as_str()), (0, ""));
     assert!(output.stdout.ends_with("2 passes\n"), "{}", output.stdout);
+    // What was before is not told as if it happened now.
+    assert!(!output.stdout.contains("queued"), "{}", output.stdout);
     let server = Server::start(script());
     let output = ferry(&server, &format!("task watch {ID} --json"));
     let ids: Vec<_> = output
