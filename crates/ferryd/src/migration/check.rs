@@ -36,6 +36,7 @@ impl Migrations {
     pub async fn check(&self, request: &PreflightRequest) -> Result<Vec<Report>, Problem> {
         name_fits("vm", &request.vm)?;
         request.destination.as_ref().map(|name| name_fits("destination", name)).transpose()?;
+        ignorable(&request.ignore)?;
         Wishes::from(request).wanted()?;
         let rewrite = &mapping::of_check(request)?;
         let vm = self.find(&request.vm, request.source.as_deref()).await?;
@@ -192,6 +193,16 @@ pub(super) fn storage_fits(storage: &[StorageMapping]) -> Result<(), Problem> {
     Ok(())
 }
 
+/// What is to be ignored is named by codes that there are: one that was mistyped would be ignored itself.
+pub(super) fn ignorable(codes: &[String]) -> Result<(), Problem> {
+    let Some((code, nearest)) = codes.iter().find_map(|code| Some((code, preflight::codes::nearest(code)?)))
+    else {
+        return Ok(());
+    };
+    let detail = format!("No finding has the code {code:?}; the nearest one is {nearest}.");
+    Err(bad_value("ignore", detail))
+}
+
 /// The problem of a request to ignore what would fail or do harm.
 pub(super) fn not_to_be_ignored(code: &str) -> Problem {
     let detail = format!(
@@ -207,6 +218,17 @@ mod tests {
     fn mapping(disk: &str, volume: Option<&str>) -> StorageMapping {
         let (disk, volume) = (disk.to_owned(), volume.map(str::to_owned));
         StorageMapping { disk, pool: "fast".to_owned(), volume }
+    }
+
+    #[test]
+    fn only_codes_that_there_are_can_be_ignored() {
+        let refused = |codes: &[&str]| {
+            let codes: Vec<String> = codes.iter().map(|code| (*code).to_owned()).collect();
+            ignorable(&codes).err().map(|problem| problem.detail)
+        };
+        assert_eq!(refused(&["clocks-differ", "sharing-proven"]), None);
+        let said = refused(&["clocks-differ", "clock-differs"]).unwrap();
+        assert_eq!(said, "No finding has the code \"clock-differs\"; the nearest one is clocks-differ.");
     }
 
     #[test]

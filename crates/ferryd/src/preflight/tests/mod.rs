@@ -191,7 +191,11 @@ fn missing_there(facts: &mut Facts, path: &str) {
 }
 
 fn codes(facts: &Facts) -> Vec<String> {
-    check(facts).into_iter().map(|finding| finding.code).collect()
+    let codes: Vec<String> = check(facts).into_iter().map(|finding| finding.code).collect();
+    for code in &codes {
+        assert!(codes::CODES.contains(&code.as_str()), "{code} is missing in preflight/codes.rs");
+    }
+    codes
 }
 
 /// A change of good facts, and what is found then.
