@@ -40,19 +40,38 @@ impl Migrations {
         Wishes::from(request).wanted()?;
         let rewrite = &mapping::of_check(request)?;
         let vm = self.find(&request.vm, request.source.as_deref()).await?;
+        let (mut reports, has_left) = self.reports(request, rewrite, &vm).await?;
+        if has_left {
+            // It left that host after the last look at it.
+            self.fleet.look_again().await;
+            let vm = self.find(&request.vm, request.source.as_deref()).await?;
+            (reports, _) = self.reports(request, rewrite, &vm).await?;
+        }
+        reports.sort_by_cached_key(rank);
+        Ok(reports)
+    }
+
+    /// A report for each destination, and whether the host that the virtual machine was last seen on does not have it any more.
+    async fn reports(
+        &self,
+        request: &PreflightRequest,
+        rewrite: &Rewrite,
+        vm: &Vm,
+    ) -> Result<(Vec<Report>, bool), Problem> {
         let source = self.member(&vm.host)?;
         let destinations = match &request.destination {
             Some(name) => vec![self.member(name)?],
             None => self.fleet.members().into_iter().filter(|member| member.name() != vm.host).collect(),
         };
         let reports = stream::iter(destinations)
-            .map(|destination| self.report(request, rewrite, &vm, source.clone(), destination))
+            .map(|destination| self.report(request, rewrite, vm, source.clone(), destination))
             .buffer_unordered(AT_ONCE);
-        let mut reports = reports.collect::<Vec<_>>().await.into_iter().collect::<Result<Vec<_>, _>>()?;
-        reports.sort_by_cached_key(rank);
-        Ok(reports)
+        let reports = reports.collect::<Vec<_>>().await.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let has_left = reports.iter().any(|(_, has_left)| *has_left);
+        Ok((reports.into_iter().map(|(report, _)| report).collect(), has_left))
     }
 
+    /// The report of one destination, and whether the source does not have the virtual machine any more.
     async fn report(
         &self,
         request: &PreflightRequest,
@@ -60,7 +79,7 @@ impl Migrations {
         vm: &Vm,
         source: Arc<Member>,
         destination: Arc<Member>,
-    ) -> Result<Report, Problem> {
+    ) -> Result<(Report, bool), Problem> {
         let wanted = Wishes::from(request).wanted()?;
         let inquiry = self.inquiry(vm, &source, &destination, wanted, rewrite, true).await?;
         let began = std::time::Instant::now();
@@ -76,7 +95,8 @@ impl Migrations {
                 report.come_back = Some(Box::new(home));
             }
         }
-        Ok(report)
+        let has_left = facts.domain.is_none() && facts.source.known().is_some();
+        Ok((report, has_left))
     }
 
     /// What is to be found out for one destination. `fresh`: nothing that was found a moment ago will do.
