@@ -334,7 +334,7 @@ pub struct Task {
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at_ms: Option<u64>,
-    /// How far the copy is; the last figures stay.
+    /// How far the copy is; none any more once the task has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
     /// The limit of the bandwidth that is in effect; none means as much as there is.
@@ -349,6 +349,22 @@ pub struct Task {
     /// What a person can choose from when `state` is `needs-attention`: the exact commands.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub choices: Vec<String>,
+    /// The same choices as `POST /api/v1/tasks/{id}/resolve` takes them, and what each comes to; no other decision is taken.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub offers: Vec<Offer>,
+}
+
+/// A decision that a person can make about a task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Offer {
+    /// Whose copy stays.
+    pub keep: Side,
+    /// The other host does not answer: a person has to vouch that it is powered off and stays so.
+    pub fenced: bool,
+    /// The command that decides so.
+    pub command: String,
+    /// What it comes to: where the virtual machine is then, what is lost.
+    pub effect: String,
 }
 
 /// Filters of `GET /api/v1/tasks`.

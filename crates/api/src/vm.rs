@@ -26,6 +26,12 @@ pub enum VmState {
 }
 
 impl VmState {
+    /// Whether its guest makes progress: one that is paused, as one that has just arrived is, does not.
+    #[must_use]
+    pub fn runs(self) -> bool {
+        matches!(self, Self::Running | Self::Blocked)
+    }
+
     /// The state as it stands in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -81,4 +87,19 @@ pub struct VmQuery {
     /// Only those in this state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<VmState>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_paused_does_not_run() {
+        assert!(VmState::Running.runs() && VmState::Blocked.runs());
+        for state in
+            [VmState::Paused, VmState::Shutoff, VmState::Crashed, VmState::PmSuspended, VmState::NoState]
+        {
+            assert!(!state.runs(), "{state:?}");
+        }
+    }
 }

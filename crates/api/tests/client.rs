@@ -51,6 +51,7 @@ fn event(id: i64) -> String {
         outcome: None,
         findings: vec![],
         choices: vec![],
+        offers: vec![],
     };
     let event = Event { id, at_ms: 1, task_id: task.id, task };
     format!("id: {id}\r\nevent: task\r\ndata: {}\r\n\r\n", serde_json::to_string(&event).unwrap())

@@ -6,7 +6,8 @@ use api::client::Address;
 use api::task::{Compression, PostCopy, Side, StorageMapping};
 use api::vm::VmState;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::value::{self, TaskRef};
 
@@ -124,6 +125,25 @@ pub(crate) enum Command {
         /// The directory to write them to; it must exist.
         directory: PathBuf,
     },
+}
+
+/// What was mistyped is not answered with a command that is hidden.
+pub(crate) fn without_hidden(mut error: clap::Error) -> clap::Error {
+    let command = Cli::command();
+    let is_hidden = |name: &String| command.find_subcommand(name).is_some_and(clap::Command::is_hide_set);
+    let suggested = match error.get(ContextKind::SuggestedSubcommand) {
+        Some(ContextValue::Strings(names)) => names.clone(),
+        Some(ContextValue::String(name)) => vec![name.clone()],
+        _ => return error,
+    };
+    if suggested.iter().any(is_hidden) {
+        error.remove(ContextKind::SuggestedSubcommand);
+        let shown: Vec<String> = suggested.into_iter().filter(|name| !is_hidden(name)).collect();
+        if !shown.is_empty() {
+            error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(shown));
+        }
+    }
+    error
 }
 
 /// `ferry host …`
@@ -288,7 +308,7 @@ pub(crate) struct CheckArgs {
     /// The registered host it is on, where several hosts have one of that name
     #[arg(long, value_name = "HOST", value_parser = value::host_name)]
     pub(crate) from: Option<String>,
-    /// Check the way home as well, after a reboot of the guest on the other host
+    /// Check the way home as well, after a reboot of the guest on the other host; the exit code is 0 where both go
     #[arg(long)]
     pub(crate) come_back: bool,
     /// Leave out the warning or note with this code; may be given several times

@@ -64,6 +64,9 @@ pub(crate) enum Failure {
     /// Something else, with what to do about it.
     #[error("{0}")]
     Plain(String),
+    /// What was named is not there, or is not one thing; with what to do about it.
+    #[error("{0}")]
+    Named(String),
     /// Input or output of this process failed.
     #[error("{what}: {source}")]
     Io {
@@ -93,6 +96,7 @@ impl Failure {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Client { error: ClientError::Problem(problem), .. } => of_code(problem.code),
+            Self::Named(_) => Exit::Usage,
             Self::Interrupted => Exit::Interrupted,
             Self::Usage(_) => Exit::Usage,
             Self::Client { .. } | Self::Plain(_) | Self::Io { .. } => Exit::Failed,

@@ -26,7 +26,7 @@ use crate::cli::Cli;
 use crate::exit::Failure;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| cli::without_hidden(error).exit());
     let json = cli.global.json;
     match command::run(cli) {
         Ok(exit) => exit.into(),

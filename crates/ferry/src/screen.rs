@@ -44,13 +44,14 @@ impl Screen {
         if context.json { Self::Events } else { Self::for_migrate(context) }
     }
 
-    /// Shows an event.
+    /// Shows an event; one that is past only where events are shown as such.
     ///
     /// # Errors
     /// When standard output cannot be written.
-    pub(crate) fn event(&mut self, event: &Event) -> Result<(), Failure> {
+    pub(crate) fn event(&mut self, event: &Event, is_past: bool) -> Result<(), Failure> {
         match self {
             Self::Events => say::json(event),
+            _ if is_past => Ok(()),
             _ => self.task(&event.task),
         }
     }

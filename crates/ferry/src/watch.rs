@@ -147,9 +147,13 @@ impl<'a> Watch<'a> {
                 Ok(None)
             }
             Item::Event(event) => {
-                self.screen.event(&event)?;
+                // What was before this watch began is history: not shown to a person as if it happened now.
+                let is_past = event.task.updated_at_ms < self.task.updated_at_ms;
+                self.screen.event(&event, is_past)?;
                 let settled = event.task.state.is_settled() && self.is_last(&event).await?;
-                *self.task = event.task;
+                if settled || !is_past {
+                    *self.task = event.task;
+                }
                 Ok(settled.then(|| End::Settled(self.task.clone())))
             }
         }

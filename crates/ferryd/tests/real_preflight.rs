@@ -11,6 +11,7 @@ use api::preflight::{Report, Verdict};
 use lab::{DiskSpec, Expect, GuestSpec, Host, Release};
 use rustix::process::Signal;
 use support::guest::quiet;
+use support::images::{disk, image, sh};
 use support::{SOON, World, until};
 
 /// Where both hosts see the same files.
@@ -94,6 +95,46 @@ fn a_guest_moves_with_its_disk_on_shared_storage_and_the_checks_change_nothing()
     world.assert_well(&guest, Expect::Running, "kvm2");
     world.ferry(&["migrate", "g1", "--to", "kvm1"]).succeeded();
     world.assert_well(&guest, Expect::Running, "kvm1");
+}
+
+#[test]
+fn the_way_home_of_a_disk_that_goes_along_is_told_as_it_will_be() {
+    let world = World::pair("home");
+    let (kvm1, kvm2) = (world.host("kvm1"), world.host("kvm2"));
+    let path = image("cold.raw");
+    sh(&kvm1, &format!("dd if=/dev/urandom of={path} bs=1M count=4 status=none"));
+    let mut spec = GuestSpec::new("cold").expect("a spec");
+    spec.extra_devices = disk(&path, "raw", "vda");
+    world.define_stopped("kvm1", &spec.to_xml(), "cold");
+    let there_and_back = ["cold", "--to", "kvm2", "--come-back"];
+
+    // The image stays, and bars the way home.
+    let report = check(&world, &there_and_back, 3);
+    assert_eq!((report.verdict, codes(&report)), (Verdict::Go, vec!["disk-copied"]), "{report:#?}");
+    let home = report.come_back.as_ref().expect("the way home");
+    assert_eq!((home.verdict, codes(home)), (Verdict::NoGo, vec!["disk-not-shared"]), "{home:#?}");
+    assert!(home.findings[0].message.contains("the image that the move from kvm1 leaves there"), "{home:#?}");
+    let report = check(&world, &[&there_and_back[..], &["--delete-source-disks"]].concat(), 0);
+    assert!(report.findings[0].message.contains("removed once cold was seen to be there"), "{report:#?}");
+    let home = report.come_back.as_ref().expect("the way home");
+    assert_eq!((home.verdict, codes(home)), (Verdict::Go, vec!["disk-copied"]), "{home:#?}");
+
+    // What was told came true, and what mends it does.
+    world.ferry(&["migrate", "cold", "--to", "kvm2"]).succeeded();
+    let report = check(&world, &["cold", "--to", "kvm1"], 3);
+    assert_eq!(codes(&report), ["disk-not-shared"], "{report:#?}");
+    let found = &report.findings[0];
+    assert!(
+        found.message.contains("the image that an earlier move left on kvm1 is there by its path (task "),
+        "{found:#?}"
+    );
+    let remedy = found.remedy.as_ref().expect("a remedy");
+    assert_eq!(remedy.host.as_deref(), Some("kvm1"));
+    sh(&kvm1, remedy.command.as_deref().expect("a command"));
+    world.ferry(&["migrate", "cold", "--to", "kvm1", "--delete-source-disks"]).succeeded();
+    assert!(!kvm2.disk_path(&path).exists(), "none is left");
+    let nonsense = world.ferry(&["check", "cold", "--to", "kvm2", "--ignore", "disk-copid"]).ended(2);
+    assert!(nonsense.stderr.contains("the nearest one is disk-copied"), "{}", nonsense.stderr);
 }
 
 #[test]

@@ -234,7 +234,12 @@ fn serial(lab: &Lab, host: &str, guest: &str) -> Result<()> {
 
 fn guest(lab: &Lab, verb: GuestVerb) -> Result<()> {
     match verb {
-        GuestVerb::Start(options) => lab.start_guest(&spec(&options)?, &options.host),
+        GuestVerb::Start(options) => {
+            let spec = spec(&options)?;
+            lab.start_guest(&spec, &options.host)?;
+            println!("{} is started on {} ({})", spec.name, options.host, spec.uuid);
+            Ok(())
+        }
         GuestVerb::Xml(options) => {
             println!("{}", spec(&options)?.to_xml());
             Ok(())

@@ -1,6 +1,6 @@
 //! `ferry check`
 
-use api::preflight::{PreflightRequest, Verdict};
+use api::preflight::{PreflightRequest, Report, Verdict};
 
 use super::Context;
 use crate::cli::CheckArgs;
@@ -48,6 +48,12 @@ pub(super) async fn run(context: &Context, args: CheckArgs) -> Result<Exit, Fail
     } else {
         say::out(&render::check::reports(&reports))?;
     }
-    let go = reports.iter().any(|report| report.verdict == Verdict::Go);
+    let go = reports.iter().any(goes);
     Ok(if go { Exit::Done } else { Exit::Refused })
+}
+
+/// Whether the way there is free, and, where that was asked, the way home.
+fn goes(report: &Report) -> bool {
+    let home = report.come_back.as_ref().is_none_or(|home| home.verdict == Verdict::Go);
+    report.verdict == Verdict::Go && home
 }

@@ -122,10 +122,10 @@ async fn find(context: &Context, id: &TaskRef) -> Result<Task, Failure> {
             let mut matching = tasks.into_iter().filter(|task| id.matches(task.id));
             match (matching.next(), matching.next()) {
                 (Some(task), None) => Ok(task),
-                (None, _) => Err(Failure::Plain(format!(
+                (None, _) => Err(Failure::Named(format!(
                     "no task's id begins with {prefix}; see ferry task list --all"
                 ))),
-                (Some(first), Some(second)) => Err(Failure::Plain(format!(
+                (Some(first), Some(second)) => Err(Failure::Named(format!(
                     "several tasks' ids begin with {prefix}: {} ({}), {} ({}){}; write more of it",
                     first.id,
                     first.vm,

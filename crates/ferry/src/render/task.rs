@@ -36,7 +36,7 @@ pub(crate) fn tasks(mut tasks: Vec<Task>, all: bool, now_ms: u64) -> String {
 
 fn row(task: &Task, length: usize, now_ms: u64) -> [String; 9] {
     let none = || "-".to_owned();
-    let left = task.progress.as_ref().filter(|_| !task.state.is_final());
+    let left = task.progress.as_ref().filter(|_| !task.state.is_final()).and_then(left);
     let took = task.ended_at_ms.unwrap_or(now_ms).saturating_sub(task.created_at_ms);
     [
         task.id.to_string()[..length].to_owned(),
@@ -45,7 +45,7 @@ fn row(task: &Task, length: usize, now_ms: u64) -> [String; 9] {
         task.destination.clone(),
         word(&task.state),
         word(&task.phase),
-        left.map_or_else(none, |progress| unit::bytes(progress.memory_remaining_bytes)),
+        left.map_or_else(none, unit::bytes),
         unit::span(took),
         unit::ago(task.created_at_ms, now_ms),
     ]
@@ -84,7 +84,7 @@ pub(crate) fn task(task: &Task, now_ms: u64) -> String {
         pairs.push(("measured", measured(outcome)));
     }
     pairs.push(("found", finding::findings(&task.findings)));
-    pairs.push(("choices", task.choices.join("\n")));
+    pairs.push(("choices", choices(task).join("\n")));
     list(&pairs)
 }
 
@@ -102,15 +102,13 @@ pub(crate) fn step(task: &Task) -> String {
 
 /// The figures of a copy, on one line.
 pub(crate) fn figures(progress: &Progress) -> String {
-    let storage = progress.storage_total_bytes.map(|total| {
+    let storage = progress.storage_total_bytes.filter(|total| *total > 0).map(|total| {
         let done = progress.storage_processed_bytes.unwrap_or(0);
         format!("{} of {} of its disks", unit::bytes(done), unit::bytes(total))
     });
-    // Before libvirt begins with the memory, and of a stopped one.
-    if progress.memory_total_bytes == 0
-        && let Some(storage) = storage
-    {
-        return storage;
+    // Before libvirt begins with the memory, and of a stopped one: what is left is not known, and not nothing.
+    if !knows_memory(progress) {
+        return storage.unwrap_or_default();
     }
     let mut parts = vec![
         format!("{} moved", unit::bytes(progress.memory_processed_bytes)),
@@ -122,6 +120,23 @@ pub(crate) fn figures(progress: &Progress) -> String {
     parts.extend(progress.expected_downtime_ms.map(|ms| format!("pause about {}", unit::span(ms))));
     parts.extend(storage);
     parts.join(", ")
+}
+
+/// Whether libvirt has told how much memory there is to move.
+fn knows_memory(progress: &Progress) -> bool {
+    progress.memory_total_bytes > 0
+        && (progress.memory_processed_bytes > 0 || progress.memory_remaining_bytes > 0)
+}
+
+/// What is left to move, as far as that is known.
+fn left(progress: &Progress) -> Option<u64> {
+    let storage = progress.storage_total_bytes.filter(|total| *total > 0);
+    let storage = storage.map(|total| total.saturating_sub(progress.storage_processed_bytes.unwrap_or(0)));
+    let memory = knows_memory(progress).then_some(progress.memory_remaining_bytes);
+    if storage.is_none() && memory.is_none() {
+        return None;
+    }
+    Some(memory.unwrap_or(0).saturating_add(storage.unwrap_or(0)))
 }
 
 /// What a task came to: the one summary at its end.
@@ -139,9 +154,18 @@ pub(crate) fn summary(task: &Task) -> String {
     }
     if !task.choices.is_empty() {
         lines.push("Decide with one of:".to_owned());
-        lines.extend(task.choices.iter().map(|choice| format!("  {choice}")));
+        lines.extend(choices(task).iter().map(|line| format!("  {line}")));
     }
     lines.join("\n")
+}
+
+/// What a person can choose from: each command, and below it what that comes to.
+fn choices(task: &Task) -> Vec<String> {
+    let effect = |command: &String| {
+        let offer = task.offers.iter().find(|offer| offer.command == *command)?;
+        Some(format!("  {}", offer.effect))
+    };
+    task.choices.iter().flat_map(|command| [Some(command.clone()), effect(command)]).flatten().collect()
 }
 
 fn location(task: &Task, outcome: &Outcome) -> String {
@@ -179,7 +203,7 @@ pub(crate) fn left_running(task: &Task) -> String {
 
 #[cfg(test)]
 mod tests {
-    use api::task::{Phase, TaskKind};
+    use api::task::{Offer, Phase, Side, TaskKind};
 
     use super::*;
 
@@ -214,6 +238,7 @@ mod tests {
             outcome: None,
             findings: vec![],
             choices: vec![],
+            offers: vec![],
         }
     }
 
@@ -245,6 +270,24 @@ mod tests {
         let progress = task.progress.as_mut().unwrap();
         (progress.storage_processed_bytes, progress.storage_total_bytes) = (Some(1 << 30), Some(4 << 30));
         assert!(figures(progress).ends_with("pause about 30 ms, 1 GiB of 4 GiB of its disks"));
+    }
+
+    #[test]
+    fn what_is_not_known_yet_is_not_shown_as_nothing() {
+        for early in [Progress::default(), Progress { memory_total_bytes: 256 << 20, ..Progress::default() }]
+        {
+            let mut task = sample(TaskState::Running);
+            assert_eq!(figures(&early), "");
+            task.progress = Some(early);
+            assert!(!tasks(vec![task.clone()], false, 1_030_000).contains("0 B"));
+            assert!(!super::task(&task, 1_030_000).contains("progress"));
+        }
+        let carried = Progress {
+            storage_processed_bytes: Some(1 << 30),
+            storage_total_bytes: Some(4 << 30),
+            ..Progress::default()
+        };
+        assert_eq!(left(&carried), Some(3 << 30));
     }
 
     #[test]
@@ -288,7 +331,10 @@ ID                VM    FROM  TO    STATE    PHASE    LEFT     TOOK  STARTED
         task.state = TaskState::NeedsAttention;
         task.message = "Both hosts have a copy of web1.".to_owned();
         task.cause = Some("error: x".to_owned());
-        task.choices = vec!["ferry task resolve 0198 --keep source".to_owned()];
+        let command = "ferry task resolve 0198 --keep source".to_owned();
+        task.choices = vec![command.clone()];
+        let effect = "keeps kvm1: the memory of web1 is lost.".to_owned();
+        task.offers = vec![Offer { keep: Side::Source, fenced: false, command, effect }];
         let outcome = task.outcome.as_mut().unwrap();
         *outcome = Outcome {
             location: Location::Both,
@@ -306,7 +352,8 @@ Both hosts have a copy of web1.
   web1: copies on both kvm1 and kvm2; the memory of the running guest is lost
   total 2.31 s
 Decide with one of:
-  ferry task resolve 0198 --keep source"
+  ferry task resolve 0198 --keep source
+    keeps kvm1: the memory of web1 is lost."
         );
     }
 

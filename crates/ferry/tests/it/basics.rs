@@ -52,6 +52,15 @@ fn help_names_the_exit_codes_and_the_flag_for_the_server() {
 }
 
 #[test]
+fn a_hidden_command_is_not_suggested() {
+    let output = bare(&["plan", "web1"]);
+    assert_eq!(output.code, 2);
+    assert!(output.stderr.contains("'plan'") && !output.stderr.contains("'man'"), "{}", output.stderr);
+    let output = bare(&["migate", "web1"]);
+    assert!(output.stderr.contains("'migrate'"), "{}", output.stderr);
+}
+
+#[test]
 fn a_wrong_command_line_is_2_and_sends_nothing() {
     let server = Server::start([]);
     for line in [

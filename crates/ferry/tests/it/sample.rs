@@ -33,6 +33,7 @@ pub(crate) fn task(state: TaskState, phase: Phase, message: &str) -> Task {
         outcome: None,
         findings: vec![],
         choices: vec![],
+        offers: vec![],
     }
 }
 

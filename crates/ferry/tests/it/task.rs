@@ -44,9 +44,10 @@ fn ids_may_be_cut_as_long_as_they_are_unique() {
     let output = ferry(&server, "task show 0198c0a1-b2c3 --json");
     assert_eq!(output.json(), serde_json::to_value(queued()).unwrap());
     let output = ferry(&server, "task show 0198");
-    assert_eq!(output.code, 1);
+    assert_eq!(output.code, 2);
     assert!(output.stderr.contains("(web1)") && output.stderr.contains("(db)"), "{}", output.stderr);
     let output = ferry(&server, "task show 0199");
+    assert_eq!(output.code, 2);
     assert_eq!(output.stderr, "ferry: no task's id begins with 0199; see ferry task list --all\n");
     let output = ferry(&server, &format!("task show {ID}"));
     assert_eq!(output.code, 0);
@@ -94,6 +95,8 @@ fn watching_goes_past_what_was_resolved_in_between() {
     let output = ferry(&server, &format!("task watch {ID}"));
     assert_eq!((output.code, output.stderr.as_str()), (0, ""));
     assert!(output.stdout.ends_with("2 passes\n"), "{}", output.stdout);
+    // What was before is not told as if it happened now.
+    assert!(!output.stdout.contains("queued"), "{}", output.stdout);
     let server = Server::start(script());
     let output = ferry(&server, &format!("task watch {ID} --json"));
     let ids: Vec<_> = output

@@ -267,7 +267,7 @@ impl Member {
                 (HostState::Unreachable, Some(format!("{} ({})", failure.explanation(), text.trim())))
             }
         };
-        let running = view.domains.iter().filter(|vm| vm.state != VmState::Shutoff).count();
+        let running = view.domains.iter().filter(|vm| vm.state.runs()).count();
         Host {
             name: self.record.name.clone(),
             uri: self.record.uri.clone(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use api::preflight::{PreflightRequest, Question, Report, Verdict};
 use api::problem::{Code, Problem};
-use api::task::{StorageMapping, Task, TaskQuery};
+use api::task::{StorageMapping, Task, TaskKind, TaskQuery, TaskState};
 use api::vm::Vm;
 use futures_util::stream::{self, StreamExt};
 
@@ -14,13 +14,16 @@ use super::{Migrations, bad_value, mapping, name_fits};
 use crate::inventory::facts::{self, Asked, Inquiry};
 use crate::inventory::member::Member;
 use crate::inventory::unknown_host;
-use crate::model::DomainUuid;
-use crate::model::facts::{Facts, Wanted};
-use crate::plan::{self, Rewrite};
+use crate::model::facts::{Facts, LeftImage, Wanted};
+use crate::model::{DomainUuid, TaskId};
+use crate::plan::{self, Plan, Rewrite};
 use crate::preflight;
 
 /// Destinations that are asked at the same time when all registered hosts are: each asks the source as well, which has one shell.
 const AT_ONCE: usize = 4;
+
+/// How many of a virtual machine's moves are looked at for what they left.
+const MOVES_LOOKED_AT: u32 = 50;
 
 /// What is left of the time limit for making a report of the answers.
 const REPORT_TAKES: Duration = Duration::from_millis(100);
@@ -33,22 +36,42 @@ impl Migrations {
     pub async fn check(&self, request: &PreflightRequest) -> Result<Vec<Report>, Problem> {
         name_fits("vm", &request.vm)?;
         request.destination.as_ref().map(|name| name_fits("destination", name)).transpose()?;
+        ignorable(&request.ignore)?;
         Wishes::from(request).wanted()?;
         let rewrite = &mapping::of_check(request)?;
         let vm = self.find(&request.vm, request.source.as_deref()).await?;
+        let (mut reports, has_left) = self.reports(request, rewrite, &vm).await?;
+        if has_left {
+            // It left that host after the last look at it.
+            self.fleet.look_again().await;
+            let vm = self.find(&request.vm, request.source.as_deref()).await?;
+            (reports, _) = self.reports(request, rewrite, &vm).await?;
+        }
+        reports.sort_by_cached_key(rank);
+        Ok(reports)
+    }
+
+    /// A report for each destination, and whether the host that the virtual machine was last seen on does not have it any more.
+    async fn reports(
+        &self,
+        request: &PreflightRequest,
+        rewrite: &Rewrite,
+        vm: &Vm,
+    ) -> Result<(Vec<Report>, bool), Problem> {
         let source = self.member(&vm.host)?;
         let destinations = match &request.destination {
             Some(name) => vec![self.member(name)?],
             None => self.fleet.members().into_iter().filter(|member| member.name() != vm.host).collect(),
         };
         let reports = stream::iter(destinations)
-            .map(|destination| self.report(request, rewrite, &vm, source.clone(), destination))
+            .map(|destination| self.report(request, rewrite, vm, source.clone(), destination))
             .buffer_unordered(AT_ONCE);
-        let mut reports = reports.collect::<Vec<_>>().await.into_iter().collect::<Result<Vec<_>, _>>()?;
-        reports.sort_by_cached_key(rank);
-        Ok(reports)
+        let reports = reports.collect::<Vec<_>>().await.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let has_left = reports.iter().any(|(_, has_left)| *has_left);
+        Ok((reports.into_iter().map(|(report, _)| report).collect(), has_left))
     }
 
+    /// The report of one destination, and whether the source does not have the virtual machine any more.
     async fn report(
         &self,
         request: &PreflightRequest,
@@ -56,7 +79,7 @@ impl Migrations {
         vm: &Vm,
         source: Arc<Member>,
         destination: Arc<Member>,
-    ) -> Result<Report, Problem> {
+    ) -> Result<(Report, bool), Problem> {
         let wanted = Wishes::from(request).wanted()?;
         let inquiry = self.inquiry(vm, &source, &destination, wanted, rewrite, true).await?;
         let began = std::time::Instant::now();
@@ -72,7 +95,8 @@ impl Migrations {
                 report.come_back = Some(Box::new(home));
             }
         }
-        Ok(report)
+        let has_left = facts.domain.is_none() && facts.source.known().is_some();
+        Ok((report, has_left))
     }
 
     /// What is to be found out for one destination. `fresh`: nothing that was found a moment ago will do.
@@ -89,7 +113,8 @@ impl Migrations {
         // So that the report is there within the limit, and not only its last answer.
         let limit = self.limit.saturating_sub(REPORT_TAKES).max(self.limit / 2);
         let domain = DomainUuid(vm.uuid);
-        Ok(Inquiry { source, destination, domain, wanted, rewrite, arriving_bytes, limit, fresh })
+        let left = self.left_images(destination.name(), vm).await?;
+        Ok(Inquiry { source, destination, domain, wanted, rewrite, arriving_bytes, left, limit, fresh })
     }
 
     /// Memory of other virtual machines on their way to a host.
@@ -101,6 +126,30 @@ impl Migrations {
         let memory = on_its_way
             .filter_map(|task| self.fleet.find_vm(&task.vm_uuid.to_string(), Some(&task.source)).ok());
         Ok(memory.map(|vm| vm.max_memory_bytes).sum())
+    }
+
+    /// Images of the virtual machine that moves from this host have left there, as far as their tasks are still stored, the newest
+    /// first.
+    async fn left_images(&self, host: &str, vm: &Vm) -> Result<Vec<LeftImage>, Problem> {
+        let done =
+            TaskQuery { vm: Some(vm.name.clone()), state: Some(TaskState::Done), ..TaskQuery::default() };
+        let tasks = self.store.tasks(&done, MOVES_LOOKED_AT).await.map_err(Problem::from)?;
+        let from_there =
+            |task: &&Task| task.kind == TaskKind::Migration && task.vm_uuid == vm.uuid && task.source == host;
+        let mut left: Vec<LeftImage> = Vec::new();
+        for task in tasks.iter().filter(from_there) {
+            let id = TaskId(task.id);
+            let Some(record) = self.store.task(id).await.map_err(Problem::from)? else { continue };
+            // One of an earlier Ferry that cannot be read any more tells nothing.
+            let Ok(plan) = serde_json::from_value::<Plan>(record.plan) else { continue };
+            let images = plan.source_images().into_iter().filter(|_| !plan.deletes_source_disks);
+            for path in images.map(|(path, _)| path.to_owned()) {
+                if !left.iter().any(|known| known.path == path) {
+                    left.push(LeftImage { path, task: Some(id) });
+                }
+            }
+        }
+        Ok(left)
     }
 
     pub(super) fn member(&self, name: &str) -> Result<Arc<Member>, Problem> {
@@ -164,6 +213,16 @@ pub(super) fn storage_fits(storage: &[StorageMapping]) -> Result<(), Problem> {
     Ok(())
 }
 
+/// What is to be ignored is named by codes that there are: one that was mistyped would be ignored itself.
+pub(super) fn ignorable(codes: &[String]) -> Result<(), Problem> {
+    let Some((code, nearest)) = codes.iter().find_map(|code| Some((code, preflight::codes::nearest(code)?)))
+    else {
+        return Ok(());
+    };
+    let detail = format!("No finding has the code {code:?}; the nearest one is {nearest}.");
+    Err(bad_value("ignore", detail))
+}
+
 /// The problem of a request to ignore what would fail or do harm.
 pub(super) fn not_to_be_ignored(code: &str) -> Problem {
     let detail = format!(
@@ -179,6 +238,17 @@ mod tests {
     fn mapping(disk: &str, volume: Option<&str>) -> StorageMapping {
         let (disk, volume) = (disk.to_owned(), volume.map(str::to_owned));
         StorageMapping { disk, pool: "fast".to_owned(), volume }
+    }
+
+    #[test]
+    fn only_codes_that_there_are_can_be_ignored() {
+        let refused = |codes: &[&str]| {
+            let codes: Vec<String> = codes.iter().map(|code| (*code).to_owned()).collect();
+            ignorable(&codes).err().map(|problem| problem.detail)
+        };
+        assert_eq!(refused(&["clocks-differ", "sharing-proven"]), None);
+        let said = refused(&["clocks-differ", "clock-differs"]).unwrap();
+        assert_eq!(said, "No finding has the code \"clock-differs\"; the nearest one is clocks-differ.");
     }
 
     #[test]

@@ -258,6 +258,7 @@ impl Migrations {
 fn valid(request: &MigrationRequest) -> Result<(), Problem> {
     name_fits("vm", &request.vm)?;
     name_fits("destination", &request.destination)?;
+    check::ignorable(&request.ignore)?;
     if request.max_downtime_ms.is_some_and(|ms| ms == 0 || ms > MAX_DOWNTIME_MS) {
         return Err(bad_value("max_downtime_ms", format!("max_downtime_ms must be 1 to {MAX_DOWNTIME_MS}.")));
     }

@@ -10,6 +10,27 @@ use super::post_copy::{all_sent, part_that_is_left};
 use Action as A;
 use Next::{Act, Ask};
 
+/// The decisions that lead on from what both hosts are seen to say: all others would only be asked again. Of each side, the other
+/// host is vouched for where, and only where, it does not answer.
+pub(super) fn offered(source: Copy, destination: Copy, know: &Knowledge) -> Vec<Keep> {
+    let with = |side| {
+        let other = if side == Side::Source { destination } else { source };
+        Keep { side, fenced: matches!(other, Copy::Unknown | Copy::Dead) }
+    };
+    let leads_on = |keep: &Keep| match (keep.side, resolve(source, destination, know, *keep)) {
+        (_, Ask(_)) => false,
+        // The other one must not be ended for one that turns out to be of no use.
+        (Side::Source, Act(A::DestroyDestination)) => {
+            !matches!(resolve(source, Copy::Absent, know, *keep), Ask(_))
+        }
+        (Side::Destination, Act(A::DestroySource)) => {
+            !matches!(resolve(Copy::Absent, destination, know, *keep), Ask(_))
+        }
+        _ => true,
+    };
+    [with(Side::Source), with(Side::Destination)].into_iter().filter(leads_on).collect()
+}
+
 /// A person decided. The loser is destroyed, and that is verified, before the winner runs.
 pub(super) fn resolve(source: Copy, destination: Copy, know: &Knowledge, keep: Keep) -> Next {
     match (keep.side, source, destination) {

@@ -135,7 +135,12 @@ impl Work {
                     }
                 }
                 Next::Wait(why) => {
-                    self.tell_waiting(why, &waiting).await?;
+                    self.tell_waiting(
+                        story::waiting(why, source, destination, &self.know, &self.plan),
+                        why,
+                        &waiting,
+                    )
+                    .await?;
                     self.follow_copy(why).await?;
                     self.rest(&mut waiting).await?;
                 }
@@ -282,17 +287,18 @@ impl Work {
                 task.phase = phase;
                 task.message = message;
                 task.choices.clear();
+                task.offers.clear();
             })
             .await
     }
 
     /// Only a wait that lasts is worth a word: the ordinary end of a migration takes a look or two.
-    async fn tell_waiting(&mut self, why: Why, waiting: &Waiting) -> Result<(), Stop> {
+    async fn tell_waiting(&mut self, message: String, why: Why, waiting: &Waiting) -> Result<(), Stop> {
         if waiting.unchanged_since.elapsed() < Duration::from_secs(1) {
             return Ok(());
         }
         let phase = if why == Why::AtWork { Phase::Copy } else { Phase::Recover };
-        self.tell_settling(phase, story::waiting(why, &self.plan)).await
+        self.tell_settling(phase, message).await
     }
 
     /// A copy begun by a controller that died goes on by itself: its figures are shown like those of one's own.
@@ -359,9 +365,10 @@ impl Work {
     }
 
     async fn ask(&mut self, question: Question, source: Copy, destination: Copy) -> Result<(), Stop> {
-        let (message, choices) = story::question(question, source, destination, &self.plan, self.handle.id());
+        let (message, offers) =
+            story::question(question, source, destination, &self.know, &self.plan, self.handle.id());
         let task = self.handle.task();
-        if task.state == TaskState::NeedsAttention && task.message == message {
+        if task.state == TaskState::NeedsAttention && task.message == message && task.offers == offers {
             return Ok(());
         }
         tracing::warn!(migration.id = %self.handle.id(), domain.uuid = %self.plan.domain, message, "a person must decide");
@@ -372,7 +379,8 @@ impl Work {
                 task.phase = Phase::Recover;
                 task.message = message;
                 task.cause = cause;
-                task.choices = choices;
+                task.choices = offers.iter().map(|offer| offer.command.clone()).collect();
+                task.offers = offers;
             })
             .await
     }
@@ -392,15 +400,14 @@ impl Work {
         };
         // Whoever called it off needs no cause.
         let cause = self.cause.clone().filter(|_| !matches!(state, TaskState::Done | TaskState::Cancelled));
-        let progress = self.monitor.progress();
         tracing::info!(migration.id = %self.handle.id(), domain.uuid = %self.plan.domain, ?state, message, "ended");
         if let Some(side) = ending.owed {
             self.owe(side).await?;
         }
         let also = |task: &mut Task| {
-            task.progress = progress.or(task.progress.take());
             task.outcome = Some(outcome);
             task.choices.clear();
+            task.offers.clear();
         };
         self.handle.end(state, message, cause, also).await
     }

@@ -1,9 +1,10 @@
 //! What a migration tells a person: what happened, to what, where the virtual machine is now, what to do. Pure.
 
-use api::task::{Location, Side, TaskState};
+use api::task::{Location, Offer, Side, TaskState};
 
 use super::copy::Copy;
-use super::outcome::{Action, Ending, Knowledge, Question, Why};
+use super::outcome::{Action, Ending, Keep, Knowledge, Question, Why};
+use super::resolve::offered;
 use crate::model::TaskId;
 use crate::plan::Plan;
 
@@ -33,21 +34,32 @@ pub(super) fn acting(action: Action, plan: &Plan) -> String {
     }
 }
 
-/// What is waited for.
-pub(super) fn waiting(why: Why, plan: &Plan) -> String {
+/// What is waited for; and, where that is so, that the guest does not run meanwhile.
+pub(super) fn waiting(why: Why, source: Copy, destination: Copy, know: &Knowledge, plan: &Plan) -> String {
+    let (from, to, name) = (&plan.source, &plan.destination, &plan.name);
+    let both_silent = is_silent(source) && is_silent(destination);
+    // From the order on, and by post-copy without one, it may run there.
+    let stands_there = plan.wants_running && !plan.cold && !know.resume_intended && !know.post_copy;
     match why {
-        Why::AtWork => format!("libvirt on {} is at work on it", plan.source),
-        Why::SourceSilent => {
+        Why::AtWork => format!("libvirt on {from} is at work on it"),
+        Why::SourceSilent | Why::DestinationSilent if both_silent && stands_there => {
             format!(
-                "{} does not answer; the copy on {} stays paused until it does",
-                plan.source, plan.destination
+                "neither {from} nor {to} answers, so where {name} is is not known; if it had arrived on {to} by then, it does not run: it \
+             stands there paused until ferryd reaches both hosts again"
             )
         }
-        Why::DestinationSilent => format!("{} does not answer; it is asked again", plan.destination),
+        Why::SourceSilent if matches!(destination, Copy::Paused(_)) && stands_there => format!(
+            "{from} does not answer; the copy of {name} on {to} stays paused until {from} is seen not to run it: unless it runs on {from}, \
+             {name} does not run now"
+        ),
+        Why::SourceSilent if stands_there => {
+            format!("{from} does not answer; the copy on {to} stays paused until it does")
+        }
+        Why::SourceSilent => format!("{from} does not answer; it is asked again"),
+        Why::DestinationSilent => format!("{to} does not answer; it is asked again"),
         Why::Settling => "libvirt is finishing by itself".to_owned(),
         Why::Recovering => format!(
-            "the link broke after {} had been switched to {}: a part of its memory is still on {}, and is being brought over",
-            plan.name, plan.destination, plan.source
+            "the link broke after {name} had been switched to {to}: a part of its memory is still on {from}, and is being brought over"
         ),
     }
 }
@@ -66,14 +78,15 @@ fn described(copy: Copy) -> &'static str {
     }
 }
 
-/// The account of what is known of both sides, and the commands to choose from.
+/// The account of what is known of both sides, and the decisions to choose from.
 pub(super) fn question(
     question: Question,
     source: Copy,
     destination: Copy,
+    know: &Knowledge,
     plan: &Plan,
     id: TaskId,
-) -> (String, Vec<String>) {
+) -> (String, Vec<Offer>) {
     let (from, to, name) = (&plan.source, &plan.destination, &plan.name);
     let both_answer = [source, destination].iter().all(|copy| !matches!(copy, Copy::Unknown | Copy::Dead));
     let apart = if both_answer {
@@ -92,12 +105,17 @@ pub(super) fn question(
              both, then say which one to keep; the other is destroyed first."
         ),
         Question::SourceSilent => format!(
-            "{from} does not answer, and as long as it may be running {name}, the copy on {to} must not run. Nothing needs to be \
-             done if {from} comes back: the task goes on by itself. If {from} is powered off and stays so, say which copy to keep."
+            "{from} does not answer, and as long as it may be running {name}, the copy on {to} must not run{}. Nothing needs to be \
+             done if {from} comes back: the task goes on by itself.",
+            if plan.wants_running && !know.resume_intended && !know.post_copy {
+                ", and stays paused"
+            } else {
+                ""
+            }
         ),
         Question::DestinationSilent => format!(
             "{to} does not answer, and {name} may be there. Nothing needs to be done if {to} comes back: the task goes on by \
-             itself. If {to} is powered off and stays so, say which copy to keep."
+             itself."
         ),
         Question::MayHaveRun => format!(
             "{from} was out of sight around the hand-over, and {name} is gone there: it may have gone on running for a while before \
@@ -115,11 +133,83 @@ pub(super) fn question(
         ),
     };
     let known = format!("{from} {}; {to} {}.", described(source), described(destination));
-    let resolve = |side: &str, other: Copy| {
-        let fenced = if matches!(other, Copy::Unknown | Copy::Dead) { " --fenced" } else { "" };
-        format!("ferry task resolve {id} --keep {side}{fenced}")
+    let offers: Vec<Offer> = offered(source, destination, know)
+        .into_iter()
+        .map(|keep| Offer {
+            keep: keep.side,
+            fenced: keep.fenced,
+            command: command(id, keep),
+            effect: effect(keep, source, destination, question, plan),
+        })
+        .collect();
+    let vouched = offers.iter().filter(|offer| offer.fenced).map(|offer| {
+        let (kept, other) = if offer.keep == Side::Source { (from, to) } else { (to, from) };
+        format!(" If {other} is powered off and stays so, the copy on {kept} can be kept.")
+    });
+    let then = match offers.is_empty() {
+        true if is_silent(source) || is_silent(destination) => {
+            " Nothing can be decided before an answer comes.".to_owned()
+        }
+        true => format!(" Nothing can be decided as it is: look at {name} on both hosts with virsh."),
+        false => vouched.collect(),
     };
-    (format!("{what} {known}"), vec![resolve("source", destination), resolve("destination", source)])
+    (format!("{what} {known}{then}"), offers)
+}
+
+fn is_silent(copy: Copy) -> bool {
+    matches!(copy, Copy::Unknown | Copy::Dead)
+}
+
+/// The command by which a person decides so.
+fn command(id: TaskId, keep: Keep) -> String {
+    let side = if keep.side == Side::Source { "source" } else { "destination" };
+    let fenced = if keep.fenced { " --fenced" } else { "" };
+    format!("ferry task resolve {id} --keep {side}{fenced}")
+}
+
+/// What a decision comes to: where the domain is then, what is lost, what becomes of the other copy.
+fn effect(keep: Keep, source: Copy, destination: Copy, question: Question, plan: &Plan) -> String {
+    let at_source = keep.side == Side::Source;
+    let (host, other) = match at_source {
+        true => (&plan.source, &plan.destination),
+        false => (&plan.destination, &plan.source),
+    };
+    let (kept, goes) = if at_source { (source, destination) } else { (destination, source) };
+    let name = &plan.name;
+    let stays = match kept {
+        Copy::Stranger(_) => {
+            format!("{name} goes on as it was started anew there; the memory that was moved is lost")
+        }
+        Copy::Running(_) => format!("{name} runs on there with its memory"),
+        Copy::Paused(_) | Copy::PausedMigrating(_) if plan.wants_running => {
+            format!("{name} goes on there with the memory it has there")
+        }
+        Copy::Paused(_) | Copy::PausedMigrating(_) => format!("{name} stays paused there with its memory"),
+        _ if plan.cold => format!("{name} is stopped there, with the disks that {host} has"),
+        _ => format!(
+            "the memory of {name} is lost: it is stopped there, and boots anew from its disks when it is started"
+        ),
+    };
+    // Where the other one stood from the hand-over on, nothing happened there that this one does not know.
+    let ran_there = match goes {
+        _ if at_source => question == Question::TwoCopies || matches!(goes, Copy::Running(_)),
+        Copy::Running(_) | Copy::Paused(_) | Copy::Stranger(_) => true,
+        _ => false,
+    };
+    let lost = if ran_there {
+        format!("; what the guest did on {other} since the hand-over is lost")
+    } else if !at_source && (question == Question::MayHaveRun || is_silent(goes)) {
+        format!("; this is the older copy, should the guest have gone on at {other} after the hand-over")
+    } else {
+        String::new()
+    };
+    let gone = match goes {
+        Copy::Absent => String::new(),
+        Copy::Off(_) => format!("; the definition on {other} is removed"),
+        Copy::Unknown | Copy::Dead => format!("; what {other} has of it is removed when it answers"),
+        _ => format!("; the copy on {other} is ended"),
+    };
+    format!("keeps {host}: {stays}{lost}{gone}.")
 }
 
 /// The end: the task's last state and what is said of it.
@@ -197,4 +287,109 @@ pub(super) fn ending(
 
 fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use api::vm::VmState;
+
+    use super::super::outcome_tests::sight;
+    use super::*;
+    use crate::model::DomainUuid;
+    use crate::model::domain::Reason;
+
+    fn plan() -> Plan {
+        let plan = serde_json::json!({
+            "domain": DomainUuid(uuid::Uuid::nil()), "name": "web1", "source": "kvm1", "destination": "kvm2", "peer_uri": "",
+            "wants_running": true, "persistent": true, "autostart": false, "definition": null, "max_downtime_ms": null,
+            "bandwidth_mib_s": null, "tunnelled": false
+        });
+        serde_json::from_value(plan).unwrap()
+    }
+
+    fn arrived() -> Copy {
+        Copy::Paused(sight(VmState::Paused, Reason::User, false, false))
+    }
+
+    fn off() -> Copy {
+        Copy::Off(sight(VmState::Shutoff, Reason::Crashed, false, false))
+    }
+
+    /// What is said and offered, each as side, `--fenced`, effect.
+    fn asked(what: Question, source: Copy, destination: Copy) -> (String, Vec<(Side, bool, String)>) {
+        let know = Knowledge { wants_running: true, persistent: true, ..Knowledge::default() };
+        let (said, offers) = question(what, source, destination, &know, &plan(), TaskId::new());
+        for offer in &offers {
+            let side = if offer.keep == Side::Source { "source" } else { "destination" };
+            assert!(offer.command.contains(&format!("--keep {side}")), "{offer:?}");
+            assert_eq!(offer.command.ends_with(" --fenced"), offer.fenced, "{offer:?}");
+        }
+        (said, offers.into_iter().map(|offer| (offer.keep, offer.fenced, offer.effect)).collect())
+    }
+
+    #[test]
+    fn who_waits_is_told_that_the_guest_does_not_run() {
+        let told = |source, destination, know: &Knowledge, plan: &Plan| {
+            waiting(Why::SourceSilent, source, destination, know, plan)
+        };
+        let know = Knowledge { wants_running: true, persistent: true, ..Knowledge::default() };
+        let both = told(Copy::Unknown, Copy::Unknown, &know, &plan());
+        assert!(
+            both.starts_with("neither kvm1 nor kvm2 answers") && both.contains("it does not run"),
+            "{both}"
+        );
+        let one = told(Copy::Unknown, arrived(), &know, &plan());
+        assert!(one.contains("unless it runs on kvm1, web1 does not run now"), "{one}");
+        // Once it was ordered to run, it may.
+        let ordered = Knowledge { resume_intended: true, ..know };
+        let may_run = told(Copy::Unknown, Copy::Unknown, &ordered, &plan());
+        assert_eq!(may_run, "kvm1 does not answer; it is asked again");
+        let stopped = Plan { cold: true, wants_running: false, ..plan() };
+        let stopped = told(Copy::Unknown, off(), &know, &stopped);
+        assert!(!stopped.contains("run"), "{stopped}");
+    }
+
+    #[test]
+    fn only_what_leads_on_is_offered() {
+        // What does not answer cannot be kept.
+        let (said, offers) = asked(Question::SourceSilent, Copy::Unknown, arrived());
+        assert!(matches!(&*offers, [(Side::Destination, true, _)]), "{offers:?}");
+        assert!(
+            said.ends_with("If kvm1 is powered off and stays so, the copy on kvm2 can be kept."),
+            "{said}"
+        );
+        let (said, offers) = asked(Question::SourceSilent, Copy::Unknown, Copy::Unknown);
+        assert_eq!(offers, []);
+        assert!(said.ends_with("Nothing can be decided before an answer comes."), "{said}");
+        // One that has a part of the memory only is not worth the other.
+        let receives = Copy::PausedMigrating(sight(VmState::Paused, Reason::Migrating, false, false));
+        let runs = Copy::Running(sight(VmState::Running, Reason::Other, false, false));
+        let (_, offers) = asked(Question::Unexpected, runs, receives);
+        assert!(matches!(&*offers, [(Side::Source, false, _)]), "{offers:?}");
+    }
+
+    #[test]
+    fn what_is_offered_tells_its_price_and_the_hosts() {
+        let (_, offers) = asked(Question::MayHaveRun, off(), arrived());
+        let [(Side::Source, false, source), (Side::Destination, false, destination)] = &*offers else {
+            panic!("{offers:?}")
+        };
+        assert_eq!(
+            source,
+            "keeps kvm1: the memory of web1 is lost: it is stopped there, and boots anew from its disks when it is started; the copy \
+             on kvm2 is ended."
+        );
+        assert_eq!(
+            destination,
+            "keeps kvm2: web1 goes on there with the memory it has there; this is the older copy, should the guest have gone on at \
+             kvm1 after the hand-over; the definition on kvm1 is removed."
+        );
+        let (_, offers) = asked(Question::TwoCopies, arrived(), arrived());
+        for ((_, _, effect), other) in offers.iter().zip(["kvm2", "kvm1"]) {
+            let lost = format!(
+                "what the guest did on {other} since the hand-over is lost; the copy on {other} is ended."
+            );
+            assert!(effect.ends_with(&lost), "{effect}");
+        }
+    }
 }

@@ -71,6 +71,7 @@ impl Wishes<'_> {
             flatten: self.flatten,
             snapshots: self.snapshots,
             copy: self.copy,
+            delete_source_disks: self.delete_source_disks,
             graphics_uri: self.graphics_uri.map(str::to_owned),
             transport,
         })
@@ -107,6 +108,8 @@ mod tests {
                 && wanted.tunnelled
         );
         assert_eq!(Wishes::from(&check).wanted().unwrap(), wanted);
+        let deletes = PreflightRequest { delete_source_disks: true, ..PreflightRequest::default() };
+        assert!(Wishes::from(&deletes).wanted().unwrap().delete_source_disks);
         let both = PreflightRequest { copy: true, delete_source_disks: true, ..PreflightRequest::default() };
         let refused = Wishes::from(&both).wanted().unwrap_err();
         assert_eq!(refused.field.as_deref(), Some("delete_source_disks"));

@@ -11,6 +11,8 @@ pub enum ConnectFailure {
     NoRoute,
     /// The machine answers, but nothing listens on the port.
     Refused,
+    /// The connection was taken, and closed again before the ssh server said a word of the protocol.
+    Dropped,
     /// Nothing came back in time.
     TimedOut,
     /// The host's key is not in any file of known hosts.
@@ -38,6 +40,7 @@ impl ConnectFailure {
                 "there is no way through the network to the host: it is off, or a cable or route is missing"
             }
             Self::Refused => "the host answers, but nothing listens on the port",
+            Self::Dropped => "the host closed the connection before its ssh server answered",
             Self::TimedOut => "the host did not answer in time",
             Self::HostKeyUnknown => {
                 "the host's ssh key is not known yet, so that it cannot be told from an impostor"
@@ -60,6 +63,12 @@ impl ConnectFailure {
             Self::Resolve => "check the spelling, or add the name to DNS, /etc/hosts or ~/.ssh/config",
             Self::NoRoute => "check that the host is on and reachable (ping, ip route get ADDRESS)",
             Self::Refused => "check the port, and that sshd (or libvirtd's TLS or TCP socket) runs there",
+            // sshd_config(5): PerSourcePenalties, since OpenSSH 9.8; MaxStartups.
+            Self::Dropped => {
+                "after failed logins sshd may refuse this machine's address for a while (PerSourcePenalties, OpenSSH 9.8 and newer), \
+                 and so it may while too many log in at once (MaxStartups): wait some minutes and try again; `journalctl -u ssh` on \
+                 the host tells"
+            }
             Self::TimedOut => "check that the host is up and that no firewall drops the packets",
             Self::HostKeyUnknown => {
                 "compare the fingerprint with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on \

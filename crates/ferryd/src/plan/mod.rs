@@ -19,6 +19,7 @@ mod rewrite;
 mod steps;
 mod there;
 pub mod transport;
+mod way_home;
 
 pub use files::{Carried, CopiedDisk, Files, FlattenedDisk, Role, files, stays};
 pub use host_files::{host_files, same_firmware};
@@ -27,6 +28,7 @@ pub use places::{
     wants_flat,
 };
 pub use rewrite::{Patch, PatchError, Rewrite, RewriteError, rewrite, rewrite_snapshot};
+pub use way_home::{disks_as_moved, files_as_moved};
 
 /// Everything that a migration will do. It is stored with the task, so that whoever takes the task over does the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,15 +9,35 @@ use crate::model::definition::Disk;
 use crate::model::facts::{DomainFacts, Facts, HostFacts};
 use crate::plan::{self, path_of};
 
+/// What becomes of an image on the source that was copied.
+pub(super) fn left_behind(facts: &Facts, domain: &DomainFacts) -> String {
+    if !facts.wanted.delete_source_disks {
+        return "The one here stays.".to_owned();
+    }
+    let proof = if domain.is_active() { "to run there" } else { "to be there" };
+    format!(
+        "The one here is removed once {} was seen {proof}, unless something else uses it or it has changed since.",
+        domain.name
+    )
+}
+
 /// Only the source has it, and it is copied.
-pub(super) fn goes_along(destination: &HostFacts, domain: &DomainFacts, disk: &Disk, path: &str) -> Finding {
+pub(super) fn goes_along(
+    facts: &Facts,
+    destination: &HostFacts,
+    domain: &DomainFacts,
+    disk: &Disk,
+    path: &str,
+) -> Finding {
     let how = if domain.is_active() { "while the guest runs" } else { "with its definition" };
     let mut finding = note(
         "disk-copied",
         &disk.target,
         format!(
-            "{} does not have the image of {}: it is copied there {how}. The one here stays.",
-            destination.name, disk.target
+            "{} does not have the image of {}: it is copied there {how}. {}",
+            destination.name,
+            disk.target,
+            left_behind(facts, domain)
         ),
         format!("{path} on {}: nothing is there", destination.name),
     );

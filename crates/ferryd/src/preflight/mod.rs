@@ -5,6 +5,7 @@
 //! check that must know says that it does not.
 
 mod access;
+pub mod codes;
 mod convergence;
 mod copies;
 mod cpu;

@@ -2,6 +2,7 @@
 
 use api::finding::Finding;
 
+use super::copies;
 use super::say::{advice, blocker, command, names, note, shell_word, size};
 use crate::model::definition::Disk;
 use crate::model::facts::{DomainFacts, Facts, HostFacts};
@@ -108,6 +109,7 @@ fn stays(facts: &Facts, domain: &DomainFacts, disk: &Disk, place: &Place) -> Opt
 
 /// It is copied to its place in a pool.
 pub(super) fn goes_to_its_place(
+    facts: &Facts,
     destination: &HostFacts,
     domain: &DomainFacts,
     disk: &Disk,
@@ -119,8 +121,11 @@ pub(super) fn goes_to_its_place(
         "disk-copied",
         &disk.target,
         format!(
-            "The image of {} is copied into the storage pool {} of {} {how}. The one here stays.",
-            disk.target, place.pool, destination.name
+            "The image of {} is copied into the storage pool {} of {} {how}. {}",
+            disk.target,
+            place.pool,
+            destination.name,
+            copies::left_behind(facts, domain)
         ),
         format!("{path} to {}", place.path),
     );

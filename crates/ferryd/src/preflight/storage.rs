@@ -5,7 +5,7 @@ use api::finding::{Finding, Remedy};
 use super::say::{advice, blocker, command, note, shell_word, size, warning};
 use super::{copies, places};
 use crate::model::definition::{Disk, Drive, Source};
-use crate::model::facts::{DomainFacts, Facts, HostFacts, PathFacts, Sharing, ShellFacts};
+use crate::model::facts::{DomainFacts, Facts, HostFacts, LeftImage, PathFacts, Sharing, ShellFacts};
 use crate::plan::{self, Files, path_of};
 
 /// Drives whose data must be there: what is copied or shared, and not a medium that can be taken out.
@@ -44,11 +44,11 @@ pub(super) fn shared(facts: &Facts, findings: &mut Vec<Finding>) {
         if let Some(place) = plan::place(facts, domain, disk) {
             // That it cannot go there is another finding.
             let place = place.ok().filter(|_| plan.has_disk(&disk.target));
-            let goes = |place| places::goes_to_its_place(destination, domain, disk, path, &place);
+            let goes = |place| places::goes_to_its_place(facts, destination, domain, disk, path, &place);
             findings.extend(place.map(goes));
         } else if let Some(sharing) = of(path) {
             if plan.has_disk(&disk.target) {
-                findings.push(copies::goes_along(destination, domain, disk, path));
+                findings.push(copies::goes_along(facts, destination, domain, disk, path));
             } else {
                 findings.extend(judge(facts, source, destination, domain, disk, path, sharing));
             }
@@ -174,21 +174,28 @@ fn judge(
             let cost = domain.image(target).map(|image| {
                 format!("{} to copy, of {}", size(image.allocation_bytes), size(image.capacity_bytes))
             });
-            let taken = matches!(sharing, Sharing::Different(_));
-            let why = if taken {
-                "something else is there by its path, which is not written over"
-            } else {
-                plan::stays(facts, domain, disk).unwrap_or("how large it is could not be read")
+            let left = left(facts, path).filter(|_| matches!(sharing, Sharing::Different(_)));
+            let (why, remedy) = match (sharing, left) {
+                (_, Some(left)) => left_there(left, name),
+                (Sharing::Different(_), None) => (
+                    "something else is there by its path (an image that an earlier move left, perhaps), which is not written over".to_owned(),
+                    advice(&format!(
+                        "Move what is there out of the way, if nothing needs it; or put the image on storage that both hosts see by the same path; or have it made in a storage pool of {name}: --storage {target}=POOL."
+                    )),
+                ),
+                _ => (
+                    plan::stays(facts, domain, disk).unwrap_or("how large it is could not be read").to_owned(),
+                    advice(&format!(
+                        "Put the image on storage that both hosts see by the same path; or have it made in a storage pool of {name}: --storage {target}=POOL."
+                    )),
+                ),
             };
             let mut finding = blocker(
                 "disk-not-shared",
                 target,
                 format!("{target} of {} is not on storage that both hosts see, and cannot be copied: {why}.", domain.name),
                 format!("{path} on {name}: {}", seen(sharing)),
-                advice(&format!(
-                    "{} the image on storage that both hosts see by the same path; or have it made in a storage pool of {name}: --storage {target}=POOL.",
-                    if taken { "Move what is there out of the way, if nothing needs it; or put" } else { "Put" }
-                )),
+                remedy,
             );
             finding.cost = cost;
             Some(finding)
@@ -201,6 +208,35 @@ fn judge(
             advice("Make sure of it yourself. libvirt refuses local files, but takes a block device of the same path for the same device."),
         )),
     }
+}
+
+/// What a move is known to have left there by this path, and nobody else uses.
+fn left<'a>(facts: &'a Facts, path: &str) -> Option<&'a LeftImage> {
+    let reception = facts.reception.as_ref()?;
+    let used = reception.occupied.iter().any(|other| other.paths.iter().any(|used| used == path));
+    reception.left.iter().find(|left| left.path == path && !used)
+}
+
+/// Why an image that a move left bars the way, and what clears it.
+fn left_there(left: &LeftImage, host: &str) -> (String, Option<Remedy>) {
+    let Some(task) = left.task else {
+        return (
+            format!("the image that the move from {host} leaves there is in its way"),
+            advice(&format!(
+                "Move it with --delete-source-disks, which leaves none; or remove the image on {host} before it comes back."
+            )),
+        );
+    };
+    (
+        format!(
+            "the image that an earlier move left on {host} is there by its path (task {task}), and is not written over"
+        ),
+        command(
+            "Remove it there, if nothing needs what the disk held before that move; a move with --delete-source-disks leaves none.",
+            format!("rm {}", shell_word(&left.path)),
+            Some(host),
+        ),
+    )
 }
 
 /// libvirt takes a file for shared by the type of its file system alone (`virFileIsSharedFS`); block devices it never asks.

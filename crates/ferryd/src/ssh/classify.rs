@@ -8,7 +8,7 @@ pub use crate::model::ConnectFailure;
 
 /// Words that tell a failure, most telling first: a changed key is followed by "Host key verification failed" in the
 /// same text, and libvirt's own "End of file" stands around everything that ssh says.
-const WORDS: [(ConnectFailure, &[&str]); 10] = [
+const WORDS: [(ConnectFailure, &[&str]); 11] = [
     (
         ConnectFailure::HostKeyChanged,
         &["remote host identification has changed", "host key for", "revoked host key"],
@@ -70,6 +70,16 @@ const WORDS: [(ConnectFailure, &[&str]); 10] = [
         ],
     ),
     (ConnectFailure::Refused, &["connection refused"]),
+    // "kex_exchange_identification: Connection closed by remote host", "… read: Connection reset by peer"; what sshd says before it
+    // closes the connection of an address that it penalises.
+    (
+        ConnectFailure::Dropped,
+        &[
+            "kex_exchange_identification: connection",
+            "kex_exchange_identification: read",
+            "not allowed at this time",
+        ],
+    ),
     (
         ConnectFailure::TimedOut,
         &[
@@ -171,6 +181,14 @@ Host key verification failed.";
                 HostKeyUnknown,
                 "No ED25519 host key is known for kvm2 and you have requested strict checking.\nHost key verification \
                  failed.",
+            ),
+            (
+                Dropped,
+                "kex_exchange_identification: Connection closed by remote host\nConnection closed by 10.0.0.2 port 22",
+            ),
+            (
+                Dropped,
+                "Cannot recv data: kex_exchange_identification: read: Connection reset by peer: Connection reset by peer",
             ),
             (HostKeyUnknown, "Cannot recv data: Host key verification failed.: Connection reset by peer"),
             (HostKeyChanged, CHANGED),

@@ -249,10 +249,24 @@ impl Way {
                 return ReachError::Connect { failure: classify(&text), text };
             }
         }
-        match error {
-            russh::Error::IO(error) => ReachError::from_io(error),
-            other => ReachError::Protocol(other.to_string()),
+        not_spoken(error)
+    }
+}
+
+/// The error for a connection that was taken, and on which no ssh was spoken.
+fn not_spoken(error: &russh::Error) -> ReachError {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    match error {
+        russh::Error::Disconnect | russh::Error::HUP => {
+            ReachError::Connect { failure: ConnectFailure::Dropped, text: error.to_string() }
         }
+        russh::Error::IO(io)
+            if matches!(io.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof) =>
+        {
+            ReachError::Connect { failure: ConnectFailure::Dropped, text: io.to_string() }
+        }
+        russh::Error::IO(error) => ReachError::from_io(error),
+        other => ReachError::Protocol(other.to_string()),
     }
 }
 

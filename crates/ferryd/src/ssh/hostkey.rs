@@ -356,4 +356,24 @@ mod tests {
         let failed = scan(&endpoint, LIMIT).await.expect_err("no name");
         assert_eq!(failed.failure(), super::super::ConnectFailure::Resolve);
     }
+
+    #[tokio::test]
+    async fn a_connection_that_is_dropped_before_any_answer_is_told_apart() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bind");
+        let port = listener.local_addr().expect("address").port();
+        // As sshd does with an address that it penalises for failed logins.
+        let dropper = tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.expect("accept");
+                drop(stream);
+            }
+        });
+        let target = SshTarget::new(None, "127.0.0.1", Some(port)).expect("target");
+        let endpoint = Endpoint::resolve(&target, LIMIT).await.expect("resolve");
+        let failed = scan(&endpoint, LIMIT).await.expect_err("dropped");
+        assert_eq!(failed.failure(), super::super::ConnectFailure::Dropped, "{failed:?}");
+        assert!(failed.failure().remedy().contains("PerSourcePenalties"));
+        dropper.abort();
+        let _ = dropper.await;
+    }
 }

@@ -166,6 +166,8 @@ impl Handle {
         self.update(|task| {
             (task.state, task.phase, task.message, task.cause) = (state, Phase::Ended, message, cause);
             task.ended_at_ms = Some(now_ms);
+            // Nothing is on its way any more: what it came to is told by the outcome.
+            task.progress = None;
             also(task);
         })
         .await

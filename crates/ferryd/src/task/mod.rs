@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use api::problem::{Code, Problem};
-use api::task::{Phase, ResolveRequest, Task, TaskKind, TaskState};
+use api::task::{Offer, Phase, ResolveRequest, Side, Task, TaskKind, TaskState};
 use async_trait::async_trait;
 use tokio::sync::{Notify, watch};
 
@@ -237,16 +237,20 @@ impl Engine {
     /// # Errors
     /// Unknown task, or one that has ended.
     pub async fn cancel(&self, id: TaskId) -> Result<Task, Problem> {
-        self.store.request_cancel(id).await.map_err(|error| refusal(id, error))?;
+        match self.store.request_cancel(id).await {
+            Err(StoreError::Ended) => return Err(nothing_to_cancel(&self.current(id).await?)),
+            other => other.map_err(|error| refusal(id, error))?,
+        }
         self.wish(id, |wish| wish.cancel = true);
         self.current(id).await
     }
 
-    /// Takes a person's decision on a task that needs attention.
+    /// Takes a person's decision on a task that needs attention: one of those that the task offers.
     ///
     /// # Errors
-    /// Unknown task, or one that needs no decision.
+    /// Unknown task, one that needs no decision, or a decision that is not offered.
     pub async fn resolve(&self, id: TaskId, request: ResolveRequest) -> Result<Task, Problem> {
+        is_offered(&self.current(id).await?, request)?;
         let decision = Decision::new(request, self.clock.now_ms());
         self.store.request_resolve(id, &decision).await.map_err(|error| refusal(id, error))?;
         self.wish(id, |wish| wish.resolve = Some(decision));
@@ -298,6 +302,39 @@ fn heed(wish: &watch::Sender<Wish>, record: &TaskRecord) {
     });
 }
 
+/// A decision that would only bring the same question again is not taken.
+fn is_offered(task: &Task, request: ResolveRequest) -> Result<(), Problem> {
+    let is_it = |offer: &Offer| (offer.keep, offer.fenced) == (request.keep, request.fenced);
+    if task.state != TaskState::NeedsAttention || task.offers.iter().any(is_it) {
+        return Ok(());
+    }
+    let (kept, other) = match request.keep {
+        Side::Source => (&task.source, &task.destination),
+        Side::Destination => (&task.destination, &task.source),
+    };
+    let same_side = task.offers.iter().find(|offer| offer.keep == request.keep);
+    let (field, why) = match same_side {
+        Some(offer) if offer.fenced => (
+            "fenced",
+            format!(
+                "{other} does not answer: keeping {kept} needs your word (--fenced) that {other} is powered off and stays so"
+            ),
+        ),
+        Some(_) => {
+            ("fenced", format!("{other} answers, so nothing is to be vouched for (leave --fenced out)"))
+        }
+        None => ("keep", format!("keeping {kept} leads nowhere as both hosts are seen now")),
+    };
+    let offered: Vec<String> =
+        task.offers.iter().map(|offer| format!("`{}` ({})", offer.command, offer.effect)).collect();
+    let offered = match offered.is_empty() {
+        true => format!("Nothing can be decided now; `ferry task show {}` tells why.", task.id),
+        false => format!("Offered: {}", offered.join("; ")),
+    };
+    let detail = format!("{} was not decided so: {why}. Nothing was changed. {offered}", task.vm);
+    Err(Problem::new(Code::BadValue, detail).field(field))
+}
+
 /// A limit is of use only to a task that has something left to copy.
 fn copies_still(task: &Task) -> Result<(), Problem> {
     if task.kind != TaskKind::Migration {
@@ -318,14 +355,81 @@ fn copies_still(task: &Task) -> Result<(), Problem> {
     ))
 }
 
+/// What has ended is not stopped any more, and how it ended is what its asker wants to know.
+fn nothing_to_cancel(task: &Task) -> Problem {
+    let how = match task.state {
+        TaskState::Cancelled => "was cancelled already",
+        TaskState::Failed => "has failed already",
+        _ => "has ended already",
+    };
+    let detail = format!("There is nothing to cancel: the task {how}. {}", task.message);
+    Problem::new(Code::TooLate, detail.trim_end().to_owned())
+}
+
 fn refusal(id: TaskId, error: StoreError) -> Problem {
     match error {
         StoreError::Ended => Problem::new(
             Code::TooLate,
             format!(
-                "Task {id} does not wait for that: it has ended, or needs no decision. `ferry task show {id}` tells."
+                "Task {id} waits for no such thing: it has ended, or needs no decision. `ferry task show {id}` tells."
             ),
         ),
         other => other.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::DomainUuid;
+
+    fn asking(offers: &[(Side, bool)]) -> Task {
+        let vm = ("web1", DomainUuid(uuid::Uuid::nil()));
+        let task = queued(TaskId::new(), TaskKind::Migration, vm, ("kvm1", "kvm2"), String::new(), 0);
+        let offer = |(keep, fenced): &(Side, bool)| Offer {
+            keep: *keep,
+            fenced: *fenced,
+            command: format!("decide {keep:?}"),
+            effect: "the price".to_owned(),
+        };
+        Task { state: TaskState::NeedsAttention, offers: offers.iter().map(offer).collect(), ..task }
+    }
+
+    #[test]
+    fn what_has_ended_says_how_instead_of_being_cancelled() {
+        let ended = |state, message: &str| Task { state, message: message.to_owned(), ..asking(&[]) };
+        let said = |task: &Task| nothing_to_cancel(task).detail;
+        assert_eq!(
+            said(&ended(TaskState::Done, "web1 runs on kvm2.")),
+            "There is nothing to cancel: the task has ended already. web1 runs on kvm2."
+        );
+        assert_eq!(
+            said(&ended(TaskState::Cancelled, "")),
+            "There is nothing to cancel: the task was cancelled already."
+        );
+    }
+
+    #[test]
+    fn a_decision_that_is_not_offered_is_refused_with_those_that_are() {
+        let refused = |offers: &[(Side, bool)], keep, fenced| {
+            let answer = is_offered(&asking(offers), ResolveRequest { keep, fenced });
+            answer.err().map(|problem| {
+                assert_eq!(problem.code, Code::BadValue);
+                (problem.field.unwrap(), problem.detail)
+            })
+        };
+        let destination = [(Side::Destination, true)];
+        assert_eq!(refused(&destination, Side::Destination, true), None);
+        let (field, said) = refused(&destination, Side::Destination, false).unwrap();
+        assert!(field == "fenced" && said.contains("kvm1 does not answer"), "{said}");
+        let (field, said) = refused(&destination, Side::Source, false).unwrap();
+        assert!(field == "keep" && said.contains("keeping kvm1 leads nowhere"), "{said}");
+        assert!(said.contains("Offered: `decide Destination` (the price)"), "{said}");
+        let (field, said) = refused(&[(Side::Source, false)], Side::Source, true).unwrap();
+        assert!(field == "fenced" && said.contains("kvm2 answers"), "{said}");
+        assert!(refused(&[], Side::Source, false).unwrap().1.contains("Nothing can be decided now"));
+        // One that asks nothing says so itself.
+        let running = Task { state: TaskState::Running, ..asking(&[]) };
+        assert!(is_offered(&running, ResolveRequest { keep: Side::Source, fenced: false }).is_ok());
     }
 }

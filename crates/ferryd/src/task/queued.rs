@@ -35,5 +35,6 @@ pub fn queued(
         outcome: None,
         findings: Vec::new(),
         choices: Vec::new(),
+        offers: Vec::new(),
     }
 }

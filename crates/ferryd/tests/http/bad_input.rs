@@ -129,6 +129,7 @@ async fn wrong_arguments() {
         ("/api/v1/vms?state=flying", BadRequest, Some("state")),
         ("/api/v1/vms?nonsense=1", BadRequest, Some("nonsense")),
         ("/api/v1/vms?host=a&host=b", BadRequest, Some("host")),
+        ("/api/v1/vms?host=nope", UnknownHost, None),
         ("/api/v1/vms/a?nonsense=1", BadRequest, Some("nonsense")),
         ("/api/v1/tasks?active=maybe", BadRequest, Some("active")),
         ("/api/v1/tasks?state=", BadRequest, Some("state")),

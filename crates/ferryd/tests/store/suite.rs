@@ -31,6 +31,7 @@ pub(crate) fn new_task(vm: &str) -> NewTask {
         outcome: None,
         findings: Vec::new(),
         choices: Vec::new(),
+        offers: Vec::new(),
     };
     NewTask { task, plan: json!({"steps": ["prepare", "perform"], "nested": {"n": 1.5}}) }
 }

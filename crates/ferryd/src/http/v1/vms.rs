@@ -11,8 +11,9 @@ use serde::Deserialize;
 use crate::http::AppState;
 use crate::http::extract::{Json, NamePath, Query};
 use crate::http::problem::{Failure, problems};
+use crate::inventory::unknown_host;
 
-problems!(ListProblems: BadRequest);
+problems!(ListProblems: BadRequest, UnknownHost);
 problems!(ShowProblems: BadRequest, UnknownVm, UnknownHost, AmbiguousVm);
 
 /// Tells virtual machines of one name apart.
@@ -31,6 +32,9 @@ pub async fn list(
     State(app): State<AppState>,
     Query(query): Query<VmQuery>,
 ) -> Result<Json<Vec<Vm>>, Failure> {
+    if let Some(host) = query.host.as_deref().filter(|host| app.fleet.member(host).is_none()) {
+        return Err(unknown_host(host).into());
+    }
     let vms = with_tasks(&app, app.fleet.vms(&query)).await?;
     // Right after a move the view of the source may still be the old one: those that seem to have the same machine are looked at again.
     let is_double =

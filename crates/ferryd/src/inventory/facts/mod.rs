@@ -30,8 +30,8 @@ use crate::libvirt::survey::{self, Listed};
 use crate::libvirt::xml;
 use crate::model::definition::{Definition, Disk};
 use crate::model::facts::{
-    DomainFacts, Facts, HostFacts, HostKnowledge, Meeting, Occupied, PortProbe, Reception, ShellFacts,
-    SshPlace, TransportFacts, Wanted,
+    DomainFacts, Facts, HostFacts, HostKnowledge, LeftImage, Meeting, Occupied, PortProbe, Reception,
+    ShellFacts, SshPlace, TransportFacts, Wanted,
 };
 use crate::model::transport::{Asked as AskedTransport, Via};
 use crate::model::{ConnectFailure, DomainUuid};
@@ -56,6 +56,8 @@ pub struct Inquiry<'a> {
     pub rewrite: &'a Rewrite,
     /// Memory of domains on their way to the destination.
     pub arriving_bytes: u64,
+    /// Images of it that an earlier move left on the destination, as far as that is stored.
+    pub left: Vec<LeftImage>,
     /// How long all answers may take.
     pub limit: Duration,
     /// Whether the source's way to the destination is tried anew although it was found open a moment ago.
@@ -95,6 +97,7 @@ pub async fn gather_way_home(there: &Inquiry<'_>, facts: &Facts) -> Option<(Fact
         storage: Vec::new(),
         flatten: false,
         copy: false,
+        delete_source_disks: false,
         snapshots: None,
         transport: way_home(there.wanted.transport),
         ..there.wanted.clone()
@@ -103,6 +106,7 @@ pub async fn gather_way_home(there: &Inquiry<'_>, facts: &Facts) -> Option<(Fact
         source: there.destination,
         destination: there.source,
         arriving_bytes: 0,
+        left: Vec::new(),
         wanted,
         ..there.clone()
     };
@@ -110,13 +114,14 @@ pub async fn gather_way_home(there: &Inquiry<'_>, facts: &Facts) -> Option<(Fact
         HostKnowledge::Known(Box::new(HostFacts { shell: None, ..destination.clone() })),
         HostKnowledge::Known(Box::new(HostFacts { shell: None, ..source.clone() })),
     );
-    let mut facts =
+    let mut home_facts =
         home.listening(&watch, async |port| home.complete(from, to, Some(domain), port, &watch).await).await;
+    plan::files_as_moved(facts, &mut home_facts);
     // There it is the domain itself that has its name.
-    if let Some(reception) = &mut facts.reception {
+    if let Some(reception) = &mut home_facts.reception {
         reception.namesakes.clear();
     }
-    Some((facts, watch.read()))
+    Some((home_facts, watch.read()))
 }
 
 /// How the memory would travel back: an address of the destination's is none of the source's.
@@ -130,7 +135,8 @@ fn after_reboot(facts: &Facts) -> Option<DomainFacts> {
     if let Some(next) = domain.next_start.clone() {
         domain.definition = next;
     }
-    // What is on the source alone does not go along; snapshots and jobs are dealt with before it leaves.
+    plan::disks_as_moved(facts, &mut domain);
+    // Snapshots and jobs are dealt with before it leaves.
     (domain.snapshots, domain.checkpoints, domain.block_jobs) = (Vec::new(), Vec::new(), Vec::new());
     (domain.saved, domain.tpm_state) = (None, None);
     (domain.sight.job, domain.not_responding, domain.migratable_xml) = (false, None, None);
@@ -376,6 +382,7 @@ impl Inquiry<'_> {
             occupied: to.occupied(domain.uuid),
             memory_promised_bytes: to.memory_promised_bytes(),
             memory_arriving_bytes: self.arriving_bytes,
+            left: self.left.clone(),
             ..found
         })
     }
@@ -454,6 +461,7 @@ pub fn failure_code(failure: ConnectFailure) -> &'static str {
         ConnectFailure::Resolve => "host-name-unknown",
         ConnectFailure::NoRoute => "host-no-route",
         ConnectFailure::Refused => "host-refused",
+        ConnectFailure::Dropped => "host-dropped",
         ConnectFailure::TimedOut => "host-timed-out",
         ConnectFailure::HostKeyUnknown => "host-key-unknown",
         ConnectFailure::HostKeyChanged => "host-key-changed",

@@ -19,7 +19,9 @@ pub use host::{
 };
 pub use kept::{SavedMemory, TpmState};
 pub use meeting::{Login, Meeting, PortProbe, Resolved, ServerProbe, Sharing, SshPlace};
-pub use reception::{CpuVerdict, MachineSupport, Namesake, NetworkFacts, Occupied, PoolFacts, Reception};
+pub use reception::{
+    CpuVerdict, LeftImage, MachineSupport, Namesake, NetworkFacts, Occupied, PoolFacts, Reception,
+};
 
 pub use transport::{Certificate, HostTransport, TransportFacts};
 
@@ -66,6 +68,8 @@ pub struct Wanted {
     pub snapshots: Option<SnapshotsWish>,
     /// A copy of it stays on the source.
     pub copy: bool,
+    /// The images on the source that were copied go once it was seen to be on the destination.
+    pub delete_source_disks: bool,
     /// With the clients of its SPICE screen sent there.
     pub graphics_uri: Option<String>,
     /// How the memory is to travel.

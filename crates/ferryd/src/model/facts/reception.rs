@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::DomainUuid;
 use crate::model::definition::SecretReference;
+use crate::model::{DomainUuid, TaskId};
 
 /// What the destination has for the domain.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -28,10 +28,21 @@ pub struct Reception {
     pub secrets_empty: Vec<SecretReference>,
     /// What other domains there use already.
     pub occupied: Vec<Occupied>,
+    /// Images of the domain's that a move from there left behind.
+    pub left: Vec<LeftImage>,
     /// Memory promised to domains that run there.
     pub memory_promised_bytes: u64,
     /// Memory that domains on their way there will need.
     pub memory_arriving_bytes: u64,
+}
+
+/// An image of the domain's that a move left behind on the host that it went from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftImage {
+    /// Its path there.
+    pub path: String,
+    /// The task that left it; none where that is the move that is asked about.
+    pub task: Option<TaskId>,
 }
 
 /// Who has the domain's name or UUID on the destination already.

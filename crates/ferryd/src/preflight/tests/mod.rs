@@ -8,6 +8,7 @@ mod kept_and_left;
 mod places;
 mod storage_and_network;
 mod transport;
+mod way_home;
 
 use api::vm::VmState;
 use uuid::Uuid;
@@ -190,7 +191,11 @@ fn missing_there(facts: &mut Facts, path: &str) {
 }
 
 fn codes(facts: &Facts) -> Vec<String> {
-    check(facts).into_iter().map(|finding| finding.code).collect()
+    let codes: Vec<String> = check(facts).into_iter().map(|finding| finding.code).collect();
+    for code in &codes {
+        assert!(codes::CODES.contains(&code.as_str()), "{code} is missing in preflight/codes.rs");
+    }
+    codes
 }
 
 /// A change of good facts, and what is found then.

@@ -177,3 +177,28 @@ fn of_chains_that_become_one_image() {
     domain(&mut facts).snapshots = vec!["first".to_owned()];
     assert_eq!(codes(&facts), ["flatten-impossible", "disk-copied"]);
 }
+
+#[test]
+fn what_becomes_of_the_image_that_was_copied_is_told() {
+    let said = |delete: bool, change: fn(&mut Facts)| {
+        let mut facts = good();
+        change(&mut facts);
+        facts.wanted.delete_source_disks = delete;
+        let found = check(&facts);
+        assert_eq!(codes(&facts), ["disk-copied"]);
+        found[0].message.clone()
+    };
+    for change in [asked, storage_and_network::only_here] {
+        assert!(said(false, change).ends_with("The one here stays."), "{}", said(false, change));
+        let goes = said(true, change);
+        assert!(
+            !goes.contains("stays") && goes.contains("removed once web1 was seen to run there"),
+            "{goes}"
+        );
+    }
+    let stopped = said(true, |facts| {
+        asked(facts);
+        stop(facts);
+    });
+    assert!(stopped.contains("once web1 was seen to be there"), "{stopped}");
+}

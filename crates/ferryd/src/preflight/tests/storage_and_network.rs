@@ -21,7 +21,7 @@ fn base(facts: &mut Facts, sharing: Sharing) {
 }
 
 /// Its image is on the source alone, and of a kind that is copied.
-fn only_here(facts: &mut Facts) {
+pub(super) fn only_here(facts: &mut Facts) {
     sharing(facts, Sharing::Missing);
     source(facts).shell.as_mut().unwrap().paths.insert(IMAGE.to_owned(), file("ext4"));
     disk(facts).format = Some("qcow2".to_owned());
