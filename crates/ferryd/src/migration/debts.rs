@@ -158,7 +158,7 @@ impl Sweeper {
             let message =
                 format!("{} was found running on both {} and {}", plan.name, plan.source, plan.destination);
             let now_ms = self.engine.clock().now_ms();
-            let task = queued(TaskId::new(), TaskKind::Migration, vm, way, message, now_ms);
+            let task = queued(debt.task_of_a_person(), TaskKind::Migration, vm, way, message, now_ms);
             let new = NewTask::of(task, &plan)?;
             self.engine.submit_instead(&new, debt).await.map(Some)
         };
@@ -280,6 +280,16 @@ impl Sweeper {
 }
 
 impl Debt {
+    /// The id of the task that a debt becomes: always the same, so that of two controllers that make it only one does.
+    fn task_of_a_person(&self) -> TaskId {
+        // A bit among those of a version 7 UUID that are drawn by lot.
+        let bit = match self.side {
+            Side::Source => 1 << 60,
+            Side::Destination => 1 << 61,
+        };
+        TaskId(uuid::Uuid::from_u128(self.task.0.as_u128() ^ bit))
+    }
+
     /// The debt in words.
     #[must_use]
     pub fn describe(&self) -> String {
