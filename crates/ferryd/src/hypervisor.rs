@@ -176,7 +176,7 @@ pub struct FileSight {
 /// A file, so that it cannot be mistaken for another one of the same path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileIdentity {
-    /// Device and inode, where the host offers a shell.
+    /// Inode and time of birth (in seconds since 1970, 0 where its file system does not tell), where the host offers a shell.
     pub node: Option<(u64, u64)>,
     /// What is seen of it.
     pub sight: FileSight,

@@ -188,7 +188,7 @@ fn what_somebody_put_in_the_place_of_a_half_carried_file_stays() {
     let task: Task = world.ferry_json(&["migrate", "box", "--to", "kvm2", "--bandwidth", SLOWLY, "--detach"]);
     world.wait_task(task.id, "some of it", is_carrying);
     world.kill_ferryd();
-    // Of the same length, so that only device and inode tell it from the one that is carried.
+    // Of the same length, so that only inode and time of birth tell it from the one that is carried.
     sh(&kvm2, &format!("truncate -s 40M {path}.mine && mv {path}.mine {path}"));
     let theirs = sum(&kvm2, &path);
     world.start_ferryd();

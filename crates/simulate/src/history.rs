@@ -301,7 +301,9 @@ impl History {
                 world.disarm();
             }
             let over = |host: usize| world.hosts[host].gone || world.is_somebodys(host);
-            let paid = debts.iter().all(|debt| over(place(&debt.host)));
+            // What is left is removed only while its owner says that it has the domain.
+            let paid =
+                debts.iter().all(|debt| over(place(&debt.host)) || world.hosts[place(&debt.owner)].gone);
             let settled = task.state.is_final() && paid && world.open_faults == 0;
             self.settled_since = settled.then(|| settled_since.unwrap_or(world.now));
             // Two that people let run are to be found and suspended first, by however many tries.

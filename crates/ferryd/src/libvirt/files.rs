@@ -285,7 +285,7 @@ impl LibvirtHost {
         }
     }
 
-    /// Device and inode of a file; none where there is no shell.
+    /// Inode and time of birth of a file; none where there is no shell.
     pub(super) async fn node_of(&self, path: &str) -> Result<Option<(u64, u64)>> {
         let Some(session) = self.session() else { return Ok(None) };
         let what = format!("looking at {path}");

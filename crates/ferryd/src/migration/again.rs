@@ -24,6 +24,8 @@ const SWITCH_AGAIN: Duration = Duration::from_secs(1);
 /// Until a broken link is tried again, the first time and at most.
 const RECOVER_AGAIN: Duration = Duration::from_secs(3);
 const RECOVER_AGAIN_AT_MOST: Duration = Duration::from_secs(60);
+/// For how long neither side has called it broken when it counts as joined.
+const JOINED_AFTER: Duration = Duration::from_secs(5);
 /// With post-copy the pause is the switch's: the copy shall not end by itself before that, because then nobody proves that the
 /// source is gone before the destination runs (libvirt does not take `VIR_MIGRATE_PAUSED` with `VIR_MIGRATE_POSTCOPY`).
 const SHORTEST_PAUSE_MS: u64 = 1;
@@ -32,8 +34,10 @@ const SHORTEST_PAUSE_MS: u64 = 1;
 #[derive(Debug, Default)]
 pub(super) struct Recovery {
     at_work: Arc<AtomicBool>,
-    /// When the first of them was made.
+    /// When the first of them was made, since it broke.
     since: Option<Instant>,
+    /// Since when neither side has called it broken.
+    whole_since: Option<Instant>,
     again_at: Option<Instant>,
     pause: Option<Duration>,
 }
@@ -49,10 +53,13 @@ impl Recovery {
         self.since.map(|since| since.elapsed()).unwrap_or_default()
     }
 
-    /// Takes what both sides say: once neither calls it broken and no try is under way, it is joined, and the next break is a new one.
+    /// Takes what both sides say: once neither has called it broken for a while, it is joined, and the next break is a new one. (The
+    /// call that joined it lasts until all memory is over.)
     pub(super) fn looked(&mut self, is_broken: bool) {
-        if !is_broken && !self.is_busy() {
-            *self = Self::default();
+        if is_broken {
+            self.whole_since = None;
+        } else if self.whole_since.get_or_insert_with(Instant::now).elapsed() > JOINED_AFTER {
+            (self.since, self.pause) = (None, None);
         }
     }
 

@@ -15,6 +15,8 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use api::task::{Location, Side, TaskKind};
+use api::vm::VmState;
+use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
 
 use super::copy::Copy;
@@ -37,6 +39,8 @@ pub struct Sweeper {
     hosts: Hosts,
     /// By domain: held while its debts are acted upon.
     at_work: std::sync::Mutex<HashMap<DomainUuid, Arc<Mutex<()>>>>,
+    /// Leftovers that were found started while the store did not take it: it is told again before anything else.
+    untold: std::sync::Mutex<HashMap<(TaskId, Side), Started>>,
 }
 
 impl std::fmt::Debug for Sweeper {
@@ -49,7 +53,7 @@ impl Sweeper {
     /// A sweeper of the store's debts on these hosts. What only a person can decide becomes a task of `engine`'s.
     #[must_use]
     pub fn new(engine: Arc<Engine>, store: Arc<dyn Store>, hosts: Hosts) -> Arc<Self> {
-        Arc::new(Self { engine, store, hosts, at_work: Default::default() })
+        Arc::new(Self { engine, store, hosts, at_work: Default::default(), untold: Default::default() })
     }
 
     /// Works until dropped.
@@ -88,6 +92,7 @@ impl Sweeper {
             // proof any more, because a later migration may have brought the domain to that very host.
             let is_it = |known: &Debt| (known.task, known.side) == (debt.task, debt.side);
             let Some(debt) = self.store.debts().await?.into_iter().find(is_it) else { continue };
+            let debt = self.told_by_now(debt).await?;
             if self.store.active_task(debt.domain).await?.is_some() {
                 continue;
             }
@@ -121,14 +126,34 @@ impl Sweeper {
         self.at_work.lock().unwrap_or_else(PoisonError::into_inner).entry(domain).or_default().clone()
     }
 
+    /// The debt with what the store did not take of it before, which it takes now.
+    async fn told_by_now(&self, debt: Debt) -> Result<Debt, StoreError> {
+        let key = (debt.task, debt.side);
+        let Some(started) = self.untold().get(&key).copied() else { return Ok(debt) };
+        let debt = Debt { started, ..debt };
+        self.store.update_debt(&debt).await?;
+        self.untold().remove(&key);
+        Ok(debt)
+    }
+
+    fn untold(&self) -> std::sync::MutexGuard<'_, HashMap<(TaskId, Side), Started>> {
+        self.untold.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Somebody started a leftover. That is stored before anything else: whatever becomes of it, it is not removed any more. Where the
     /// owner's copy runs as well, both are suspended.
     async fn runs(&self, debt: &Debt, host: &dyn Hypervisor) {
-        let Some(owner) = (self.hosts)(&debt.owner) else { return };
-        let both = matches!(Copy::of(&owner.look(debt.domain).await), Copy::Running(_));
+        let owner = (self.hosts)(&debt.owner);
+        let both = match &owner {
+            Some(owner) => matches!(Copy::of(&owner.look(debt.domain).await), Copy::Running(_)),
+            None => false,
+        };
         let debt = Debt { started: if both { Started::Twice } else { Started::Yes }, ..debt.clone() };
         let noted = self.store.update_debt(&debt).await;
-        if both {
+        if noted.is_err() {
+            self.untold().insert((debt.task, debt.side), debt.started);
+        }
+        if let Some(owner) = owner.filter(|_| both) {
             let (first, second) = tokio::join!(host.suspend(debt.domain), owner.suspend(debt.domain));
             if let Err(error) = first.and(second) {
                 tracing::error!(domain.uuid = %debt.domain, error = %error.cause(), "two copies run, and one could not be suspended");
@@ -184,8 +209,7 @@ impl Sweeper {
 
     /// Removes one leftover; true when nothing is left to do.
     async fn pay(&self, debt: &Debt) -> bool {
-        // A host that was forgotten takes its debts with it.
-        let Some(host) = (self.hosts)(&debt.host) else { return true };
+        let Some(host) = (self.hosts)(&debt.host) else { return self.is_forgotten(&debt.host).await };
         let log = match self.store.log(debt.task).await {
             Ok(log) => log,
             Err(error) => {
@@ -193,18 +217,32 @@ impl Sweeper {
                 return false;
             }
         };
-        // A domain there that the task had not begun to make is somebody else's; only files and pools are owed.
-        if debt.side == Side::Destination && !begun(&log) {
-            return self.remove_files(debt, &log, host.as_ref()).await;
-        }
         let domain = debt.domain;
+        // A domain there that was seen to be gone, or that the task had not begun to make, is somebody else's; only files and pools are
+        // owed. What it runs from stays.
+        if debt.copy_gone || !self.made_a_copy(debt, &log).await {
+            return match Copy::of(&host.look(domain).await) {
+                Copy::Unknown | Copy::Dead => false,
+                Copy::Absent | Copy::Off(_) => self.remove_files(debt, &log, host.as_ref()).await,
+                _ => self.release_pools(debt).await,
+            };
+        }
         // Destroyed, then undefined, then seen to be gone: at most three acts.
         for _ in 0..3 {
             let copy = Copy::of(&host.look(domain).await);
             // Read after the look: who suspends a leftover that was started notes first that it was.
-            let removed = matches!(copy, Copy::Paused(_) | Copy::PausedMigrating(_) | Copy::Off(_));
-            if removed && !self.is_owed_still(debt).await {
-                return false;
+            let removed = match copy {
+                Copy::Paused(_) | Copy::PausedMigrating(_) | Copy::Off(_) => true,
+                // Half of a post-copy that nobody needs any more.
+                Copy::PostCopy(sight) => sight.state == VmState::Paused,
+                _ => false,
+            };
+            if removed {
+                match self.owner_has_it(debt).await {
+                    Some(true) if self.is_owed_still(debt).await => {}
+                    Some(false) => return true,
+                    _ => return false,
+                }
             }
             let done = match copy {
                 Copy::Absent => return self.remove_files(debt, &log, host.as_ref()).await,
@@ -215,6 +253,7 @@ impl Sweeper {
                     None => return false,
                 },
                 Copy::Paused(_) | Copy::PausedMigrating(_) => host.destroy(domain).await,
+                Copy::PostCopy(_) if removed => host.destroy(domain).await,
                 Copy::Running(_) | Copy::PostCopy(_) | Copy::Stranger(_) => {
                     self.runs(debt, host.as_ref()).await;
                     return false;
@@ -227,6 +266,37 @@ impl Sweeper {
             tracing::info!(task.id = %debt.task, domain.uuid = %domain, host = debt.host, "removed a leftover");
         }
         false
+    }
+
+    /// Whether the task may have made the domain that is on the debt's host.
+    async fn made_a_copy(&self, debt: &Debt, log: &[LogEntry]) -> bool {
+        let by_hand = matches!(self.plan_of(debt.task).await, Ok(Some(plan)) if plan.found_twice);
+        debt.side == Side::Source || by_hand || begun(log)
+    }
+
+    /// Whether a host is registered no more: it takes its debts with it. (One that is, and cannot be used, keeps them.)
+    async fn is_forgotten(&self, host: &str) -> bool {
+        self.store.hosts().await.is_ok_and(|hosts| hosts.iter().all(|known| known.name != host))
+    }
+
+    /// Whether the domain is where the debt says, without which what is left over may be the last of it: then it stays, and is owed no
+    /// more. None where that host does not answer.
+    async fn owner_has_it(&self, debt: &Debt) -> Option<bool> {
+        let there = match (self.hosts)(&debt.owner) {
+            Some(owner) => match Copy::of(&owner.look(debt.domain).await) {
+                Copy::Unknown | Copy::Dead => return None,
+                copy => copy != Copy::Absent,
+            },
+            None if self.is_forgotten(&debt.owner).await => false,
+            None => return None,
+        };
+        if !there {
+            tracing::warn!(
+                task.id = %debt.task, domain.uuid = %debt.domain, host = debt.host, owner = debt.owner,
+                "what an earlier migration left stays: the domain is not where that had brought it, and this may be the last of it"
+            );
+        }
+        Some(there)
     }
 
     /// Whether the leftover is still to be removed: another controller may have found it started meanwhile, or have removed it.
@@ -282,17 +352,23 @@ impl Sweeper {
 impl Debt {
     /// The id of the task that a debt becomes: always the same, so that of two controllers that make it only one does.
     fn task_of_a_person(&self) -> TaskId {
-        // A bit among those of a version 7 UUID that are drawn by lot.
-        let bit = match self.side {
-            Side::Source => 1 << 60,
-            Side::Destination => 1 << 61,
-        };
-        TaskId(uuid::Uuid::from_u128(self.task.0.as_u128() ^ bit))
+        let sum =
+            Sha256::new().chain_update(self.task.0.as_bytes()).chain_update([self.side as u8]).finalize();
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&sum[..16]);
+        TaskId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
     }
 
     /// The debt in words.
     #[must_use]
     pub fn describe(&self) -> String {
+        if self.started != Started::No {
+            return format!(
+                "a copy that task {} left on {}, and that somebody has started there since: look at {} and {}, and destroy and \
+                 undefine the one that is not to stay",
+                self.task, self.host, self.host, self.owner
+            );
+        }
         let what = match self.side {
             Side::Source => "definition",
             Side::Destination => "paused copy",

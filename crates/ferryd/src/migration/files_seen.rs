@@ -46,7 +46,7 @@ impl Work {
     }
 
     /// What the source's file was when the one that it goes into was made.
-    fn seen_then(&self, file: &Carried) -> Option<Option<FileSight>> {
+    pub(super) fn seen_then(&self, file: &Carried) -> Option<Option<FileSight>> {
         let of_path = |made: &&Made| made.path() == file.new.path;
         self.made.iter().chain(&self.spent).find(of_path).map(|made| made.seen)
     }

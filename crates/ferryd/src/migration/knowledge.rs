@@ -49,7 +49,11 @@ pub(super) fn run_of(log: &[LogEntry]) -> Run {
 
 /// Whether the log holds the intent to hand it to libvirt: before that nothing of the domain on the destination is the task's.
 pub(super) fn begun(log: &[LogEntry]) -> bool {
-    log.iter().any(|entry| entry.step == PERFORM)
+    let was_sent = |entry: &LogEntry| {
+        let came = entry.result.clone().and_then(|came| serde_json::from_value(came).ok());
+        !matches!(came, Some(Came::NotSent))
+    };
+    log.iter().any(|entry| entry.step == PERFORM && was_sent(entry))
 }
 
 /// What the log and the wishes prove.

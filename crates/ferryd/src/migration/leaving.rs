@@ -18,6 +18,7 @@ use super::outcome::Ending;
 use super::steps::Work;
 use crate::hypervisor::{FileIdentity, Snapshot, Undefine};
 use crate::libvirt::error::HostError;
+use crate::plan::Carried;
 use crate::store::LogEntry;
 use crate::task::Stop;
 
@@ -234,7 +235,9 @@ impl Work {
             Ok(None) => return Ok(None),
             Err(error) => return Ok(Some(error.cause())),
         };
-        let carried = self.made.iter().find(|made| made.path() == path).and_then(|made| made.seen);
+        let of_path = |file: &&Carried| file.source_path() == path;
+        let carried = self.plan.files.carried.iter().find(of_path);
+        let carried = carried.and_then(|file| self.seen_then(file)).flatten();
         let before = self.leaving.deleting.get(path);
         if carried.is_some_and(|seen| seen != identity.sight) || before.is_some_and(|seen| *seen != identity)
         {

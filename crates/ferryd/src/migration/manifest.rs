@@ -3,7 +3,7 @@
 //! | log entry | says | a crash in the middle leaves |
 //! |---|---|---|
 //! | [`MAKE`] | a file is about to be made where, right before, nothing was | perhaps the file: it is this task's, removed and made anew |
-//! | [`MADE`] | by which device and inode a file that was made is known, where the host offers a shell | the file, known by less |
+//! | [`MADE`] | by which inode and time of birth a file that was made is known, where the host offers a shell | the file, known by less |
 //! | [`CARRIED`] | a file is there up to a byte, and was read again there | nothing |
 //! | [`REMOVE`] | a file that [`MAKE`] names is about to be removed | perhaps the file: it is removed |
 
@@ -38,7 +38,7 @@ pub(super) struct Making {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Known {
     pub(super) path: String,
-    /// Device and inode.
+    /// Inode and time of birth.
     pub(super) node: (u64, u64),
 }
 
@@ -58,7 +58,7 @@ pub(super) struct Made {
     pub(super) file: NewFile,
     /// The host said that it is made.
     pub(super) sure: bool,
-    /// Device and inode, where the host told: another file of its path is not it.
+    /// Inode and time of birth, where the host told: another file of its path is not it.
     pub(super) node: Option<(u64, u64)>,
     /// The source's, when it was made.
     pub(super) seen: Option<FileSight>,

@@ -71,7 +71,7 @@ use crate::model::{DomainUuid, TaskId};
 use crate::plan::transport::Options;
 use crate::plan::{Plan, Rewrite};
 use crate::preflight;
-use crate::store::{NewTask, Store, StoreError};
+use crate::store::{NewTask, Started, Store, StoreError};
 use crate::task::{Engine, queued};
 
 /// Upper limits of what a request may ask for; libvirt takes no more.
@@ -227,7 +227,13 @@ impl Migrations {
             message: format!("An earlier migration of {} may have left something on {destination}.", vm.name),
             evidence: debt.describe(),
             remedy: Some(api::finding::Remedy {
-                text: "It is removed by itself when the host answers.".to_owned(),
+                text: match debt.started {
+                    Started::No => "It is removed by itself when the host answers.".to_owned(),
+                    _ => format!(
+                        "It is somebody's now: say which copy stays, {}'s or {}'s.",
+                        debt.host, debt.owner
+                    ),
+                },
                 command: Some(format!("ferry host show {destination}")),
                 host: None,
             }),

@@ -306,7 +306,7 @@ fn source_frozen(source: Copy, destination: Copy, know: &Knowledge) -> Next {
         Copy::PausedMigrating(_) => Act(A::DestroyDestination),
         Copy::PostCopy(_) | Copy::Stranger(_) => Ask(Question::Unexpected),
         // Nobody has resumed the destination, so it cannot be running: the guest need not wait for an answer.
-        _ if !know.resume_intended => resume_or_leave(source, destination, know),
+        _ if !know.resume_intended && !know.switched => resume_or_leave(source, destination, know),
         Copy::Absent | Copy::Off(_) => Ask(Question::Unexpected),
         Copy::Unknown | Copy::Dead if know.patience_over => Ask(Question::DestinationSilent),
         Copy::Unknown | Copy::Dead => Wait(Why::DestinationSilent),

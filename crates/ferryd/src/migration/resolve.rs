@@ -6,6 +6,7 @@ use api::vm::VmState;
 use super::copy::Copy;
 use super::outcome::{Action, Keep, Knowledge, Next, Question, moved, nowhere, owner_is_source};
 use super::post_copy::{all_sent, part_that_is_left};
+use crate::model::domain::{DomainSight, Reason};
 
 use Action as A;
 use Next::{Act, Ask};
@@ -81,7 +82,8 @@ pub(super) fn resolve(source: Copy, destination: Copy, know: &Knowledge, keep: K
 
 fn keep_source(source: Copy, destination: Copy, know: &Knowledge) -> Next {
     match source {
-        Copy::Paused(_) | Copy::PausedMigrating(_) if know.wants_running => Act(A::ResumeSource),
+        Copy::PausedMigrating(_) if know.wants_running => Act(A::ResumeSource),
+        Copy::Paused(sight) if resumes(sight, know, know.source_resumed) => Act(A::ResumeSource),
         Copy::Stranger(sight) if know.wants_running && sight.state == VmState::Paused => Act(A::ResumeSource),
         Copy::Running(_) | Copy::Paused(_) | Copy::PausedMigrating(_) | Copy::Stranger(_) => {
             owner_is_source(source, destination, know, false)
@@ -98,7 +100,7 @@ fn keep_source(source: Copy, destination: Copy, know: &Knowledge) -> Next {
 
 fn keep_destination(source: Copy, destination: Copy, know: &Knowledge) -> Next {
     match destination {
-        Copy::Paused(_) if know.wants_running => Act(A::ResumeDestination),
+        Copy::Paused(sight) if resumes(sight, know, know.resume_intended) => Act(A::ResumeDestination),
         Copy::Running(_) | Copy::Paused(_) => moved(source, destination, know, false),
         Copy::PostCopy(_) if know.post_copy => moved(source, destination, know, false),
         Copy::Off(_) => moved(source, destination, know, know.wants_running),
@@ -108,6 +110,11 @@ fn keep_destination(source: Copy, destination: Copy, know: &Knowledge) -> Next {
         }
         Copy::Unknown | Copy::Dead => Ask(Question::DestinationSilent),
     }
+}
+
+/// Whether a copy that is kept is to run. One that was let run and stands for another reason (a disk error, say) is paused there.
+fn resumes(sight: DomainSight, know: &Knowledge, resumed: bool) -> bool {
+    know.wants_running && (sight.reason == Reason::User || !resumed)
 }
 
 /// It runs, and would be gone with its run.

@@ -55,9 +55,8 @@ impl Waiting {
         Self { silent_since: None, unchanged_since: Instant::now(), pause: FIRST_PAUSE, last: None }
     }
 
-    fn saw(&mut self, source: &HostSight, destination: &HostSight) {
-        let silent =
-            [source, destination].iter().any(|sight| matches!(Copy::of(sight), Copy::Unknown | Copy::Dead));
+    fn saw(&mut self, source: &HostSight, destination: &HostSight, copies: [Copy; 2]) {
+        let silent = copies.iter().any(|copy| matches!(copy, Copy::Unknown | Copy::Dead));
         self.silent_since = silent.then(|| self.silent_since.unwrap_or_else(Instant::now));
         let same = self
             .last
@@ -83,7 +82,8 @@ impl Work {
         loop {
             let grace = self.timing.glance;
             let (looked, source, destination) = look(&mut here, &mut there, self.plan.domain, grace).await;
-            waiting.saw(&source, &destination);
+            let copies = [Copy::of_source(&source, &self.run), Copy::of(&destination)];
+            waiting.saw(&source, &destination, copies);
             self.know.waited = waiting.silent_for() > self.timing.waited
                 || waiting.unchanged_since.elapsed() > self.timing.waited;
             self.know.patience_over = waiting.silent_for() > self.timing.patience;
@@ -91,7 +91,7 @@ impl Work {
             self.drop_what_no_longer_holds(&source, &destination).await?;
             self.monitor.destination_told(&destination.domain);
             let unseen = self.contact.looked(&source, &self.run, looked, self.timing.out_of_sight);
-            let (source, destination) = (Copy::of_source(&source, &self.run), Copy::of(&destination));
+            let [source, destination] = copies;
             // One that stands or runs is still the run it was, and shows what it did.
             self.know.source_unseen |= unseen && source.is_lifeless();
             self.know.switched |= [source, destination].iter().any(|copy| matches!(copy, Copy::PostCopy(_)));
@@ -263,6 +263,16 @@ impl Work {
         let Some(decision) = self.handle.wish().resolve else { return Ok(()) };
         let loser = if decision.keep == Side::Source { destination } else { source };
         let runs = matches!(Copy::of(loser), Copy::Running(_));
+        let answers = !matches!(Copy::of(loser), Copy::Unknown | Copy::Dead);
+        // Whoever vouched that a host is off did not see what it says now; and the halves of a post-copy may have been joined meanwhile.
+        let apart = |sight: &HostSight| matches!(Copy::of(sight), Copy::PostCopy(_));
+        let broken = [source, destination].iter().any(|sight| Copy::of(sight).is_post_copy_failed());
+        let joined = apart(source) && apart(destination) && !broken;
+        if (decision.fenced && answers) || joined {
+            tracing::warn!(migration.id = %self.handle.id(), "both hosts answer, which was not so when it was decided: it is looked at anew");
+            self.know.keep = None;
+            return self.handle.decision_is_void().await;
+        }
         if self.decided_on.is_none_or(|(at_ms, _)| at_ms != decision.at_ms) {
             // Of a decision that an earlier ferryd was told, only the safe side is known.
             self.decided_on = Some((decision.at_ms, runs && decision.at_ms >= self.begun_at_ms));
@@ -402,7 +412,11 @@ impl Work {
         let cause = self.cause.clone().filter(|_| !matches!(state, TaskState::Done | TaskState::Cancelled));
         tracing::info!(migration.id = %self.handle.id(), domain.uuid = %self.plan.domain, ?state, message, "ended");
         if let Some(side) = ending.owed {
-            self.owe(side).await?;
+            let copy = if side == Side::Source { source } else { destination };
+            self.owe(side, copy == Copy::Absent).await?;
+        }
+        if let Some(host) = self.plan.host_at(ending.location) {
+            self.handle.owned_by(self.plan.domain, host).await?;
         }
         let also = |task: &mut Task| {
             task.outcome = Some(outcome);
@@ -421,7 +435,7 @@ impl Work {
         }
     }
 
-    async fn owe(&mut self, side: Side) -> Result<(), Stop> {
+    async fn owe(&mut self, side: Side, copy_gone: bool) -> Result<(), Stop> {
         let (host, owner) = match side {
             Side::Source => (&self.plan.source, &self.plan.destination),
             Side::Destination => (&self.plan.destination, &self.plan.source),
@@ -434,6 +448,7 @@ impl Work {
             owner: owner.clone(),
             at_ms: self.handle.now_ms(),
             started: Started::No,
+            copy_gone,
         };
         self.handle.owe(&debt).await
     }

@@ -291,6 +291,12 @@ impl Work {
         Ok(seq)
     }
 
+    /// Nothing was sent after all: a definition on the destination is not this task's.
+    async fn not_sent(&mut self, seq: i64) -> Result<(), Stop> {
+        self.know.not_begun = true;
+        self.handle.came_to(PERFORM, seq, &Came::NotSent).await
+    }
+
     /// Whether the destination still has no such domain, right before one is made there: what the checks have seen may be otherwise by
     /// now. libvirt's own migration would take a definition that somebody has put there for its own.
     pub(super) async fn nothing_is_there(&mut self) -> bool {
@@ -326,11 +332,11 @@ impl Work {
             tokio::join!(self.source.definition(self.plan.domain), self.snapshots_to_carry());
         let result = match (definition, snapshots) {
             (Ok(_), Ok(_)) if looked.elapsed() > self.timing.stale => {
-                return self.handle.came_to(PERFORM, seq, &Came::NotSent).await;
+                return self.not_sent(seq).await;
             }
             (Ok(definition), Ok(snapshots)) => match self.rewritten(definition, snapshots) {
                 Some((definition, snapshots)) => self.define_there(&definition, &snapshots).await,
-                None => return self.handle.came_to(PERFORM, seq, &Came::NotSent).await,
+                None => return self.not_sent(seq).await,
             },
             (Err(error), _) | (_, Err(error)) => Err(error),
         };

@@ -37,7 +37,7 @@ impl Plan {
         Undefine {
             // A copy goes on with them.
             nvram: self.files.has_nvram() && arrived && self.copy.is_none(),
-            snapshots: whole,
+            snapshots: whole || self.found_twice,
             tpm: self.removes_tpm_state && (whole || !self.cold),
             saved: self.files.has_saved_memory() && whole,
         }
@@ -48,7 +48,7 @@ impl Plan {
     pub fn goes_from_destination(&self) -> Undefine {
         Undefine {
             nvram: false,
-            snapshots: self.cold,
+            snapshots: self.cold || self.found_twice,
             tpm: self.removes_tpm_state && !self.cold,
             saved: self.files.has_saved_memory(),
         }

@@ -1,6 +1,6 @@
 //! Facts and request become the complete plan of a migration: pure, serialisable, shown before it is carried out.
 
-use api::task::{MigrationRequest, PostCopy, SnapshotsWish};
+use api::task::{Location, MigrationRequest, PostCopy, SnapshotsWish};
 use api::vm::VmState;
 use serde::{Deserialize, Serialize};
 
@@ -159,6 +159,16 @@ impl Plan {
             copy: None,
             deletes_source_disks: false,
             ..self
+        }
+    }
+
+    /// The host of a location; none of one that is no host's.
+    #[must_use]
+    pub fn host_at(&self, location: Location) -> Option<&str> {
+        match location {
+            Location::Source => Some(&self.source),
+            Location::Destination => Some(&self.destination),
+            Location::Neither | Location::Both | Location::Unknown => None,
         }
     }
 

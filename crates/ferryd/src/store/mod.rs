@@ -135,13 +135,16 @@ pub struct Debt {
     pub side: Side,
     /// The registered host it is on.
     pub host: String,
-    /// The registered host that has the domain.
+    /// The registered host that has the domain; of later migrations the one they ended at.
     pub owner: String,
     /// When it was noted.
     pub at_ms: u64,
     /// Whether somebody has started the copy since: then it is not a leftover any more, but a person's.
     #[serde(default)]
     pub started: Started,
+    /// The domain was seen to be gone there: only files and storage pools may be left, and a domain there is somebody else's.
+    #[serde(default)]
+    pub copy_gone: bool,
 }
 
 /// What has become of a leftover that was to be removed.
@@ -262,7 +265,7 @@ pub trait Store: Send + Sync + 'static {
     async fn owe(&self, lease: &Lease, debt: &Debt) -> Result<()>;
     /// Creates a task in the place of a debt, in one transaction; otherwise as [`Store::create_task`].
     async fn create_task_instead(&self, new: &NewTask, debt: &Debt) -> Result<Event>;
-    /// Notes what has become of a leftover ([`Debt::started`]); no debt of that task on that side is success.
+    /// Notes what has become of a leftover ([`Debt::started`]) or of its owner ([`Debt::owner`]); no debt of that task on that side is success.
     async fn update_debt(&self, debt: &Debt) -> Result<()>;
     /// What is still to be removed, oldest first.
     async fn debts(&self) -> Result<Vec<Debt>>;

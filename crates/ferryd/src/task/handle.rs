@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::{Engine, Wish};
-use crate::model::TaskId;
+use crate::model::{DomainUuid, TaskId};
 use crate::store::{Debt, Decision, Lease, Store, StoreError};
 
 /// An answer of the store's that took no longer than this proves that the lease is still held: it lasts for much longer.
@@ -171,6 +171,20 @@ impl Handle {
             also(task);
         })
         .await
+    }
+
+    /// Notes in what is owed of a domain that this host has it now: a leftover of an earlier migration is removed only while it is seen
+    /// there.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn owned_by(&self, domain: DomainUuid, host: &str) -> Result<(), Stop> {
+        for debt in self.store.debts().await? {
+            if debt.domain == domain && debt.owner != host && debt.host != host {
+                self.store.update_debt(&Debt { owner: host.to_owned(), ..debt }).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Notes that something may be left on a host that does not answer.

@@ -421,6 +421,7 @@ pub(crate) async fn debts_are_kept_until_they_are_settled(store: Arc<dyn Store>)
         owner: "kvm1".to_owned(),
         at_ms: 5,
         started: Started::No,
+        copy_gone: false,
     };
     store.owe(&lease, &debt).await.unwrap();
     store.owe(&lease, &debt).await.unwrap();

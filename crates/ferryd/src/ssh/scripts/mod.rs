@@ -172,15 +172,16 @@ pub fn remove_empty(directories: &[String]) -> String {
     format!("for place in {}; do rmdir -- \"$place\" 2>/dev/null; done; :", words.join(" "))
 }
 
-/// A script that tells device and inode of a file, which [`parse_node`] reads.
+/// A script that tells the inode of a file and the second it was born in (0 where its file system does not know), which [`parse_node`]
+/// reads. (Its device's number is another one after some boots; a free inode is soon given again.)
 pub fn node_of(path: &str) -> String {
-    format!("stat -L -c '%d %i' -- {}", shell_quoted(path))
+    format!("stat -L -c '%i %W' -- {}", shell_quoted(path))
 }
 
 /// What [`node_of`] printed.
 pub fn parse_node(output: &str) -> Option<(u64, u64)> {
-    let (device, inode) = output.trim().split_once(' ')?;
-    Some((device.parse().ok()?, inode.parse().ok()?))
+    let (inode, born_s) = output.trim().split_once(' ')?;
+    Some((inode.parse().ok()?, born_s.parse().ok()?))
 }
 
 /// A script that lets a key log in as the user. Doing it again changes nothing.
