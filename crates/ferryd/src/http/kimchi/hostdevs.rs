@@ -82,8 +82,8 @@ async fn list(
     Arguments(arguments): Arguments,
 ) -> Result<Response, Refusal> {
     let NamePath(vm) = vm.map_err(|_| Refusal::no_such_address())?;
+    let filter = Filter::new(arguments)?;
     let mut told = devices(app, &vm).await?;
-    let filter = Filter::new(arguments);
     told.retain(|device| filter.passes(device));
     Ok(answer(&told).into_response())
 }

@@ -137,7 +137,7 @@ async fn list(
     vm: Result<NamePath, Failure>,
     Arguments(arguments): Arguments,
 ) -> Result<Response, Refusal> {
-    let (vm, filter) = (name(vm)?, Filter::new(arguments));
+    let (vm, filter) = (name(vm)?, Filter::new(arguments)?);
     let found =
         done(&app, Act::List, (&vm, ""), |life, vm, _| async move { life.snapshots(&vm).await }).await?;
     let told = found.into_iter().map(KimchiSnapshot::from).filter(|told| filter.passes(told));

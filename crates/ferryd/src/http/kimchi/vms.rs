@@ -171,7 +171,7 @@ pub(super) async fn list(
     Extension(caller): Extension<Caller>,
     Arguments(arguments): Arguments,
 ) -> Result<Response, Refusal> {
-    let filter = Filter::new(arguments);
+    let filter = Filter::new(arguments)?;
     app.fleet.want_figures();
     let known = app.fleet.known_to(|vm| caller.may_use(vm));
     let told: Vec<Vm<'_>> = known.iter().map(Vm::from).filter(|vm| filter.passes(vm)).collect();
