@@ -46,8 +46,8 @@ pub struct Fleet {
     /// Held from the look whether a machine is registered already until it is: two requests at once for one machine are told
     /// apart.
     registering: tokio::sync::Mutex<()>,
-    /// Held from the look whether a name is free until the task that makes a machine of that name is stored.
-    naming: tokio::sync::Mutex<()>,
+    /// Held from the look whether a name is free until the task that makes a machine of that name is stored, or a machine has it.
+    naming: Arc<tokio::sync::Mutex<()>>,
     turns: turns::Turns,
 }
 
@@ -100,9 +100,9 @@ impl Fleet {
         &self.turns
     }
 
-    /// Waits for the turn to give a machine that is to be made its name.
-    pub async fn naming(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        self.naming.lock().await
+    /// Waits for the turn to give a machine its name.
+    pub async fn naming(&self) -> tokio::sync::OwnedMutexGuard<()> {
+        self.naming.clone().lock_owned().await
     }
 
     /// All members, by name.

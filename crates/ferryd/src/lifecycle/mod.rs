@@ -12,6 +12,7 @@ pub mod device_mover;
 pub mod devices;
 mod leaving;
 mod making;
+mod naming;
 mod refused;
 pub mod snapshots;
 pub mod snapshotter;
@@ -120,7 +121,13 @@ impl Lifecycle {
     pub async fn change(&self, name: &str, changes: Changes) -> Result<Known, Refused> {
         let (held, turn) = self.hold(self.find(name).await?).await?;
         let (domain, only_stopped) = (held.vm.domain(), changes.only_when_stopped());
-        let link = held.member.link();
+        let named = match changes.name.as_deref().filter(|name| *name != held.vm.listed.name) {
+            Some(name) => Some(self.renaming(domain, name).await?),
+            None => None,
+        };
+        // With the call, as the turn, and until the name is seen.
+        let named = Arc::new(named);
+        let (turn, link) = ((turn, named.clone()), held.member.link());
         let done = link
             .long_call_within("change", ACT_LIMIT, move |connect| {
                 let _until_it_ends = turn;
@@ -128,6 +135,7 @@ impl Lifecycle {
             })
             .await;
         let after = held.after().await;
+        drop(named);
         match done? {
             Changed::All => Ok(after),
             Changed::None(Objection::State(_)) => Err(Refused::OnlyWhenStopped(only_stopped)),
@@ -183,11 +191,6 @@ impl Lifecycle {
         }
         member.look_again(LOOK_LIMIT).await;
         find().ok_or(Refused::Unknown)
-    }
-
-    /// Waits for the turn to give a machine that is to be made its name; it ends when the task is stored, which has the name from then on.
-    async fn naming(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, Refused> {
-        tokio::time::timeout(TURN_LIMIT, self.fleet.naming()).await.map_err(|_| Refused::Busy)
     }
 
     /// Takes a domain's turn, and sees that nothing moves it and that it is no leftover of a move. The turn goes with the call to

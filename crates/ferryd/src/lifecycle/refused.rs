@@ -35,6 +35,8 @@ pub enum Refused {
     Left(Text),
     /// It has no definition.
     Transient,
+    /// Another machine, on any host, has this name or is about to be made by it.
+    NameTaken(String),
     /// Ferry has brought it where it is.
     Brought {
         /// Where it is.
@@ -78,6 +80,7 @@ impl Refused {
             Self::NoClone(why) | Self::Keeps(why) => Message::FERRYWHY0008I { why: why.clone() },
             Self::Left(what) => Message::FERRYWHY0009I { what: what.clone() },
             Self::Transient => Message::FERRYWHY0010I,
+            Self::NameTaken(_) => Message::FERRYWHY0070I,
             Self::Brought { host, from } => Message::FERRYWHY0011I { host: said(host), from: said(from) },
             Self::OnlyWhenStopped(changes) => Message::FERRYWHY0012I { changes: names(changes).into() },
             Self::Halfway { made, failed, error } => {

@@ -31,10 +31,8 @@ struct Wanted {
 
 impl Wanted {
     fn new(text: String) -> Result<Self, Refusal> {
-        let built = RegexBuilder::new(&text)
-            .size_limit(SIZE_LIMIT_BYTES)
-            .dfa_size_limit(SIZE_LIMIT_BYTES)
-            .build();
+        let built =
+            RegexBuilder::new(&text).size_limit(SIZE_LIMIT_BYTES).dfa_size_limit(SIZE_LIMIT_BYTES).build();
         match built {
             Ok(pattern) => Ok(Self { text, pattern: Some(pattern) }),
             Err(regex::Error::CompiledTooBig(_)) => {

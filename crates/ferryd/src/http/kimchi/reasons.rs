@@ -94,6 +94,9 @@ impl Refusal {
         let details = match refused {
             Refused::Unknown => return Self::no_such_vm(name),
             Refused::Transient => return Self::bad_request(Message::KCHVM0036E { name: told() }),
+            Refused::NameTaken(other) => {
+                return Self::conflict(Message::KCHVM0001E { name: shortened(other).into() });
+            }
             Refused::OnlyWhenStopped(changes) => {
                 let changes = crate::lifecycle::names(changes).into();
                 return Self::bad_request(Message::KCHVM0074E { changes });
@@ -220,6 +223,7 @@ fn status_of(refused: &Refused) -> StatusCode {
         | Refused::Keeps(_)
         | Refused::Left(_)
         | Refused::Brought { .. }
+        | Refused::NameTaken(_)
         | Refused::Halfway { .. } => StatusCode::CONFLICT,
         Refused::Host(error) if error.libvirt_code().is_some_and(is_no) => StatusCode::CONFLICT,
         Refused::Host(error) if error.is_broken_connection() => StatusCode::SERVICE_UNAVAILABLE,
@@ -405,6 +409,12 @@ mod tests {
         let start = Act::Do(Action::Start);
         for (refused, act, status, reason) in [
             (Refused::Unknown, start, 404, "KCHVM0002E: Virtual machine vm1 does not exist"),
+            (
+                Refused::NameTaken("db1".to_owned()),
+                Act::Change,
+                409,
+                "KCHVM0001E: Virtual machine db1 already exists",
+            ),
             (Refused::State(VmState::Running), start, 400, "KCHVM0048E: "),
             (
                 Refused::State(VmState::Paused),
