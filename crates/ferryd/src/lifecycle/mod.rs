@@ -30,6 +30,7 @@ pub use making::NO_ROOM;
 pub use refused::Refused;
 pub(crate) use refused::names;
 
+use crate::access::Caller;
 use crate::inventory::Fleet;
 use crate::inventory::known::{Known, active_elsewhere};
 use crate::inventory::member::Member;
@@ -47,10 +48,11 @@ const TURN_LIMIT: Duration = Duration::from_secs(10);
 /// How long a host may take to be looked at again after that.
 const LOOK_LIMIT: Duration = Duration::from_secs(2);
 
-/// What is done to domains.
+/// What is done to domains, for one caller.
 pub struct Lifecycle {
     fleet: Arc<Fleet>,
     store: Arc<dyn Store>,
+    caller: Caller,
 }
 
 impl std::fmt::Debug for Lifecycle {
@@ -66,10 +68,11 @@ struct Held {
 }
 
 impl Lifecycle {
-    /// Works on the domains of `fleet`; the tasks of `store` are what moves them.
+    /// Works on the domains of `fleet`; the tasks of `store` are what moves them. Nothing is done to a machine that `caller` may not use:
+    /// a name may mean another machine by then than when the request was let in.
     #[must_use]
-    pub fn new(fleet: Arc<Fleet>, store: Arc<dyn Store>) -> Self {
-        Self { fleet, store }
+    pub fn new(fleet: Arc<Fleet>, store: Arc<dyn Store>, caller: Caller) -> Self {
+        Self { fleet, store, caller }
     }
 
     /// The virtual machine that is meant by a name. The view of the hosts follows what happens a little later: where it leaves
@@ -85,7 +88,13 @@ impl Lifecycle {
     async fn place(&self, vm: &str) -> Result<(Arc<Member>, DomainUuid), Refused> {
         let vm = self.find(vm).await?;
         let member = self.fleet.member(&vm.host).ok_or(Refused::Unknown)?;
+        self.allowed(&vm)?;
         Ok((member, vm.domain()))
+    }
+
+    /// Whether the caller may use this very machine, as it is known now.
+    fn allowed(&self, vm: &Known) -> Result<(), Refused> {
+        if self.caller.may_use(vm) { Ok(()) } else { Err(Refused::NotAllowed) }
     }
 
     /// Makes a virtual machine do something, and tells how it is then.
@@ -193,12 +202,16 @@ impl Lifecycle {
         find().ok_or(Refused::Unknown)
     }
 
-    /// Takes a domain's turn, and sees that nothing moves it and that it is no leftover of a move. The turn goes with the call to
+    /// Takes a domain's turn, and sees that the caller may use it, that nothing moves it and that it is no leftover of a move. The turn goes with the call to
     /// the host: one that runs out of its time may still take effect, and no migration begins before it has ended.
     async fn hold(&self, vm: Known) -> Result<(Held, Taken), Refused> {
         let domain = vm.domain();
         let turn = tokio::time::timeout(TURN_LIMIT, self.fleet.turns().take(domain)).await;
         let turn = turn.map_err(|_| Refused::Busy)?;
+        let member = self.fleet.member(&vm.host).ok_or(Refused::Unknown)?;
+        // Whom it lists may have changed while the turn was waited for.
+        let vm = member.known().into_iter().find(|now| now.domain() == domain).unwrap_or(vm);
+        self.allowed(&vm)?;
         if let Some(task) = self.store.active_task(domain).await? {
             return Err(Refused::Moves(task));
         }
@@ -206,7 +219,6 @@ impl Lifecycle {
         if debts.iter().any(|debt| debt.domain == domain && debt.host == vm.host) {
             return Err(Refused::Leftover(vm.host));
         }
-        let member = self.fleet.member(&vm.host).ok_or(Refused::Unknown)?;
         Ok((Held { vm, member }, turn))
     }
 

@@ -15,6 +15,8 @@ use crate::store::StoreError;
 pub enum Refused {
     /// No host that answers has a machine of that name.
     Unknown,
+    /// It does not list whoever asks.
+    NotAllowed,
     /// A task of Ferry's makes it, moves it, clones it, makes a snapshot of it, or gives or takes a device.
     Moves(TaskId),
     /// Something else is being done to it.
@@ -71,6 +73,7 @@ impl Refused {
         let said = |text: &str| Text::from(text);
         let message = match self {
             Self::Unknown => Message::FERRYWHY0001I,
+            Self::NotAllowed => Message::WOKAPI0009E,
             Self::Moves(task) => Message::FERRYWHY0002I { task: task.to_string().into() },
             Self::Busy => Message::FERRYWHY0003I,
             Self::Job => Message::FERRYWHY0004I,

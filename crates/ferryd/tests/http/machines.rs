@@ -1,12 +1,20 @@
 //! Machines of libvirt's test driver: a host in this process, without a daemon. It has no job, no disk and no QEMU, but what is
 //! looked at before anything is done to a machine can be seen with it.
 
-use std::sync::Once;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
+use api::problem::Code;
 use api::task::{Task, TaskKind};
+use ferryd::access::{Caller, Person, Role};
+use ferryd::console::tickets::Purpose;
 use ferryd::libvirt::ffi::start_event_loop;
+use ferryd::lifecycle::{Lifecycle, Refused, WithIt};
+use ferryd::migration::InheritedRequest;
+use ferryd::model::action::Action;
+use ferryd::model::change::Changes;
 use ferryd::store::{HostRecord, NewTask};
+use futures_util::poll;
 use virt::connect::Connect;
 
 use crate::Served;
@@ -61,4 +69,66 @@ async fn a_machine_gets_no_name_that_another_one_has_or_is_promised() {
     }
     assert_eq!(rename("web2").await.header("location"), "/plugins/kimchi/vms/web2");
     assert_eq!(ask(&served, "GET", "/vms/web2", None).await.status, 200);
+}
+
+fn joe() -> Caller {
+    Caller::Person(Arc::new(Person { name: "joe".to_owned(), groups: Vec::new(), role: Role::User }))
+}
+
+fn life(served: &Served) -> Lifecycle {
+    Lifecycle::new(served.app.fleet.clone(), served.app.store.clone(), joe())
+}
+
+#[tokio::test]
+async fn the_right_is_looked_at_again_on_the_machine_that_something_is_done_to() {
+    let (served, host) = served(&[("anns", &["ann"])]).await;
+    let (life, caller) = (life(&served), joe());
+    let changes = Changes { title: Some("mine".to_owned()), ..Changes::default() };
+    let refused = [
+        life.act("anns", Action::Start).await.err(),
+        life.change("anns", changes).await.err(),
+        life.remove("anns", None, &WithIt::default()).await.err(),
+        life.remove("anns", Some("here"), &WithIt::default()).await.err(),
+        life.clone_vm("anns", &served.app.engine).await.err(),
+        life.host_devices("anns").await.err(),
+    ];
+    for refused in refused {
+        assert!(matches!(refused, Some(Refused::NotAllowed)), "{refused:?}");
+    }
+    for purpose in [Purpose::Serial, Purpose::Screen] {
+        let refused = served.app.consoles.prepare("anns", &caller, purpose).await.err();
+        assert!(matches!(refused, Some(ferryd::console::Refused::NotAllowed)), "{refused:?}");
+    }
+    let refused = served.app.consoles.screenshot("anns", &caller).await.err();
+    assert!(matches!(refused, Some(ferryd::console::Refused::NotAllowed)), "{refused:?}");
+    let request = InheritedRequest {
+        vm: "anns".to_owned(),
+        remote_host: "elsewhere.invalid".to_owned(),
+        user: None,
+        password: None,
+        secure: false,
+        rdma: false,
+    };
+    let refused = served.app.migrations.start_inherited(request, &caller).await.unwrap_err();
+    assert_eq!(refused.code, Code::Forbidden, "{refused:?}");
+    let machine = host.lookup_domain_by_name("anns").unwrap();
+    assert!(!machine.is_active().unwrap() && !machine.xml_desc(0).unwrap().contains("<title>"));
+}
+
+#[tokio::test]
+async fn whom_a_machine_lists_counts_when_its_turn_has_come() {
+    let (served, host) = served(&[("joes", &["joe"])]).await;
+    let member = served.app.fleet.member("here").unwrap();
+    let domain = served.app.fleet.known_as("joes").unwrap().domain();
+    let turn = served.app.fleet.turns().take(domain).await;
+    let life = life(&served);
+    let mut act = Box::pin(life.act("joes", Action::Start));
+    assert!(poll!(&mut act).is_pending(), "it waits for its turn");
+    let machine = host.lookup_domain_by_name("joes").unwrap();
+    let anns = definition("joes", &["ann"]).replace("<memory", &format!("<uuid>{domain}</uuid><memory"));
+    host.define_domain_xml(&anns).unwrap();
+    member.look_anew(domain, LIMIT).await;
+    drop(turn);
+    assert!(matches!(act.await, Err(Refused::NotAllowed)));
+    assert!(!machine.is_active().unwrap());
 }

@@ -93,6 +93,7 @@ impl Refusal {
         let told = || Text::from(shortened(name));
         let details = match refused {
             Refused::Unknown => return Self::no_such_vm(name),
+            Refused::NotAllowed => return Self::not_allowed(),
             Refused::Transient => return Self::bad_request(Message::KCHVM0036E { name: told() }),
             Refused::NameTaken(other) => {
                 return Self::conflict(Message::KCHVM0001E { name: shortened(other).into() });
@@ -212,6 +213,7 @@ impl From<Violation> for Refusal {
 fn status_of(refused: &Refused) -> StatusCode {
     match refused {
         Refused::Unknown => StatusCode::NOT_FOUND,
+        Refused::NotAllowed => StatusCode::FORBIDDEN,
         Refused::Transient | Refused::OnlyWhenStopped(_) => StatusCode::BAD_REQUEST,
         Refused::State(_)
         | Refused::Moves(_)
@@ -409,6 +411,7 @@ mod tests {
         let start = Act::Do(Action::Start);
         for (refused, act, status, reason) in [
             (Refused::Unknown, start, 404, "KCHVM0002E: Virtual machine vm1 does not exist"),
+            (Refused::NotAllowed, start, 403, "WOKAPI0009E: "),
             (
                 Refused::NameTaken("db1".to_owned()),
                 Act::Change,
