@@ -1,7 +1,7 @@
 //! What the hosts are and run.
 //!
 //! * [`Fleet`] – the registered hosts, by name; registering and forgetting them.
-//! * [`member`] – one of them: its link, its view kept by events.
+//! * [`member`] – one of them and its link; `view` – what is known of it, kept by events and a look about every second.
 //! * [`register`] – how a host becomes one: key, login, connection, identity.
 //! * [`figures`] – what the guests use, while somebody wants to know.
 //! * [`known`] – virtual machines with all that is known of them, by name alone.
@@ -14,6 +14,7 @@ pub mod known;
 pub mod member;
 mod register;
 pub mod turns;
+mod view;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
