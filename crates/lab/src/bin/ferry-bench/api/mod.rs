@@ -6,9 +6,11 @@
 //!
 //! * `client` – requests over the Unix socket, one after the other on open connections;
 //! * `usage` – processor time and memory of processes;
-//! * `page` – the table, for people and for the documents.
+//! * `page` – the table, for people and for the documents;
+//! * `goals` – whether what was wanted with 200 machines was met.
 
 mod client;
+mod goals;
 mod page;
 mod usage;
 
@@ -85,7 +87,7 @@ struct Row {
     list_ms_median_while_migrating: f64,
 }
 
-/// Measures and reports; false when the guest was harmed.
+/// Measures and reports; false when a goal was missed or the guest was harmed.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let mut numbers = options.vms.clone();
     numbers.sort_unstable();
@@ -104,8 +106,10 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         true => println!("{}", serde_json::to_string(&rows)?),
         false => print!("{}", page::table(&rows)),
     }
+    let (lines, met) = goals::judged(&rows);
+    lines.iter().for_each(|line| eprintln!("ferry-bench: {line}"));
     let harm = bench.log.errors().len() + bench.log.doubled().len();
-    Ok(harm == 0 && !bench.log.panicked())
+    Ok(met && harm == 0 && !bench.log.panicked())
 }
 
 struct Bench {
