@@ -184,7 +184,7 @@ async fn nothing_asked_for(request: Request) -> Result<(), Refusal> {
 }
 
 fn parsed(body: &[u8]) -> Result<Value, Refusal> {
-    serde_json::from_slice(body).map_err(|_| Refusal::cannot_parse())
+    serde_json::from_slice(body).map(schema::with_integers).map_err(|_| Refusal::cannot_parse())
 }
 
 async fn whole_body(request: Request) -> Result<axum::body::Bytes, Refusal> {

@@ -213,7 +213,7 @@ mod tests {
             (disk(json!({"pool": {"name": "p"}, "volume": "../v", "format": "raw"})), "WOKAPI0008E: "),
             (with("cdrom", json!("http://a/b.iso")), "KCHTMPL0014E: "),
             (with("networks", json!("lan")), "KCHTMPL0017E: "),
-            (with("networks", json!(vec!["lan"; 33])), "KCHTMPL0017E: "),
+            (with("networks", json!(vec!["lan"; 33])), "WOKAPI0008E: "),
             (with("disks", json!(vec![json!({"pool": {"name": "p"}, "size": 1}); 65])), "WOKAPI0008E: "),
             (with("graphics", json!({"type": "sdl"})), "KCHVM0014E: "),
             (with("graphics", json!({"listen": "host"})), "KCHVM0015E: "),
