@@ -74,7 +74,7 @@ impl PasswordCheck for Users {
 /// A `ferryd` without hosts, in this process.
 struct Served {
     app: AppState,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Served {
@@ -102,7 +102,7 @@ impl Served {
         let access = Access::new(Arc::new(Users), Config::default().admin_groups.0).unwrap();
         let app =
             AppState { fleet, migrations: Arc::new(migrations), consoles, engine, access, store, shutdown };
-        Self { app, _dir: dir }
+        Self { app, dir }
     }
 
     fn router(&self, door: Door) -> Router {

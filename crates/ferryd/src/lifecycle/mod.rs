@@ -20,7 +20,7 @@ pub mod snapshotter;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::task::{Task, TaskKind, TaskQuery, TaskState};
+use api::task::{TaskKind, TaskQuery, TaskState};
 use api::vm::VmState;
 
 pub use clone::Cloner;
@@ -224,11 +224,14 @@ impl Lifecycle {
 
     /// The host that Ferry's last migration of a machine brought it from, to where it is.
     async fn brought_from(&self, vm: &Known) -> Result<Option<String>, Refused> {
-        let done = TaskQuery { state: Some(TaskState::Done), ..TaskQuery::default() };
-        let tasks = self.store.tasks(&done, u32::MAX).await?;
-        // The newest first.
-        let moved = |task: &Task| task.kind == TaskKind::Migration && task.vm_uuid == vm.listed.uuid;
-        let last = tasks.into_iter().find(moved);
+        let moves = TaskQuery {
+            vm_uuid: Some(vm.listed.uuid),
+            kind: Some(TaskKind::Migration),
+            state: Some(TaskState::Done),
+            ..TaskQuery::default()
+        };
+        // The newest comes first.
+        let last = self.store.tasks(&moves, 1).await?.pop();
         Ok(last.filter(|task| task.destination == vm.host).map(|task| task.source))
     }
 }

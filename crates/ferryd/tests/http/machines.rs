@@ -5,12 +5,13 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use api::problem::Code;
-use api::task::{Task, TaskKind};
+use api::task::{Task, TaskKind, TaskState};
 use ferryd::access::{Caller, Person, Role};
 use ferryd::console::tickets::Purpose;
 use ferryd::libvirt::ffi::start_event_loop;
 use ferryd::lifecycle::{Lifecycle, Refused, WithIt};
 use ferryd::migration::InheritedRequest;
+use ferryd::model::TaskId;
 use ferryd::model::action::Action;
 use ferryd::model::change::Changes;
 use ferryd::store::{HostRecord, NewTask};
@@ -19,7 +20,7 @@ use virt::connect::Connect;
 
 use crate::Served;
 use crate::kimchi_vms::ask;
-use crate::tasks::new_task;
+use crate::tasks::{new_task, with_state};
 
 const URI: &str = "test:///default";
 const LIMIT: Duration = Duration::from_secs(30);
@@ -131,4 +132,33 @@ async fn whom_a_machine_lists_counts_when_its_turn_has_come() {
     drop(turn);
     assert!(matches!(act.await, Err(Refused::NotAllowed)));
     assert!(!machine.is_active().unwrap());
+}
+
+/// A task that is done.
+async fn past(served: &Served, task: Task) {
+    let new = NewTask { task, ..new_task("") };
+    let store = &served.app.store;
+    store.create_task(&new).await.unwrap();
+    let lease = store.lease(TaskId(new.task.id), "test", 0, 1).await.unwrap().unwrap();
+    store.update(&lease, &with_state(&new.task, TaskState::Done)).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_last_migration_of_a_machine_alone_says_whether_it_was_brought() {
+    let (served, _host) = served(&[("brought", &[])]).await;
+    let vm_uuid = served.app.fleet.known_as("brought").unwrap().listed.uuid;
+    let own = || Task { vm_uuid, ..new_task("brought").task };
+    past(&served, Task { destination: "here".to_owned(), ..own() }).await;
+    past(&served, Task { kind: TaskKind::Clone, created_at_ms: 5_000, ..own() }).await;
+    past(&served, Task { created_at_ms: 6_000, ..new_task("unreadable").task }).await;
+    let database = served.dir.path().join("ferry.db");
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(database);
+    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    sqlx::query("UPDATE tasks SET body = '{' WHERE vm = 'unreadable'").execute(&pool).await.unwrap();
+    pool.close().await;
+
+    let answer = ask(&served, "DELETE", "/vms/brought", None).await;
+    let reason = answer.json()["reason"].as_str().unwrap().to_owned();
+    assert_eq!(answer.status, 409, "{reason}");
+    assert!(reason.starts_with("KCHVM0021E: ") && reason.ends_with("ask with ?host=here"), "{reason}");
 }
