@@ -375,6 +375,12 @@ pub struct TaskQuery {
     /// Only those of the virtual machine with this name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vm: Option<String>,
+    /// Only those of the virtual machine with this UUID.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vm_uuid: Option<Uuid>,
+    /// Only those of this kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<TaskKind>,
     /// Only those in this state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<TaskState>,

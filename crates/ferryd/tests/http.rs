@@ -17,8 +17,8 @@ use ferryd::inventory::Fleet;
 use ferryd::migration::Migrations;
 use ferryd::migration::debts::Sweeper;
 use ferryd::ssh::{Secret, SshDir};
-use ferryd::store::Store;
 use ferryd::store::sqlite::SqliteStore;
+use ferryd::store::{HostRecord, Store};
 use ferryd::task::{Clock, Engine};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -39,6 +39,8 @@ mod kimchi_vms;
 mod languages;
 #[path = "http/login.rs"]
 mod login;
+#[path = "http/machines.rs"]
+mod machines;
 #[path = "http/openapi.rs"]
 mod openapi;
 #[path = "http/process.rs"]
@@ -72,13 +74,21 @@ impl PasswordCheck for Users {
 /// A `ferryd` without hosts, in this process.
 struct Served {
     app: AppState,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Served {
     async fn new() -> Self {
+        Self::with_hosts(&[]).await
+    }
+
+    /// With these hosts.
+    async fn with_hosts(hosts: &[HostRecord]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&dir.path().join("ferry.db")).await.unwrap());
+        for host in hosts {
+            store.add_host(host, 0).await.unwrap();
+        }
         let clock = Clock::system();
         let ssh = Arc::new(SshDir::open(&dir.path().join("ssh")).unwrap());
         let limits = Config::default().link_limits();
@@ -92,7 +102,7 @@ impl Served {
         let access = Access::new(Arc::new(Users), Config::default().admin_groups.0).unwrap();
         let app =
             AppState { fleet, migrations: Arc::new(migrations), consoles, engine, access, store, shutdown };
-        Self { app, _dir: dir }
+        Self { app, dir }
     }
 
     fn router(&self, door: Door) -> Router {

@@ -164,6 +164,19 @@ fn changes_made_by_others_show(world: &World) {
     assert!(!virsh(world, &["dumpxml", "vm1"]).contains("Shop front"));
 }
 
+/// libvirt sends no event for these.
+fn changes_without_an_event_show(world: &World) {
+    virsh(world, &["setmaxmem", "vm1", "384MiB", "--config"]);
+    virsh(world, &["setvcpus", "vm1", "3", "--maximum", "--config"]);
+    virsh(world, &["autostart", "vm1"]);
+    until_seen(SOON, "other numbers than virsh gave", || {
+        let vm = world.get(VM1).json::<Value>();
+        let told = (&vm["memory"]["maxmemory"], &vm["cpu_info"]["maxvcpus"], &vm["autostart"]);
+        if told == (&json!(384), &json!(3), &json!(1)) { Ok(()) } else { Err(vm) }
+    });
+    virsh(world, &["autostart", "vm1", "--disable"]);
+}
+
 fn changes(world: &World, all: &BTreeMap<String, Exchange>) {
     let granted = replay(world, &all["60a-grant-joe"]).json::<Value>();
     assert_values(&all["60a-grant-joe"], &granted);
@@ -222,6 +235,7 @@ fn stopped(world: &World, guest: &Guest) {
     let vm: Value = changed.json();
     assert_eq!(vm["memory"], json!({ "current": 256, "maxmemory": 320 }), "{vm:#}");
     assert_eq!(vm["cpu_info"], json!({ "vcpus": 1, "maxvcpus": 2, "topology": {} }), "{vm:#}");
+    changes_without_an_event_show(world);
     let renamed = change(json!({ "name": "web 1" }));
     assert_eq!(renamed.status, 303, "{renamed:#?}");
     assert!(renamed.head.contains("location: /plugins/kimchi/vms/web%201"), "{renamed:#?}");

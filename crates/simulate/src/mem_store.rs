@@ -179,6 +179,8 @@ impl Store for MemStore {
         let wanted = |row: &&Row| {
             let task = &row.record.task;
             query.vm.as_ref().is_none_or(|vm| *vm == task.vm)
+                && query.vm_uuid.is_none_or(|uuid| uuid == task.vm_uuid)
+                && query.kind.is_none_or(|kind| kind == task.kind)
                 && query.state.is_none_or(|state| state == task.state)
                 && query.active.is_none_or(|active| active == row.active)
         };

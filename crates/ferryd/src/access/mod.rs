@@ -4,8 +4,8 @@
 //! * [`pam`] – asks this machine whether a password is right.
 //! * `sessions`, `proven`, `tries` – logins that last, passwords that were right a moment ago, passwords that were wrong.
 //!
-//! A password is checked on a thread of its own within a time limit, few at once, and of one user one after the other. No password is
-//! kept: what must be recognised again is kept as a keyed hash, under a key that this process alone has and forgets.
+//! A password is checked on a thread of its own within a time limit, few at once, and of one user one after the other; who would wait
+//! behind many, or for long, is told so instead. No password is kept: what must be recognised again is kept as a keyed hash, under a key that this process alone has and forgets.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,6 +35,10 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(15);
 const CHECKS_AT_ONCE: usize = 8;
 /// Users are spread over this many turns; those of one turn are checked one after the other.
 const TURNS: usize = 64;
+/// How many checks of one turn there may be, the one under way among them.
+const PLACES: usize = 16;
+/// How long a check may wait for its turn: longer than one before it may take, shorter than a queue of those that hang.
+const TURN_LIMIT: Duration = Duration::from_secs(20);
 /// No name of a user is longer (`LOGIN_NAME_MAX`), and no password.
 const LONGEST_BYTES: usize = 256;
 
@@ -73,6 +77,8 @@ pub enum NotProven {
     Wrong,
     /// Too many wrong passwords of this user; seconds until the next is looked at.
     TooManyTries(u64),
+    /// The password was not looked at: too many others wait to be, or it would have waited too long.
+    Busy,
     /// The password was not looked at, or not to the end.
     Unknown(String),
 }
@@ -86,12 +92,24 @@ pub struct Session {
     pub remaining: Duration,
 }
 
+/// The turn of some users, and the places of those who have it or wait for it.
+struct Turn {
+    turn: tokio::sync::Mutex<()>,
+    places: Arc<Semaphore>,
+}
+
+impl Default for Turn {
+    fn default() -> Self {
+        Self { turn: tokio::sync::Mutex::default(), places: Arc::new(Semaphore::new(PLACES)) }
+    }
+}
+
 /// Recognises people by password and by session.
 pub struct Access {
     check: Arc<dyn PasswordCheck>,
     admin_groups: Vec<String>,
     permits: Arc<Semaphore>,
-    turns: Vec<Arc<tokio::sync::Mutex<()>>>,
+    turns: Vec<Turn>,
     spread: RandomState,
     random: SystemRandom,
     key: hmac::Key,
@@ -112,7 +130,7 @@ impl Access {
             check,
             admin_groups,
             permits: Arc::new(Semaphore::new(CHECKS_AT_ONCE)),
-            turns: (0..TURNS).map(|_| Arc::default()).collect(),
+            turns: (0..TURNS).map(|_| Turn::default()).collect(),
             spread: RandomState::new(),
             random,
             key,
@@ -139,13 +157,26 @@ impl Access {
         if let Some(person) = held(&self.proven).find(&digest, Instant::now()) {
             return Ok(person);
         }
+        let Ok(place) = self.turn_of(name).places.clone().try_acquire_owned() else {
+            return Err(busy(name));
+        };
         // To the end, also when the client hangs up: a wrong password counts.
         let (this, name) = (Arc::clone(self), name.to_owned());
-        let proof = tokio::spawn(async move { this.prove_in_turn(name, password, digest).await });
+        let proof = tokio::spawn(async move {
+            let _place = place;
+            this.prove_in_turn(name, password, digest).await
+        });
         match proof.await {
             Ok(proof) => proof,
             Err(error) => Err(NotProven::Unknown(format!("the check of a password fell: {error}"))),
         }
+    }
+
+    fn turn_of(&self, name: &str) -> &Turn {
+        let mut hasher = self.spread.build_hasher();
+        hasher.write(name.as_bytes());
+        let turn = usize::try_from(hasher.finish() % TURNS as u64).unwrap_or_default();
+        &self.turns[turn]
     }
 
     async fn prove_in_turn(
@@ -154,10 +185,8 @@ impl Access {
         password: Secret,
         digest: Digest,
     ) -> Result<Arc<Person>, NotProven> {
-        let mut hasher = self.spread.build_hasher();
-        hasher.write(name.as_bytes());
-        let turn = usize::try_from(hasher.finish() % TURNS as u64).unwrap_or_default();
-        let _turn = self.turns[turn].lock().await;
+        let turn = tokio::time::timeout(TURN_LIMIT, self.turn_of(&name).turn.lock());
+        let _turn = turn.await.map_err(|_| busy(&name))?;
         // Whoever had the turn before may have proven the same.
         if let Some(person) = held(&self.proven).find(&digest, Instant::now()) {
             return Ok(person);
@@ -237,6 +266,12 @@ impl Access {
     }
 }
 
+fn busy(name: &str) -> NotProven {
+    let user = crate::http::problem::shortened(name);
+    tracing::warn!(user, "a password was not checked: too many others are, or wait to be");
+    NotProven::Busy
+}
+
 fn no_random() -> CheckFailed {
     CheckFailed("the system gives no random numbers".to_owned())
 }
@@ -291,6 +326,45 @@ mod tests {
             assert_eq!(access.prove(name, secret(password)).await.unwrap_err(), NotProven::Wrong);
         }
         assert_eq!(joe.0.load(Ordering::Relaxed), 4, "what can be nobody's is not even asked for");
+    }
+
+    /// Answers when it is let.
+    struct Slow(Mutex<std::sync::mpsc::Receiver<()>>);
+
+    impl PasswordCheck for Slow {
+        fn check(&self, name: &str, _: &Secret) -> Result<Option<Account>, CheckFailed> {
+            // An error says that all are let.
+            let _ = held(&self.0).recv();
+            Ok(Some(Account { name: name.to_owned(), uid: 1000, groups: Vec::new() }))
+        }
+    }
+
+    #[tokio::test]
+    async fn no_more_wait_than_there_are_places() {
+        let (let_all, slow) = std::sync::mpsc::channel();
+        let access = Access::new(Arc::new(Slow(Mutex::new(slow))), Vec::new()).unwrap();
+        let mut waiting: Vec<_> =
+            (0..PLACES).map(|_| Box::pin(access.prove("joe", secret("right")))).collect();
+        for proof in &mut waiting {
+            assert!(futures_util::poll!(proof).is_pending());
+        }
+        let refused = access.prove("joe", secret("right")).await;
+        assert_eq!(refused.map(drop), Err(NotProven::Busy));
+        drop(let_all);
+        for proof in waiting {
+            assert_eq!(proof.await.unwrap().name, "joe");
+        }
+        assert_eq!(access.prove("joe", secret("right")).await.unwrap().name, "joe");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_for_a_turn_for_ever() {
+        let access = Access::new(Arc::new(Joe::default()), Vec::new()).unwrap();
+        let turn = access.turn_of("joe").turn.lock().await;
+        let refused = access.prove("joe", secret("right")).await;
+        assert_eq!(refused.map(drop), Err(NotProven::Busy));
+        drop(turn);
+        assert!(access.prove("joe", secret("right")).await.is_ok(), "the place is free again");
     }
 
     #[tokio::test]

@@ -23,6 +23,7 @@ pub use refused::Refused;
 use self::bounds::Bounds;
 use self::screenshot::Shots;
 use self::tickets::{Grant, Purpose, Tickets};
+use crate::access::Caller;
 use crate::inventory::Fleet;
 use crate::inventory::known::Known;
 use crate::inventory::member::Member;
@@ -56,8 +57,12 @@ impl Consoles {
         Self { fleet, ssh, tickets: Tickets::default(), shots: Shots::default(), lines }
     }
 
-    fn find(&self, name: &str) -> Result<(Known, Arc<Member>), Refused> {
+    /// The machine that is meant by a name, if the caller may use that one.
+    fn find(&self, name: &str, caller: &Caller) -> Result<(Known, Arc<Member>), Refused> {
         let vm = self.fleet.known_as(name).ok_or(Refused::Unknown)?;
+        if !caller.may_use(&vm) {
+            return Err(Refused::NotAllowed);
+        }
         let member = self.fleet.member(&vm.host).ok_or(Refused::Unknown)?;
         Ok((vm, member))
     }
@@ -65,18 +70,23 @@ impl Consoles {
     /// The picture on a machine's screen, a PNG, at most some seconds old.
     ///
     /// # Errors
-    /// It does not run, or has no screen, or its host does not answer.
-    pub async fn screenshot(&self, name: &str) -> Result<Arc<Vec<u8>>, Refused> {
-        let (vm, member) = self.find(name)?;
+    /// The caller may not use it, it does not run, or has no screen, or its host does not answer.
+    pub async fn screenshot(&self, name: &str, caller: &Caller) -> Result<Arc<Vec<u8>>, Refused> {
+        let (vm, member) = self.find(name, caller)?;
         self.shots.take(&vm, &member).await
     }
 
     /// Makes a ticket for a line to a machine; it is valid for [`tickets::VALID_FOR`].
     ///
     /// # Errors
-    /// There is nothing that a line could lead to.
-    pub async fn prepare(&self, name: &str, purpose: Purpose) -> Result<(Known, String), Refused> {
-        let (vm, member) = self.find(name)?;
+    /// The caller may not use it, or there is nothing that a line could lead to.
+    pub async fn prepare(
+        &self,
+        name: &str,
+        caller: &Caller,
+        purpose: Purpose,
+    ) -> Result<(Known, String), Refused> {
+        let (vm, member) = self.find(name, caller)?;
         let outlets = outlets(&member, vm.domain()).await?;
         match purpose {
             Purpose::Serial => drop(serial(outlets)?),

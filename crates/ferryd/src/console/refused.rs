@@ -9,6 +9,8 @@ use crate::messages::{Message, Text};
 pub enum Refused {
     /// No host that answers has a machine of that name.
     Unknown,
+    /// It does not list whoever asks.
+    NotAllowed,
     /// It does not run.
     Stopped,
     /// What libvirt gave is no picture.
@@ -39,6 +41,7 @@ impl Refused {
     pub fn text(&self) -> Text {
         let message = match self {
             Self::Unknown => Message::FERRYWHY0001I,
+            Self::NotAllowed => Message::WOKAPI0009E,
             Self::Stopped => Message::FERRYWHY0060I,
             Self::NoPicture => Message::FERRYWHY0061I,
             Self::NoSerial => Message::FERRYWHY0062I,

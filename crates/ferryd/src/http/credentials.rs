@@ -54,16 +54,20 @@ pub(super) struct Known {
     pub(super) expires_s: Option<f64>,
 }
 
+/// Whose session a request shows. No password is looked at for that.
+pub(super) fn in_session(access: &Access, headers: &HeaderMap) -> Option<Known> {
+    // The inherited pages' script asks now and then by itself; that keeps nobody logged in.
+    let idle = headers.get("wok-robot").is_some_and(|robot| robot == "wok-robot");
+    let session = access.session(token(headers)?, idle)?;
+    let expires_s = Some(session.remaining.as_secs_f64());
+    Some(Known { caller: Caller::Person(session.person), expires_s })
+}
+
 /// Who makes a request: whose session it shows, or else whose password. A browser's script has no password: the browser would keep
 /// it, and nobody could log out.
 pub(super) async fn who(access: &Arc<Access>, headers: &HeaderMap, looks: Looks) -> Result<Known, Denial> {
-    if let Some(token) = token(headers) {
-        // The inherited pages' script asks now and then by itself; that keeps nobody logged in.
-        let idle = headers.get("wok-robot").is_some_and(|robot| robot == "wok-robot");
-        if let Some(session) = access.session(token, idle) {
-            let expires_s = Some(session.remaining.as_secs_f64());
-            return Ok(Known { caller: Caller::Person(session.person), expires_s });
-        }
+    if let Some(known) = in_session(access, headers) {
+        return Ok(known);
     }
     if looks.by_script || !looks.takes_json {
         return Err(Denial::LoginRequired);
@@ -75,7 +79,7 @@ pub(super) async fn who(access: &Arc<Access>, headers: &HeaderMap, looks: Looks)
         }
         Err(NotProven::Wrong) => Err(Denial::WrongPassword(name)),
         Err(NotProven::TooManyTries(wait_s)) => Err(Denial::TooManyTries(wait_s)),
-        Err(NotProven::Unknown(_)) => Err(Denial::NotChecked),
+        Err(NotProven::Busy | NotProven::Unknown(_)) => Err(Denial::NotChecked),
     }
 }
 

@@ -17,13 +17,14 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Router, middleware};
+use axum::{Extension, Router, middleware};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::extract::{NamePath, read_body};
 use super::problem::Failure;
 use super::{AppState, to_the_end, wording};
+use crate::access::Caller;
 use crate::messages::Language;
 use crate::model::action::Action;
 
@@ -72,9 +73,10 @@ pub fn router() -> Router<AppState> {
             .route("/config/capabilities", get(capabilities));
         Action::ALL.into_iter().fold(routes, |routes, action| {
             let handler =
-                move |State(app): State<AppState>, name: Result<NamePath, Failure>, request: Request| {
-                    vms::act(action, app, name, request)
-                };
+                move |State(app): State<AppState>,
+                      Extension(caller): Extension<Caller>,
+                      name: Result<NamePath, Failure>,
+                      request: Request| { vms::act(action, (app, caller), name, request) };
             routes.route(&format!("/vms/{{name}}/{}", action.as_str()), post(handler))
         })
     };
@@ -102,6 +104,7 @@ pub(super) fn dressed(mut response: Response) -> Response {
 
 async fn migrate(
     State(app): State<AppState>,
+    Extension(caller): Extension<Caller>,
     name: Result<NamePath, Failure>,
     request: Request,
 ) -> Result<Response, Refusal> {
@@ -109,7 +112,8 @@ async fn migrate(
     let parameters = Parameters::take(required_body(request).await?)?;
     let (host, user) = (parameters.remote_host.clone(), parameters.user_name().to_owned());
     let request = parameters.into_request(vm.clone());
-    match to_the_end(async move { app.migrations.start_inherited(request).await }).await {
+    match to_the_end(async move { app.migrations.start_inherited(request, &caller).await }).await {
+        Err(Failure(problem)) if problem.code == Code::Forbidden => Err(Refusal::not_allowed()),
         Ok(task) => Ok((StatusCode::ACCEPTED, KimchiTask::from(&task)).into_response()),
         Err(Failure(problem)) => Err(Refusal::of_migrate(&problem, &vm, &host, &user)),
     }
@@ -180,7 +184,7 @@ async fn nothing_asked_for(request: Request) -> Result<(), Refusal> {
 }
 
 fn parsed(body: &[u8]) -> Result<Value, Refusal> {
-    serde_json::from_slice(body).map_err(|_| Refusal::cannot_parse())
+    serde_json::from_slice(body).map(schema::with_integers).map_err(|_| Refusal::cannot_parse())
 }
 
 async fn whole_body(request: Request) -> Result<axum::body::Bytes, Refusal> {

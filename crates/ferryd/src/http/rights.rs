@@ -129,21 +129,24 @@ pub(super) async fn decide(
     };
     let (mut parts, body) = request.into_parts();
     let looks = credentials::Looks::of(&parts);
+    let right = right_of(&parts.method, pattern.as_str());
     let known = match door {
         Door::Socket => Ok(credentials::Known { caller: Caller::AtSocket, expires_s: None }),
+        // Nothing is asked for there, so no password is checked either: that takes long, and a wrong one counts.
+        Door::Loopback if right == Some(Anyone) => {
+            credentials::in_session(&app.access, &parts.headers).ok_or(Denial::LoginRequired)
+        }
         Door::Loopback => credentials::who(&app.access, &parts.headers, looks).await,
     };
     let expires_s = known.as_ref().ok().and_then(|known| known.expires_s);
-    let passes = match right_of(&parts.method, pattern.as_str()) {
-        Some(Anyone) => Ok(()),
-        right => match known {
-            Ok(known) => {
-                let passes = holds(&app, right, &known.caller, &mut parts).await;
-                parts.extensions.insert(known.caller);
-                passes
-            }
-            Err(denial) => Err(denial),
-        },
+    let passes = match (right, known) {
+        (Some(Anyone), _) => Ok(()),
+        (right, Ok(known)) => {
+            let passes = holds(&app, right, &known.caller, &mut parts).await;
+            parts.extensions.insert(known.caller);
+            passes
+        }
+        (_, Err(denial)) => Err(denial),
     };
     let mut response = match passes {
         Ok(()) => next.run(Request::from_parts(parts, body)).await,

@@ -7,21 +7,18 @@ use std::time::{Duration, Instant};
 use api::host::{Host, HostState};
 use api::problem::{Code, Problem};
 use api::vm::{Vm, VmState};
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use uuid::Uuid;
 
 use super::figures::Meter;
 use super::known::Known;
+use super::view::{Changed, View, keep_view, refresh};
 use crate::hypervisor::Hypervisor;
 use crate::libvirt::error::HostError;
 use crate::libvirt::host::LibvirtHost;
 use crate::libvirt::link::{Link, LinkLimits, LinkState};
 use crate::libvirt::survey::{self, Listed};
 use crate::model::definition::Definition;
-use crate::model::domain::DomainEvent;
 use crate::model::facts::HostFacts;
 use crate::model::{DomainUuid, HostName};
 use crate::ssh::scripts::MeetingAnswer;
@@ -31,27 +28,8 @@ use crate::store::HostRecord;
 /// For how long a way to another host that was found open counts as open for a migration: libvirt itself notices one that is not,
 /// before anything moves.
 const WAY_STAYS_OPEN: Duration = Duration::from_secs(60);
-/// Events come in bursts (a start is four): after a look the next one is this much later, for all that come meanwhile.
-const BURST: Duration = Duration::from_millis(200);
 /// Connections that are opened at once to ask QEMUs: a host lets few in at the same time.
 const QEMUS_AT_ONCE: usize = 3;
-/// How long a host may take to tell the definitions of all its domains.
-const DEFINITIONS_LIMIT: Duration = Duration::from_secs(30);
-/// Figures that no event tells (memory, CPU time) are read this often.
-const FIGURES: Duration = Duration::from_secs(5);
-
-/// What is known of a host.
-#[derive(Clone, Debug, Default)]
-struct View {
-    machine: Option<Arc<HostFacts>>,
-    domains: Arc<Vec<Listed>>,
-    /// Their definitions, as they were when an event last told of a change.
-    definitions: Arc<HashMap<Uuid, Arc<Definition>>>,
-    /// The domains were listed since the host was connected last.
-    listed: bool,
-    /// One refresh at a time: what an older one has read must not overwrite what a newer one has.
-    refreshing: Arc<tokio::sync::Mutex<()>>,
-}
 
 /// One registered host.
 #[derive(Debug)]
@@ -338,137 +316,4 @@ impl Member {
             task: None,
         }
     }
-}
-
-/// Whose definitions may have changed since they were read.
-enum Changed {
-    /// Nobody's that is known.
-    Nothing,
-    /// Theirs.
-    These(HashSet<Uuid>),
-    /// Anybody's: events were missed.
-    Anything,
-}
-
-impl Changed {
-    fn note(&mut self, told: Result<Uuid, RecvError>) {
-        match (&mut *self, told) {
-            (Self::Anything, _) => {}
-            (Self::These(uuids), Ok(uuid)) => drop(uuids.insert(uuid)),
-            (Self::Nothing, Ok(uuid)) => *self = Self::These(HashSet::from([uuid])),
-            (_, Err(_)) => *self = Self::Anything,
-        }
-    }
-}
-
-/// Keeps the view: everything once when the host is connected, the domains after every event and every few seconds.
-async fn keep_view(host: Arc<LibvirtHost>, view: Arc<watch::Sender<View>>) {
-    let link = host.link().clone();
-    let mut state = link.state();
-    loop {
-        if state.wait_for(|state| *state == LinkState::Up).await.is_err() {
-            return;
-        }
-        let mut events = link.events();
-        tokio::spawn(warm(host.clone()));
-        tokio::join!(identify(&link, &view), refresh(&link, &view, &Changed::Anything));
-        while *state.borrow() == LinkState::Up {
-            let mut changed = Changed::Nothing;
-            tokio::select! {
-                told = events.recv() => {
-                    if matches!(told, Err(RecvError::Closed)) {
-                        return;
-                    }
-                    changed.note(told.map(|(domain, _)| domain.0));
-                    tokio::time::sleep(BURST).await;
-                    while let Some(told) = received(&mut events) {
-                        changed.note(told);
-                    }
-                }
-                changed = state.changed() => {
-                    if changed.is_err() {
-                        return;
-                    }
-                    continue;
-                }
-                () = tokio::time::sleep(FIGURES) => {}
-            }
-            refresh(&link, &view, &changed).await;
-        }
-        view.send_modify(|view| view.listed = false);
-    }
-}
-
-/// What has come meanwhile, without waiting.
-fn received(events: &mut Receiver<(DomainUuid, DomainEvent)>) -> Option<Result<Uuid, RecvError>> {
-    match events.try_recv() {
-        Ok((domain, _)) => Some(Ok(domain.0)),
-        Err(TryRecvError::Lagged(count)) => Some(Err(RecvError::Lagged(count))),
-        Err(TryRecvError::Empty | TryRecvError::Closed) => None,
-    }
-}
-
-/// Opens the host's shell ahead of the first migration, which would otherwise wait for it.
-async fn warm(host: Arc<LibvirtHost>) {
-    if let Some(session) = host.session() {
-        let opened = session.open(host.link().limits().connect).await;
-        tracing::debug!(host = host.link().host(), ok = opened.is_ok(), "shell opened");
-    }
-}
-
-async fn identify(link: &Link, view: &watch::Sender<View>) {
-    match link.call("capabilities", survey::machine).await {
-        Ok(machine) => view.send_modify(|view| view.machine = Some(Arc::new(machine))),
-        Err(error) => tracing::debug!(host = link.host(), %error, "what the machine is was not read"),
-    }
-}
-
-/// Lists the domains, and reads the definitions of those that are new or have changed.
-async fn refresh(link: &Link, view: &watch::Sender<View>, changed: &Changed) {
-    let refreshing = view.borrow().refreshing.clone();
-    let _alone = refreshing.lock().await;
-    let mut domains = match link.call("list of domains", survey::domains).await {
-        Ok(domains) => domains,
-        Err(error) => return tracing::debug!(host = link.host(), %error, "the domains were not listed"),
-    };
-    let known = view.borrow().definitions.clone();
-    let stale = |uuid: &Uuid| match changed {
-        Changed::Anything => true,
-        Changed::These(uuids) => uuids.contains(uuid) || !known.contains_key(uuid),
-        Changed::Nothing => !known.contains_key(uuid),
-    };
-    let wanted: Vec<Uuid> = domains.iter().map(|domain| domain.uuid).filter(stale).collect();
-    let listed: HashSet<Uuid> = domains.iter().map(|domain| domain.uuid).collect();
-    let kept = known.iter().filter(|(uuid, _)| listed.contains(uuid));
-    let mut definitions: HashMap<_, _> = kept.map(|(uuid, definition)| (*uuid, definition.clone())).collect();
-    if !wanted.is_empty() {
-        let asked = wanted.clone();
-        let read = link
-            .call_within("definitions", DEFINITIONS_LIMIT, move |connect| {
-                survey::definitions(connect, &asked)
-            })
-            .await;
-        match read {
-            Ok(read) => {
-                definitions.extend(read.into_iter().map(|(uuid, definition)| (uuid, Arc::new(definition))));
-            }
-            Err(error) => {
-                tracing::debug!(host = link.host(), %error, "definitions were not read");
-                // The next time, then: the old ones may be wrong.
-                wanted.iter().for_each(|uuid| drop(definitions.remove(uuid)));
-            }
-        }
-    }
-    for domain in &mut domains {
-        if let Some(definition) = definitions.get(&domain.uuid) {
-            domain.vcpus = definition.vcpus;
-            domain.max_memory_bytes = definition.memory_bytes;
-            domain.memory_bytes = definition.current_memory_bytes;
-        }
-    }
-    view.send_modify(|view| {
-        view.domains = Arc::new(domains);
-        view.definitions = Arc::new(definitions);
-        view.listed = true;
-    });
 }

@@ -1,7 +1,7 @@
 //! What the hosts are and run.
 //!
 //! * [`Fleet`] – the registered hosts, by name; registering and forgetting them.
-//! * [`member`] – one of them: its link, its view kept by events.
+//! * [`member`] – one of them and its link; `view` – what is known of it, kept by events and a look about every second.
 //! * [`register`] – how a host becomes one: key, login, connection, identity.
 //! * [`figures`] – what the guests use, while somebody wants to know.
 //! * [`known`] – virtual machines with all that is known of them, by name alone.
@@ -14,6 +14,7 @@ pub mod known;
 pub mod member;
 mod register;
 pub mod turns;
+mod view;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -46,8 +47,8 @@ pub struct Fleet {
     /// Held from the look whether a machine is registered already until it is: two requests at once for one machine are told
     /// apart.
     registering: tokio::sync::Mutex<()>,
-    /// Held from the look whether a name is free until the task that makes a machine of that name is stored.
-    naming: tokio::sync::Mutex<()>,
+    /// Held from the look whether a name is free until the task that makes a machine of that name is stored, or a machine has it.
+    naming: Arc<tokio::sync::Mutex<()>>,
     turns: turns::Turns,
 }
 
@@ -100,9 +101,9 @@ impl Fleet {
         &self.turns
     }
 
-    /// Waits for the turn to give a machine that is to be made its name.
-    pub async fn naming(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        self.naming.lock().await
+    /// Waits for the turn to give a machine its name.
+    pub async fn naming(&self) -> tokio::sync::OwnedMutexGuard<()> {
+        self.naming.clone().lock_owned().await
     }
 
     /// All members, by name.

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use api::task::{Task, TaskKind, TaskQuery};
+use api::task::{Task, TaskKind};
 use async_trait::async_trait;
 use uuid::Uuid;
 use virt::connect::Connect;
 
 use super::making::{Fault, Made, Maker, Recipe, Site, Words};
+use super::naming::promises;
 use super::{Lifecycle, Refused};
 use crate::hypervisor::CopyIdentity;
 use crate::inventory::member::Member;
@@ -122,10 +123,8 @@ impl Lifecycle {
         if self.fleet.copies_of(&wanted.name) > 0 {
             return Ok(Some(Unfit::NameTaken));
         }
-        let active = TaskQuery { active: Some(true), ..TaskQuery::default() };
-        for task in self.store.tasks(&active, u32::MAX).await? {
-            let makes = matches!(task.kind, TaskKind::Clone | TaskKind::Creation);
-            if makes && task.made.as_ref() == Some(&wanted.name) {
+        for task in self.active_tasks().await? {
+            if promises(&task, &wanted.name) {
                 return Ok(Some(Unfit::NameTaken));
             }
             if task.kind != TaskKind::Creation {

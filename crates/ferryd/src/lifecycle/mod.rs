@@ -12,6 +12,7 @@ pub mod device_mover;
 pub mod devices;
 mod leaving;
 mod making;
+mod naming;
 mod refused;
 pub mod snapshots;
 pub mod snapshotter;
@@ -19,7 +20,7 @@ pub mod snapshotter;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::task::{Task, TaskKind, TaskQuery, TaskState};
+use api::task::{TaskKind, TaskQuery, TaskState};
 use api::vm::VmState;
 
 pub use clone::Cloner;
@@ -29,6 +30,7 @@ pub use making::NO_ROOM;
 pub use refused::Refused;
 pub(crate) use refused::names;
 
+use crate::access::Caller;
 use crate::inventory::Fleet;
 use crate::inventory::known::{Known, active_elsewhere};
 use crate::inventory::member::Member;
@@ -46,10 +48,11 @@ const TURN_LIMIT: Duration = Duration::from_secs(10);
 /// How long a host may take to be looked at again after that.
 const LOOK_LIMIT: Duration = Duration::from_secs(2);
 
-/// What is done to domains.
+/// What is done to domains, for one caller.
 pub struct Lifecycle {
     fleet: Arc<Fleet>,
     store: Arc<dyn Store>,
+    caller: Caller,
 }
 
 impl std::fmt::Debug for Lifecycle {
@@ -65,10 +68,11 @@ struct Held {
 }
 
 impl Lifecycle {
-    /// Works on the domains of `fleet`; the tasks of `store` are what moves them.
+    /// Works on the domains of `fleet`; the tasks of `store` are what moves them. Nothing is done to a machine that `caller` may not use:
+    /// a name may mean another machine by then than when the request was let in.
     #[must_use]
-    pub fn new(fleet: Arc<Fleet>, store: Arc<dyn Store>) -> Self {
-        Self { fleet, store }
+    pub fn new(fleet: Arc<Fleet>, store: Arc<dyn Store>, caller: Caller) -> Self {
+        Self { fleet, store, caller }
     }
 
     /// The virtual machine that is meant by a name. The view of the hosts follows what happens a little later: where it leaves
@@ -84,7 +88,13 @@ impl Lifecycle {
     async fn place(&self, vm: &str) -> Result<(Arc<Member>, DomainUuid), Refused> {
         let vm = self.find(vm).await?;
         let member = self.fleet.member(&vm.host).ok_or(Refused::Unknown)?;
+        self.allowed(&vm)?;
         Ok((member, vm.domain()))
+    }
+
+    /// Whether the caller may use this very machine, as it is known now.
+    fn allowed(&self, vm: &Known) -> Result<(), Refused> {
+        if self.caller.may_use(vm) { Ok(()) } else { Err(Refused::NotAllowed) }
     }
 
     /// Makes a virtual machine do something, and tells how it is then.
@@ -120,7 +130,13 @@ impl Lifecycle {
     pub async fn change(&self, name: &str, changes: Changes) -> Result<Known, Refused> {
         let (held, turn) = self.hold(self.find(name).await?).await?;
         let (domain, only_stopped) = (held.vm.domain(), changes.only_when_stopped());
-        let link = held.member.link();
+        let named = match changes.name.as_deref().filter(|name| *name != held.vm.listed.name) {
+            Some(name) => Some(self.renaming(domain, name).await?),
+            None => None,
+        };
+        // With the call, as the turn, and until the name is seen.
+        let named = Arc::new(named);
+        let (turn, link) = ((turn, named.clone()), held.member.link());
         let done = link
             .long_call_within("change", ACT_LIMIT, move |connect| {
                 let _until_it_ends = turn;
@@ -128,6 +144,7 @@ impl Lifecycle {
             })
             .await;
         let after = held.after().await;
+        drop(named);
         match done? {
             Changed::All => Ok(after),
             Changed::None(Objection::State(_)) => Err(Refused::OnlyWhenStopped(only_stopped)),
@@ -185,17 +202,16 @@ impl Lifecycle {
         find().ok_or(Refused::Unknown)
     }
 
-    /// Waits for the turn to give a machine that is to be made its name; it ends when the task is stored, which has the name from then on.
-    async fn naming(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, Refused> {
-        tokio::time::timeout(TURN_LIMIT, self.fleet.naming()).await.map_err(|_| Refused::Busy)
-    }
-
-    /// Takes a domain's turn, and sees that nothing moves it and that it is no leftover of a move. The turn goes with the call to
+    /// Takes a domain's turn, and sees that the caller may use it, that nothing moves it and that it is no leftover of a move. The turn goes with the call to
     /// the host: one that runs out of its time may still take effect, and no migration begins before it has ended.
     async fn hold(&self, vm: Known) -> Result<(Held, Taken), Refused> {
         let domain = vm.domain();
         let turn = tokio::time::timeout(TURN_LIMIT, self.fleet.turns().take(domain)).await;
         let turn = turn.map_err(|_| Refused::Busy)?;
+        let member = self.fleet.member(&vm.host).ok_or(Refused::Unknown)?;
+        // Whom it lists may have changed while the turn was waited for.
+        let vm = member.known().into_iter().find(|now| now.domain() == domain).unwrap_or(vm);
+        self.allowed(&vm)?;
         if let Some(task) = self.store.active_task(domain).await? {
             return Err(Refused::Moves(task));
         }
@@ -203,17 +219,19 @@ impl Lifecycle {
         if debts.iter().any(|debt| debt.domain == domain && debt.host == vm.host) {
             return Err(Refused::Leftover(vm.host));
         }
-        let member = self.fleet.member(&vm.host).ok_or(Refused::Unknown)?;
         Ok((Held { vm, member }, turn))
     }
 
     /// The host that Ferry's last migration of a machine brought it from, to where it is.
     async fn brought_from(&self, vm: &Known) -> Result<Option<String>, Refused> {
-        let done = TaskQuery { state: Some(TaskState::Done), ..TaskQuery::default() };
-        let tasks = self.store.tasks(&done, u32::MAX).await?;
-        // The newest first.
-        let moved = |task: &Task| task.kind == TaskKind::Migration && task.vm_uuid == vm.listed.uuid;
-        let last = tasks.into_iter().find(moved);
+        let moves = TaskQuery {
+            vm_uuid: Some(vm.listed.uuid),
+            kind: Some(TaskKind::Migration),
+            state: Some(TaskState::Done),
+            ..TaskQuery::default()
+        };
+        // The newest comes first.
+        let last = self.store.tasks(&moves, 1).await?.pop();
         Ok(last.filter(|task| task.destination == vm.host).map(|task| task.source))
     }
 }

@@ -15,6 +15,8 @@ use crate::store::StoreError;
 pub enum Refused {
     /// No host that answers has a machine of that name.
     Unknown,
+    /// It does not list whoever asks.
+    NotAllowed,
     /// A task of Ferry's makes it, moves it, clones it, makes a snapshot of it, or gives or takes a device.
     Moves(TaskId),
     /// Something else is being done to it.
@@ -35,6 +37,8 @@ pub enum Refused {
     Left(Text),
     /// It has no definition.
     Transient,
+    /// Another machine, on any host, has this name or is about to be made by it.
+    NameTaken(String),
     /// Ferry has brought it where it is.
     Brought {
         /// Where it is.
@@ -69,6 +73,7 @@ impl Refused {
         let said = |text: &str| Text::from(text);
         let message = match self {
             Self::Unknown => Message::FERRYWHY0001I,
+            Self::NotAllowed => Message::WOKAPI0009E,
             Self::Moves(task) => Message::FERRYWHY0002I { task: task.to_string().into() },
             Self::Busy => Message::FERRYWHY0003I,
             Self::Job => Message::FERRYWHY0004I,
@@ -78,6 +83,7 @@ impl Refused {
             Self::NoClone(why) | Self::Keeps(why) => Message::FERRYWHY0008I { why: why.clone() },
             Self::Left(what) => Message::FERRYWHY0009I { what: what.clone() },
             Self::Transient => Message::FERRYWHY0010I,
+            Self::NameTaken(_) => Message::FERRYWHY0070I,
             Self::Brought { host, from } => Message::FERRYWHY0011I { host: said(host), from: said(from) },
             Self::OnlyWhenStopped(changes) => Message::FERRYWHY0012I { changes: names(changes).into() },
             Self::Halfway { made, failed, error } => {

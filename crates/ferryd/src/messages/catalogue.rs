@@ -203,6 +203,8 @@ catalogue! {
     FERRYSCHEMA0013I as "";
     FERRYSCHEMA0014I as "";
     FERRYSCHEMA0015I as "" { value };
+    FERRYSCHEMA0016I as "" { most, longest };
+    FERRYSCHEMA0017I as "" { value };
 
     // Why something was not done to a machine, or not wholly.
     FERRYWHY0001I as "";

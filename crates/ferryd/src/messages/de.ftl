@@ -183,6 +183,8 @@ FERRYSCHEMA0012I = die Argumente nach dem „?“ sind nicht lesbar
 FERRYSCHEMA0013I = „disks“ muss „all“ sein oder Namen von Festplatten nennen (vda,vdb)
 FERRYSCHEMA0014I = „nvram“ muss „true“ oder „false“ sein
 FERRYSCHEMA0015I = { $value } ist zu lang
+FERRYSCHEMA0016I = es sind höchstens { $most } Filter mit je höchstens { $longest } Zeichen möglich
+FERRYSCHEMA0017I = „{ $value }“ ist als regulärer Ausdruck zu groß
 
 ## Warum mit einer Maschine etwas nicht geschehen ist, oder nicht ganz. „Sie“ ist die virtuelle Maschine.
 

@@ -172,6 +172,8 @@ FERRYSCHEMA0012I = the arguments after the '?' cannot be read
 FERRYSCHEMA0013I = 'disks' must be 'all', or names of disks (vda,vdb)
 FERRYSCHEMA0014I = 'nvram' must be 'true' or 'false'
 FERRYSCHEMA0015I = { $value } is too long
+FERRYSCHEMA0016I = there can be at most { $most } filters of at most { $longest } characters each
+FERRYSCHEMA0017I = '{ $value }' is too large as a regular expression
 
 ## Why something was not done to a machine, or not wholly. 'It' is the machine.
 

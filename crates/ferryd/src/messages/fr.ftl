@@ -183,6 +183,8 @@ FERRYSCHEMA0012I = les arguments après le « ? » sont illisibles
 FERRYSCHEMA0013I = « disks » doit être « all », ou des noms de disques (vda,vdb)
 FERRYSCHEMA0014I = « nvram » doit être « true » ou « false »
 FERRYSCHEMA0015I = { $value } est trop long
+FERRYSCHEMA0016I = il peut y avoir au plus { $most } filtres d’au plus { $longest } caractères chacun
+FERRYSCHEMA0017I = « { $value } » est trop grand comme expression régulière
 
 ## Pourquoi quelque chose n’a pas été fait à une machine, ou pas entièrement. « Elle » est la machine virtuelle.
 

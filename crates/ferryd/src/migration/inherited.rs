@@ -8,7 +8,9 @@ use api::task::{MigrationRequest, Task};
 use zeroize::Zeroizing;
 
 use super::{Migrations, transport_fits};
+use crate::access::Caller;
 use crate::inventory::Refusal;
+use crate::model::DomainUuid;
 use crate::plan::transport::Options;
 use crate::ssh::{SshTarget, Transport, UriError};
 
@@ -44,12 +46,12 @@ impl std::fmt::Debug for InheritedRequest {
 }
 
 impl Migrations {
-    /// The same as [`Migrations::start`] for a request of the inherited contract: finds the registered host that `remote_host`
-    /// means, or registers one.
+    /// The same as [`Migrations::start`] for a request of the inherited contract, which somebody makes who may not use every machine:
+    /// finds the registered host that `remote_host` means, or registers one.
     ///
     /// # Errors
     /// A problem document that says why not.
-    pub async fn start_inherited(&self, request: InheritedRequest) -> Result<Task, Problem> {
+    pub async fn start_inherited(&self, request: InheritedRequest, caller: &Caller) -> Result<Task, Problem> {
         let mut wanted = MigrationRequest {
             vm: request.vm.clone(),
             secure: request.secure,
@@ -58,13 +60,13 @@ impl Migrations {
         };
         // Before anything is registered for it: what makes no sense, or means an unknown virtual machine, changes nothing.
         transport_fits(&Options::from(&wanted))?;
-        if let Err(problem) = self.fleet.find_vm(&request.vm, None)
-            && problem.code != Code::AmbiguousVm
-        {
-            return Err(problem);
+        match self.fleet.find_vm(&request.vm, None) {
+            Ok(vm) => self.allowed(caller, DomainUuid(vm.uuid), &vm.name)?,
+            Err(problem) if problem.code == Code::AmbiguousVm => {}
+            Err(problem) => return Err(problem),
         }
         wanted.destination = self.destination(&request).await?;
-        self.start(wanted).await
+        self.start_for(wanted, caller).await
     }
 
     /// The registered name of the machine that `remote_host` leads to.

@@ -64,6 +64,7 @@ use api::vm::{Vm, VmQuery};
 pub use inherited::InheritedRequest;
 use wishes::Wishes;
 
+use crate::access::Caller;
 use crate::inventory::{Fleet, facts};
 use crate::model::facts::Facts;
 use crate::model::transport::Asked;
@@ -112,11 +113,17 @@ impl Migrations {
     /// # Errors
     /// A problem document that says why not; `refused-by-checks` holds everything that the checks found.
     pub async fn start(&self, request: MigrationRequest) -> Result<Task, Problem> {
+        self.start_for(request, &Caller::AtSocket).await
+    }
+
+    /// The same for a caller who may use some machines only: a name may mean another one by now than when the request was let in.
+    async fn start_for(&self, request: MigrationRequest, caller: &Caller) -> Result<Task, Problem> {
         let (plan, findings) = self.planned(&request, true).await?;
         let name = plan.name.clone();
         let new = self.new_task(&plan, findings)?;
         // Until the task is stored, which is the lock from then on.
         let Some(_turn) = self.fleet.turns().try_take(plan.domain) else { return Err(in_other_hands(&name)) };
+        self.allowed(caller, plan.domain, &name)?;
         self.engine.submit(&new).await.map_err(|error| match error {
             StoreError::DomainBusy(task) => already_moving(&name, task),
             other => other.into(),
@@ -248,6 +255,16 @@ impl Migrations {
             Ok(Some(task)) => Err(already_moving(name, task)),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Whether a caller may use a machine, as every host that has it tells.
+    fn allowed(&self, caller: &Caller, domain: DomainUuid, name: &str) -> Result<(), Problem> {
+        let copies = self.fleet.known_where(|vm| vm.domain() == domain);
+        let listed = !copies.is_empty() && copies.iter().all(|vm| caller.may_use(vm));
+        if caller.is_admin() || listed {
+            return Ok(());
+        }
+        Err(Problem::new(Code::Forbidden, format!("{name} does not list you. Nothing was changed.")))
     }
 
     fn new_task(&self, plan: &Plan, findings: Vec<Finding>) -> Result<NewTask, Problem> {

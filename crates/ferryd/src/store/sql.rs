@@ -10,11 +10,22 @@ pub(super) const ADD_TASK: &str = "INSERT INTO tasks \
      VALUES ($1, $2, $3, 1, $4, $5, $6, $7, $8, $9)";
 pub(super) const TASK: &str =
     "SELECT body, plan, cancel_requested, resolve, bandwidth FROM tasks WHERE id = $1";
-pub(super) const TASKS: &str = "SELECT id, body FROM tasks \
-     WHERE (CAST($1 AS TEXT) IS NULL OR vm = $1) \
-     AND (CAST($2 AS TEXT) IS NULL OR state = $2) \
-     AND (CAST($3 AS INTEGER) IS NULL OR active = $3) \
-     ORDER BY created_at_ms DESC, id DESC LIMIT $4";
+macro_rules! tasks_where {
+    ($first:literal) => {
+        concat!(
+            "SELECT id, body FROM tasks WHERE ",
+            $first,
+            "(CAST($1 AS TEXT) IS NULL OR vm = $1) \
+             AND (CAST($2 AS TEXT) IS NULL OR state = $2) \
+             AND (CAST($3 AS INTEGER) IS NULL OR active = $3) \
+             AND (CAST($4 AS TEXT) IS NULL OR kind = $4) \
+             ORDER BY created_at_ms DESC, id DESC LIMIT $5"
+        )
+    };
+}
+pub(super) const TASKS: &str = tasks_where!("");
+/// Apart, so that the domain's index leads to them.
+pub(super) const TASKS_OF_DOMAIN: &str = tasks_where!("domain_uuid = $6 AND ");
 pub(super) const ACTIVE_TASK: &str = "SELECT id FROM tasks WHERE domain_uuid = $1 AND active = 1";
 pub(super) const TASK_ACTIVE: &str = "SELECT active FROM tasks WHERE id = $1";
 pub(super) const CLAIMABLE: &str = "SELECT id FROM tasks \

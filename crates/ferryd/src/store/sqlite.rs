@@ -204,13 +204,18 @@ impl Store for SqliteStore {
 
     async fn tasks(&self, query: &TaskQuery, limit: u32) -> Result<Vec<Task>> {
         let state = query.state.map(|state| codec::word("a task's state", state)).transpose()?;
-        let rows = sqlx::query(sql::TASKS)
+        let kind = query.kind.map(|kind| codec::word("a task's kind", kind)).transpose()?;
+        let statement = if query.vm_uuid.is_some() { sql::TASKS_OF_DOMAIN } else { sql::TASKS };
+        let mut wanted = sqlx::query(statement)
             .bind(query.vm.as_deref())
             .bind(state)
             .bind(query.active.map(i32::from))
-            .bind(i64::from(limit))
-            .fetch_all(&self.readers)
-            .await?;
+            .bind(kind)
+            .bind(i64::from(limit));
+        if let Some(uuid) = query.vm_uuid {
+            wanted = wanted.bind(DomainUuid(uuid).to_string());
+        }
+        let rows = wanted.fetch_all(&self.readers).await?;
         rows.iter().map(|row| codec::task(row.try_get("id")?, row.try_get("body")?)).collect()
     }
 
@@ -403,6 +408,7 @@ fn schema() -> Migrator {
     let changes = [
         (1, "first", include_str!("schema/0001_first.sql")),
         (2, "transport", include_str!("schema/0002_transport.sql")),
+        (3, "tasks of a domain", include_str!("schema/0003_tasks_of_a_domain.sql")),
     ];
     let changes = changes.map(|(version, name, text)| {
         Migration::new(version, Cow::Borrowed(name), MigrationType::Simple, text.into_sql_str(), false)

@@ -159,6 +159,20 @@ async fn a_wrong_login_is_refused_and_many_are_slowed_down() {
 }
 
 #[tokio::test]
+async fn no_password_is_looked_at_where_none_is_asked_for() {
+    let served = Served::new().await;
+    let wrong = [("authorization", "Basic am9lOndyb25n")];
+    for _ in 0..4 {
+        assert_eq!(at(&served, "GET", "/login.html", &wrong, "").await.status, 200);
+        assert_eq!(at(&served, "POST", "/logout", &wrong, "").await.status, 200);
+    }
+    assert_eq!(login(&served, "joe", "secret").await.status, 200, "none of them counted");
+    let cookie = cookie_of(&served, "joe").await;
+    let page = at(&served, "GET", "/login.html", &[("cookie", &cookie)], "").await;
+    assert!(page.headers.contains_key("session-expires-on"), "a session is seen as before");
+}
+
+#[tokio::test]
 async fn a_password_with_each_request_is_for_programs() {
     let served = Served::new().await;
     let joe = ("authorization", "Basic am9lOnNlY3JldA==");

@@ -151,10 +151,14 @@ pub(crate) async fn two_creations_at_once_make_one_task(store: Arc<dyn Store>) {
 }
 
 pub(crate) async fn tasks_are_filtered_and_newest_first(store: Arc<dyn Store>) {
-    let mut ids = Vec::new();
+    let (mut ids, mut uuids) = (Vec::new(), Vec::<Uuid>::new());
     for (n, vm) in ["web1", "db1", "web1"].into_iter().enumerate() {
         let mut new = new_task(vm);
         new.task.created_at_ms += n as u64;
+        if n == 2 {
+            (new.task.kind, new.task.vm_uuid) = (TaskKind::Clone, uuids[0]);
+        }
+        uuids.push(new.task.vm_uuid);
         store.create_task(&new).await.unwrap();
         if n == 0 {
             let lease = leased(&*store, &new, "one").await;
@@ -177,6 +181,14 @@ pub(crate) async fn tasks_are_filtered_and_newest_first(store: Arc<dyn Store>) {
     assert_eq!(list(active(true), 10).await, [ids[2], ids[1]]);
     assert_eq!(list(active(false), 10).await, [ids[0]]);
     assert_eq!(list(TaskQuery { active: Some(true), ..vm("web1") }, 10).await, [ids[2]]);
+    let kind = |kind| TaskQuery { kind: Some(kind), ..TaskQuery::default() };
+    assert_eq!(list(kind(TaskKind::Migration), 10).await, [ids[1], ids[0]]);
+    let of = |at: usize| TaskQuery { vm_uuid: Some(uuids[at]), ..TaskQuery::default() };
+    assert_eq!(list(of(0), 10).await, [ids[2], ids[0]]);
+    assert_eq!(list(of(0), 1).await, [ids[2]]);
+    assert_eq!(list(of(1), 10).await, [ids[1]]);
+    assert_eq!(list(TaskQuery { kind: Some(TaskKind::Migration), ..of(0) }, 1).await, [ids[0]]);
+    assert!(list(TaskQuery { vm_uuid: Some(Uuid::new_v4()), ..vm("web1") }, 10).await.is_empty());
 }
 
 pub(crate) async fn only_free_tasks_can_be_claimed(store: Arc<dyn Store>) {

@@ -1,5 +1,6 @@
 //! `screenshot`, `serial`, `connect`, and the WebSocket that the latter two prepare.
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
@@ -11,6 +12,7 @@ use serde::Serialize;
 use super::reasons::{Refusal, Sought};
 use super::vms::{Vm, escaped};
 use super::{Arguments, PREFIX, answer, nothing_asked_for};
+use crate::access::Caller;
 use crate::console::tickets::{Purpose, VALID_FOR};
 use crate::http::extract::NamePath;
 use crate::http::problem::Failure;
@@ -28,10 +30,11 @@ struct Prepared<'a> {
 /// The picture on its screen.
 pub(super) async fn screenshot(
     State(app): State<AppState>,
+    Extension(caller): Extension<Caller>,
     name: Result<NamePath, Failure>,
 ) -> Result<Response, Refusal> {
     let NamePath(name) = name.map_err(|_| Refusal::no_such_address())?;
-    match app.consoles.screenshot(&name).await {
+    match app.consoles.screenshot(&name, &caller).await {
         Ok(picture) => {
             let body = Body::from(picture.as_ref().clone());
             Ok(([(header::CONTENT_TYPE, "image/png")], body).into_response())
@@ -43,30 +46,32 @@ pub(super) async fn screenshot(
 /// Makes a ticket for its serial console.
 pub(super) async fn serial(
     State(app): State<AppState>,
+    Extension(caller): Extension<Caller>,
     name: Result<NamePath, Failure>,
     request: Request,
 ) -> Result<Response, Refusal> {
-    prepare(Purpose::Serial, app, name, request).await
+    prepare(Purpose::Serial, (app, caller), name, request).await
 }
 
 /// Makes a ticket for its screen.
 pub(super) async fn connect(
     State(app): State<AppState>,
+    Extension(caller): Extension<Caller>,
     name: Result<NamePath, Failure>,
     request: Request,
 ) -> Result<Response, Refusal> {
-    prepare(Purpose::Screen, app, name, request).await
+    prepare(Purpose::Screen, (app, caller), name, request).await
 }
 
 async fn prepare(
     purpose: Purpose,
-    app: AppState,
+    (app, caller): (AppState, Caller),
     name: Result<NamePath, Failure>,
     request: Request,
 ) -> Result<Response, Refusal> {
     let NamePath(name) = name.map_err(|_| Refusal::no_such_address())?;
     nothing_asked_for(request).await?;
-    let prepared = app.consoles.prepare(&name, purpose).await;
+    let prepared = app.consoles.prepare(&name, &caller, purpose).await;
     let (vm, ticket) =
         prepared.map_err(|refused| Refusal::of_console(&refused, &name, Sought::Line(purpose)))?;
     let websocket = format!("{PREFIX}/vms/{}/console?ticket={ticket}", escaped(&name));

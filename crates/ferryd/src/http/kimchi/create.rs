@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -10,6 +11,7 @@ use serde_json::Value;
 use super::reasons::Refusal;
 use super::tasks::KimchiTask;
 use super::{Arguments, required_body, schema};
+use crate::access::Caller;
 use crate::http::problem::{Failure, shortened};
 use crate::http::{AppState, to_the_end};
 use crate::lifecycle::{CreationRefused, Lifecycle};
@@ -23,6 +25,7 @@ const POOLS: &str = "/plugins/kimchi/storagepools/";
 /// Has a machine made. `?host=` says on which host.
 pub(super) async fn create(
     State(app): State<AppState>,
+    Extension(caller): Extension<Caller>,
     Arguments(arguments): Arguments,
     request: Request,
 ) -> Result<Response, Refusal> {
@@ -32,7 +35,7 @@ pub(super) async fn create(
     let host = arguments.into_iter().find_map(|(key, value)| (key == "host").then_some(value));
     let name = wanted.name.clone();
     let engine = app.engine.clone();
-    let life = Lifecycle::new(app.fleet, app.store);
+    let life = Lifecycle::new(app.fleet, app.store, caller);
     let work = async move { Ok(life.create(wanted, host.as_deref(), &engine).await) };
     match to_the_end(work).await {
         Ok(Ok(task)) => Ok((StatusCode::ACCEPTED, KimchiTask::from(&task)).into_response()),
@@ -210,7 +213,7 @@ mod tests {
             (disk(json!({"pool": {"name": "p"}, "volume": "../v", "format": "raw"})), "WOKAPI0008E: "),
             (with("cdrom", json!("http://a/b.iso")), "KCHTMPL0014E: "),
             (with("networks", json!("lan")), "KCHTMPL0017E: "),
-            (with("networks", json!(vec!["lan"; 33])), "KCHTMPL0017E: "),
+            (with("networks", json!(vec!["lan"; 33])), "WOKAPI0008E: "),
             (with("disks", json!(vec![json!({"pool": {"name": "p"}, "size": 1}); 65])), "WOKAPI0008E: "),
             (with("graphics", json!({"type": "sdl"})), "KCHVM0014E: "),
             (with("graphics", json!({"listen": "host"})), "KCHVM0015E: "),

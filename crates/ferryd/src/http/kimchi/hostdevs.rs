@@ -1,18 +1,19 @@
 //! `vms/NAME/hostdevs`: devices of its host that a machine is given. Giving and taking one is a task.
 
 use api::task::{Task, TaskKind};
-use axum::Router;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use serde::Serialize;
 
 use super::filter::Filter;
 use super::reasons::Refusal;
 use super::tasks::KimchiTask;
 use super::{Arguments, PREFIX, answer, required_body, schema};
+use crate::access::Caller;
 use crate::http::extract::NamePath;
 use crate::http::problem::{Failure, shortened};
 use crate::http::{AppState, to_the_end};
@@ -66,8 +67,8 @@ impl From<Passed> for HostDev {
     }
 }
 
-async fn devices(app: AppState, vm: &str) -> Result<Vec<HostDev>, Refusal> {
-    match Lifecycle::new(app.fleet, app.store).host_devices(vm).await {
+async fn devices(app: AppState, caller: Caller, vm: &str) -> Result<Vec<HostDev>, Refusal> {
+    match Lifecycle::new(app.fleet, app.store, caller).host_devices(vm).await {
         Ok(found) => Ok(found.into_iter().map(HostDev::from).collect()),
         Err(refused) => {
             Err(Refusal::of_undone(&refused, vm, |name, details| Message::FERRYHDEV0001E { name, details }))
@@ -78,12 +79,13 @@ async fn devices(app: AppState, vm: &str) -> Result<Vec<HostDev>, Refusal> {
 /// Those that pass the filters.
 async fn list(
     State(app): State<AppState>,
+    Extension(caller): Extension<Caller>,
     vm: Result<NamePath, Failure>,
     Arguments(arguments): Arguments,
 ) -> Result<Response, Refusal> {
     let NamePath(vm) = vm.map_err(|_| Refusal::no_such_address())?;
-    let mut told = devices(app, &vm).await?;
-    let filter = Filter::new(arguments);
+    let filter = Filter::new(arguments)?;
+    let mut told = devices(app, caller, &vm).await?;
     told.retain(|device| filter.passes(device));
     Ok(answer(&told).into_response())
 }
@@ -91,10 +93,11 @@ async fn list(
 /// One.
 async fn show(
     State(app): State<AppState>,
+    Extension(caller): Extension<Caller>,
     path: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<Response, Refusal> {
     let Path((vm, name)) = path.map_err(|_| Refusal::no_such_address())?;
-    match devices(app, &vm).await?.into_iter().find(|device| device.name == name) {
+    match devices(app, caller, &vm).await?.into_iter().find(|device| device.name == name) {
         Some(device) => Ok(answer(&device).into_response()),
         None => Err(Act::Take.refused(&Unmoved::NotGiven.into(), &vm, &name)),
     }
@@ -152,8 +155,13 @@ impl Act {
     }
 
     /// Begins it, to the end of that even when the client hangs up meanwhile.
-    async fn begun(self, app: AppState, vm: String, device: String) -> Result<Response, Refusal> {
-        let (life, engine) = (Lifecycle::new(app.fleet, app.store), app.engine);
+    async fn begun(
+        self,
+        (app, caller): (AppState, Caller),
+        vm: String,
+        device: String,
+    ) -> Result<Response, Refusal> {
+        let (life, engine) = (Lifecycle::new(app.fleet, app.store, caller), app.engine);
         let (of, name) = (vm.clone(), device.clone());
         let work = async move {
             Ok(match self {
@@ -172,6 +180,7 @@ impl Act {
 /// Has a machine given a device.
 async fn give(
     State(app): State<AppState>,
+    Extension(caller): Extension<Caller>,
     vm: Result<NamePath, Failure>,
     request: Request,
 ) -> Result<Response, Refusal> {
@@ -179,16 +188,17 @@ async fn give(
     let body = required_body(request).await?;
     schema::check("vm_hostdev_create", &body)?;
     let device = body["name"].as_str().unwrap_or_default().to_owned();
-    Act::Give.begun(app, vm, device).await
+    Act::Give.begun((app, caller), vm, device).await
 }
 
 /// Has a device taken from a machine.
 async fn take(
     State(app): State<AppState>,
+    Extension(caller): Extension<Caller>,
     path: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<Response, Refusal> {
     let Path((vm, device)) = path.map_err(|_| Refusal::no_such_address())?;
-    Act::Take.begun(app, vm, device).await
+    Act::Take.begun((app, caller), vm, device).await
 }
 
 #[cfg(test)]

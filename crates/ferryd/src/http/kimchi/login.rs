@@ -34,7 +34,7 @@ pub(super) async fn login(State(app): State<AppState>, request: Request) -> Resu
     let person = proven.map_err(|why| match why {
         NotProven::Wrong => Refusal::wrong_login(),
         NotProven::TooManyTries(wait_s) => Refusal::too_many_tries(wait_s),
-        NotProven::Unknown(_) => Refusal::login_not_checked(),
+        NotProven::Busy | NotProven::Unknown(_) => Refusal::login_not_checked(),
     })?;
     let token = app.access.open_session(person.clone()).map_err(|_| Refusal::login_not_checked())?;
     tracing::info!(user = person.name, role = person.role.as_str(), "logged in");

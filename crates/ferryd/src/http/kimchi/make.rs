@@ -1,5 +1,6 @@
 //! Virtual machines that are made.
 
+use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -7,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use super::reasons::{Act, Refusal};
 use super::tasks::KimchiTask;
 use super::{nothing_asked_for, vms};
+use crate::access::Caller;
 use crate::http::AppState;
 use crate::http::extract::NamePath;
 use crate::http::problem::Failure;
@@ -15,6 +17,7 @@ use crate::lifecycle::Lifecycle;
 /// Has a clone made of a stopped machine.
 pub(super) async fn clone(
     State(app): State<AppState>,
+    Extension(caller): Extension<Caller>,
     name: Result<NamePath, Failure>,
     request: Request,
 ) -> Result<Response, Refusal> {
@@ -22,6 +25,6 @@ pub(super) async fn clone(
     nothing_asked_for(request).await?;
     let engine = app.engine.clone();
     let clone = move |life: Lifecycle, name: String| async move { life.clone_vm(&name, &engine).await };
-    let task = vms::done(app, &name, Act::Clone, clone).await?;
+    let task = vms::done((app, caller), &name, Act::Clone, clone).await?;
     Ok((StatusCode::ACCEPTED, KimchiTask::from(&task)).into_response())
 }

@@ -93,7 +93,11 @@ impl Refusal {
         let told = || Text::from(shortened(name));
         let details = match refused {
             Refused::Unknown => return Self::no_such_vm(name),
+            Refused::NotAllowed => return Self::not_allowed(),
             Refused::Transient => return Self::bad_request(Message::KCHVM0036E { name: told() }),
+            Refused::NameTaken(other) => {
+                return Self::conflict(Message::KCHVM0001E { name: shortened(other).into() });
+            }
             Refused::OnlyWhenStopped(changes) => {
                 let changes = crate::lifecycle::names(changes).into();
                 return Self::bad_request(Message::KCHVM0074E { changes });
@@ -209,6 +213,7 @@ impl From<Violation> for Refusal {
 fn status_of(refused: &Refused) -> StatusCode {
     match refused {
         Refused::Unknown => StatusCode::NOT_FOUND,
+        Refused::NotAllowed => StatusCode::FORBIDDEN,
         Refused::Transient | Refused::OnlyWhenStopped(_) => StatusCode::BAD_REQUEST,
         Refused::State(_)
         | Refused::Moves(_)
@@ -220,6 +225,7 @@ fn status_of(refused: &Refused) -> StatusCode {
         | Refused::Keeps(_)
         | Refused::Left(_)
         | Refused::Brought { .. }
+        | Refused::NameTaken(_)
         | Refused::Halfway { .. } => StatusCode::CONFLICT,
         Refused::Host(error) if error.libvirt_code().is_some_and(is_no) => StatusCode::CONFLICT,
         Refused::Host(error) if error.is_broken_connection() => StatusCode::SERVICE_UNAVAILABLE,
@@ -405,6 +411,13 @@ mod tests {
         let start = Act::Do(Action::Start);
         for (refused, act, status, reason) in [
             (Refused::Unknown, start, 404, "KCHVM0002E: Virtual machine vm1 does not exist"),
+            (Refused::NotAllowed, start, 403, "WOKAPI0009E: "),
+            (
+                Refused::NameTaken("db1".to_owned()),
+                Act::Change,
+                409,
+                "KCHVM0001E: Virtual machine db1 already exists",
+            ),
             (Refused::State(VmState::Running), start, 400, "KCHVM0048E: "),
             (
                 Refused::State(VmState::Paused),

@@ -4,16 +4,41 @@
 //! in use there are few, and are all that is understood here; a test sees that no other one slips in. `error`, an annotation
 //! that Kimchi's schemas had too, is the id of what is told when a value does not fit.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use regex::Regex;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Number, Value, json};
 
 use crate::messages::{Message, Text};
+
+/// Up to here a float tells every integer from the next (2 to the power of 53).
+const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// The schemas of request bodies, by name.
 static SCHEMAS: LazyLock<Map<String, Value>> =
     LazyLock::new(|| serde_json::from_str(include_str!("schemas.json")).unwrap_or_default());
+
+/// The patterns in them, each compiled once.
+static PATTERNS: LazyLock<HashMap<String, Regex>> = LazyLock::new(|| {
+    let mut found = HashMap::new();
+    SCHEMAS.values().for_each(|schema| patterns(schema, &mut found));
+    found
+});
+
+/// Adds the patterns of a schema and of all within it. (A property of the name `pattern` would be an object, and is no text.)
+fn patterns(schema: &Value, found: &mut HashMap<String, Regex>) {
+    if let Some(pattern) = schema["pattern"].as_str()
+        && let Ok(compiled) = Regex::new(pattern)
+    {
+        found.insert(pattern.to_owned(), compiled);
+    }
+    match schema {
+        Value::Object(parts) => parts.values().for_each(|part| patterns(part, found)),
+        Value::Array(parts) => parts.iter().for_each(|part| patterns(part, found)),
+        _ => {}
+    }
+}
 
 /// The description of the inherited interface.
 static OPENAPI: LazyLock<Value> = LazyLock::new(|| {
@@ -79,7 +104,9 @@ fn fits(schema: &Value, value: &Value) -> Result<(), Violation> {
         Value::Array(items) => {
             items.iter().try_for_each(|item| fits(&schema["items"], item))?;
             if schema["maxItems"].as_u64().is_some_and(|most| items.len() as u64 > most) {
-                return Err(wrong(Message::FERRYSCHEMA0015I { value: told(value) }));
+                // The ids of lists say that it is none.
+                let what = Message::FERRYSCHEMA0015I { value: told(value) }.into();
+                return Err(Violation { id: None, what });
             }
             let twice = items.iter().enumerate().any(|(at, item)| items[..at].contains(item));
             if twice && schema["uniqueItems"] == true {
@@ -102,7 +129,7 @@ fn type_fits(schema: &Value, value: &Value) -> Result<(), Message> {
     let is = match wanted {
         "string" => value.is_string(),
         "boolean" => value.is_boolean(),
-        "integer" => value.is_i64() || value.is_u64(),
+        "integer" => value.as_number().is_some_and(is_whole),
         "array" => value.is_array(),
         "object" => value.is_object(),
         _ => false,
@@ -110,14 +137,37 @@ fn type_fits(schema: &Value, value: &Value) -> Result<(), Message> {
     if is { Ok(()) } else { Err(Message::FERRYSCHEMA0001I { value: told(value), kind: wanted.into() }) }
 }
 
-fn number_fits(schema: &Value, number: &serde_json::Number) -> Result<(), Message> {
+/// Whether a number is an integer: also one that is written with a fraction of zero is (JSON Schema 2020-12, validation, section 6.1.1).
+fn is_whole(number: &Number) -> bool {
+    !number.is_f64() || number.as_f64().is_some_and(|number| number.fract() == 0.0)
+}
+
+/// A body in which every integer is written as one: what reads it then need not know that `1.0` is 1, too.
+pub(super) fn with_integers(body: Value) -> Value {
+    match body {
+        Value::Number(number) if number.is_f64() && is_whole(&number) => {
+            // Bounds of their schemas are within these, and what is without stays as it is.
+            let whole = number.as_f64().filter(|number| number.abs() < LARGEST_EXACT);
+            Value::Number(whole.map_or(number, |whole| Number::from(whole as i64)))
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(with_integers).collect()),
+        Value::Object(parts) => {
+            Value::Object(parts.into_iter().map(|(key, part)| (key, with_integers(part))).collect())
+        }
+        other => other,
+    }
+}
+
+fn number_fits(schema: &Value, number: &Number) -> Result<(), Message> {
     let value = || Text::from(number.to_string());
-    if let (Some(least), Some(is)) = (schema["minimum"].as_i64(), number.as_i64())
+    // Bounds are far below what a float tells apart.
+    let Some(is) = number.as_f64() else { return Ok(()) };
+    if let Some(least) = schema["minimum"].as_f64()
         && is < least
     {
         return Err(Message::FERRYSCHEMA0002I { value: value(), least: least.to_string().into() });
     }
-    if let (Some(most), Some(is)) = (schema["maximum"].as_u64(), number.as_u64())
+    if let Some(most) = schema["maximum"].as_f64()
         && is > most
     {
         return Err(Message::FERRYSCHEMA0003I { value: value(), most: most.to_string().into() });
@@ -135,7 +185,7 @@ fn text_fits(schema: &Value, text: &str) -> Result<(), Message> {
         return Err(Message::FERRYSCHEMA0005I { value: value() });
     }
     match schema["pattern"].as_str() {
-        Some(pattern) if Regex::new(pattern).is_ok_and(|pattern| !pattern.is_match(text)) => {
+        Some(pattern) if PATTERNS.get(pattern).is_some_and(|pattern| !pattern.is_match(text)) => {
             Err(Message::FERRYSCHEMA0006I { value: value(), pattern: pattern.into() })
         }
         _ => Ok(()),
@@ -217,10 +267,13 @@ mod tests {
                 "properties" => value.as_object().unwrap().values().for_each(walk),
                 "items" | "not" => walk(value),
                 "oneOf" => value.as_array().unwrap().iter().for_each(walk),
-                "pattern" => drop(Regex::new(value.as_str().unwrap()).unwrap()),
+                "pattern" => assert!(PATTERNS.contains_key(value.as_str().unwrap()), "{value} is compiled"),
+                "minimum" | "maximum" => assert!(value.as_f64().unwrap().abs() < LARGEST_EXACT),
                 "type" => {
                     let kinds = ["string", "boolean", "integer", "array", "object"];
                     assert!(kinds.contains(&value.as_str().unwrap()));
+                    let bounded = object.contains_key("minimum") && object.contains_key("maximum");
+                    assert!(value != "integer" || bounded, "{schema}: what is too large would not be read");
                 }
                 _ => {}
             }
@@ -250,11 +303,21 @@ mod tests {
             (json!({"users": "joe"}), Some("KCHVM0023E"), "not of type 'array'"),
             (json!({"users": ["joe", 5]}), Some("KCHVM0024E"), "5 is not of type 'string'"),
             (json!({"groups": ["a", "a"]}), Some("KCHVM0025E"), "non-unique"),
+            (json!({"groups": many(257)}), None, "too long"),
+            (json!({"users": many(257)}), None, "too long"),
             (json!({"groups": [[]]}), Some("KCHVM0026E"), "[] is not of type 'string'"),
             (json!({"autostart": 1}), None, "1 is not of type 'boolean'"),
             (json!({"memory": 512}), Some("KCHTMPL0030E"), "512 is not of type 'object'"),
             (json!({"memory": {"current": 0}}), Some("KCHTMPL0013E"), "0 is less than the minimum of 1"),
             (json!({"memory": {"current": 1.5}}), Some("KCHTMPL0013E"), "1.5 is not of type 'integer'"),
+            (json!({"memory": {"current": 0.0}}), Some("KCHTMPL0013E"), "0.0 is less than the minimum of 1"),
+            (
+                json!({"memory": {"current": 1e300}}),
+                Some("KCHTMPL0013E"),
+                "greater than the maximum of 1073741824",
+            ),
+            (json!({"memory": {"current": u64::MAX}}), Some("KCHTMPL0013E"), "greater than the maximum"),
+            (json!({"memory": {"current": i64::MIN}}), Some("KCHTMPL0013E"), "less than the minimum of 1"),
             (json!({"memory": {"x": 1}}), Some("KCHTMPL0030E"), "('x' was unexpected)"),
             (json!({"cpu_info": {"vcpus": -1}}), Some("KCHTMPL0012E"), "less than"),
             (json!({"cpu_info": {"maxvcpus": 1_000_000}}), Some("KCHTMPL0012E"), "greater than"),
@@ -270,6 +333,23 @@ mod tests {
         });
         assert_eq!(check("vm_update", &all), Ok(()));
         assert_eq!(check("vm_update", &json!({})), Ok(()));
+        assert_eq!(check("vm_update", &json!({"users": many(256), "groups": many(256)})), Ok(()));
+    }
+
+    fn many(count: usize) -> Vec<String> {
+        (0..count).map(|number| number.to_string()).collect()
+    }
+
+    #[test]
+    fn an_integer_may_be_written_with_a_fraction_of_zero() {
+        let body = json!({"memory": {"current": 256.0, "maxmemory": 1e3}, "cpu_info": {"vcpus": -0.0}});
+        assert!(refused("vm_update", body.clone()).1.contains("less than"), "of the processors alone");
+        let body = with_integers(body);
+        assert_eq!(body, json!({"memory": {"current": 256, "maxmemory": 1000}, "cpu_info": {"vcpus": 0}}));
+        assert_eq!(body["memory"]["current"].as_u64(), Some(256));
+        for stays in [json!([1.5, "1.0", -7, 1e300, null]), json!({"1.0": u64::MAX})] {
+            assert_eq!(with_integers(stays.clone()), stays);
+        }
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! `vms/NAME/snapshots`: a machine's snapshots. Making one is a task.
 
 use api::task::Task;
-use axum::Router;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use serde::Serialize;
 use serde_json::json;
 
@@ -15,6 +15,7 @@ use super::reasons::Refusal;
 use super::tasks::KimchiTask;
 use super::vms::escaped;
 use super::{Arguments, PREFIX, answer, nothing_asked_for, required_body, schema};
+use crate::access::Caller;
 use crate::http::extract::NamePath;
 use crate::http::problem::{Failure, shortened};
 use crate::http::{AppState, to_the_end};
@@ -103,7 +104,7 @@ impl Act {
 
 /// Does something, to its end even when the client hangs up meanwhile.
 async fn done<T, F>(
-    app: &AppState,
+    (app, caller): (&AppState, Caller),
     act: Act,
     (vm, name): (&str, &str),
     work: impl FnOnce(Lifecycle, String, String) -> F,
@@ -112,7 +113,7 @@ where
     T: Send + 'static,
     F: Future<Output = Result<T, SnapshotRefused>> + Send + 'static,
 {
-    let life = Lifecycle::new(app.fleet.clone(), app.store.clone());
+    let life = Lifecycle::new(app.fleet.clone(), app.store.clone(), caller);
     let work = work(life, vm.to_owned(), name.to_owned());
     match to_the_end(async move { Ok(work.await) }).await {
         Ok(Ok(done)) => Ok(done),
@@ -134,12 +135,14 @@ fn name(name: Result<NamePath, Failure>) -> Result<String, Refusal> {
 /// Those that pass the filters.
 async fn list(
     State(app): State<AppState>,
+    Extension(caller): Extension<Caller>,
     vm: Result<NamePath, Failure>,
     Arguments(arguments): Arguments,
 ) -> Result<Response, Refusal> {
-    let (vm, filter) = (name(vm)?, Filter::new(arguments));
+    let (vm, filter) = (name(vm)?, Filter::new(arguments)?);
     let found =
-        done(&app, Act::List, (&vm, ""), |life, vm, _| async move { life.snapshots(&vm).await }).await?;
+        done((&app, caller), Act::List, (&vm, ""), |life, vm, _| async move { life.snapshots(&vm).await })
+            .await?;
     let told = found.into_iter().map(KimchiSnapshot::from).filter(|told| filter.passes(told));
     Ok(answer(&told.collect::<Vec<_>>()).into_response())
 }
@@ -147,6 +150,7 @@ async fn list(
 /// Has one made.
 async fn make(
     State(app): State<AppState>,
+    Extension(caller): Extension<Caller>,
     vm: Result<NamePath, Failure>,
     request: Request,
 ) -> Result<Response, Refusal> {
@@ -157,47 +161,64 @@ async fn make(
     let engine = app.engine.clone();
     let shown = wanted.clone().unwrap_or_default();
     let work = |life: Lifecycle, vm: String, _| async move { life.make_snapshot(&engine, &vm, wanted).await };
-    let begun = done(&app, Act::Make, (&vm, &shown), work).await?;
+    let begun = done((&app, caller), Act::Make, (&vm, &shown), work).await?;
     Ok((StatusCode::ACCEPTED, KimchiTask::from(&begun)).into_response())
 }
 
 /// The one that the machine's disks go on from; nothing where there is none.
-async fn current(State(app): State<AppState>, vm: Result<NamePath, Failure>) -> Result<Response, Refusal> {
+async fn current(
+    State(app): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    vm: Result<NamePath, Failure>,
+) -> Result<Response, Refusal> {
     let vm = name(vm)?;
     let work = |life: Lifecycle, vm: String, _| async move { life.current_snapshot(&vm).await };
-    Ok(match done(&app, Act::Current, (&vm, ""), work).await? {
+    Ok(match done((&app, caller), Act::Current, (&vm, ""), work).await? {
         Some(found) => answer(&KimchiSnapshot::from(found)).into_response(),
         None => answer(&json!({})).into_response(),
     })
 }
 
-async fn found(app: &AppState, vm: &str, name: &str) -> Result<KimchiSnapshot, Refusal> {
+async fn found(app: (&AppState, Caller), vm: &str, name: &str) -> Result<KimchiSnapshot, Refusal> {
     let work = |life: Lifecycle, vm: String, name: String| async move { life.snapshot(&vm, &name).await };
     done(app, Act::Show, (vm, name), work).await.map(KimchiSnapshot::from)
 }
 
 /// One.
-async fn show(State(app): State<AppState>, path: Names) -> Result<Response, Refusal> {
+async fn show(
+    State(app): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    path: Names,
+) -> Result<Response, Refusal> {
     let (vm, name) = names(path)?;
-    Ok(answer(&found(&app, &vm, &name).await?).into_response())
+    Ok(answer(&found((&app, caller), &vm, &name).await?).into_response())
 }
 
 /// Deletes one.
-async fn remove(State(app): State<AppState>, path: Names) -> Result<Response, Refusal> {
+async fn remove(
+    State(app): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    path: Names,
+) -> Result<Response, Refusal> {
     let (vm, name) = names(path)?;
     let work =
         |life: Lifecycle, vm: String, name: String| async move { life.delete_snapshot(&vm, &name).await };
-    done(&app, Act::Delete, (&vm, &name), work).await?;
+    done((&app, caller), Act::Delete, (&vm, &name), work).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// Goes back to one. The answer leads to it, as it did.
-async fn revert(State(app): State<AppState>, path: Names, request: Request) -> Result<Response, Refusal> {
+async fn revert(
+    State(app): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    path: Names,
+    request: Request,
+) -> Result<Response, Refusal> {
     let (vm, name) = names(path)?;
     nothing_asked_for(request).await?;
-    let told = found(&app, &vm, &name).await?;
+    let told = found((&app, caller.clone()), &vm, &name).await?;
     let work = |life: Lifecycle, vm: String, name: String| async move { life.revert(&vm, &name).await };
-    let after = done(&app, Act::Revert, (&vm, &name), work).await?;
+    let after = done((&app, caller), Act::Revert, (&vm, &name), work).await?;
     let location = format!("{PREFIX}/vms/{}/snapshots/{}", escaped(&after.listed.name), escaped(&name));
     Ok((StatusCode::SEE_OTHER, [(header::LOCATION, location)], answer(&told)).into_response())
 }

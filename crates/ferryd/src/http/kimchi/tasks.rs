@@ -123,7 +123,7 @@ pub(super) async fn list(
     State(app): State<AppState>,
     Arguments(arguments): Arguments,
 ) -> Result<Response, Refusal> {
-    let filter = Filter::new(arguments);
+    let filter = Filter::new(arguments)?;
     let mut tasks = app.store.tasks(&TaskQuery::default(), LIST_LIMIT).await?;
     tasks.reverse();
     let tasks: Vec<KimchiTask> = tasks.iter().map(KimchiTask::from).collect();

@@ -171,7 +171,7 @@ pub(super) async fn list(
     Extension(caller): Extension<Caller>,
     Arguments(arguments): Arguments,
 ) -> Result<Response, Refusal> {
-    let filter = Filter::new(arguments);
+    let filter = Filter::new(arguments)?;
     app.fleet.want_figures();
     let known = app.fleet.known_to(|vm| caller.may_use(vm));
     let told: Vec<Vm<'_>> = known.iter().map(Vm::from).filter(|vm| filter.passes(vm)).collect();
@@ -181,12 +181,14 @@ pub(super) async fn list(
 /// One machine.
 pub(super) async fn show(
     State(app): State<AppState>,
+    Extension(caller): Extension<Caller>,
     name: Result<NamePath, Failure>,
 ) -> Result<Response, Refusal> {
     let NamePath(name) = name.map_err(|_| Refusal::no_such_address())?;
     app.fleet.want_figures();
     match app.fleet.known_as(&name) {
-        Some(vm) => Ok(one(&vm)),
+        Some(vm) if caller.may_use(&vm) => Ok(one(&vm)),
+        Some(_) => Err(Refusal::not_allowed()),
         None => Err(Refusal::no_such_vm(&name)),
     }
 }
@@ -194,21 +196,21 @@ pub(super) async fn show(
 /// Makes a machine do something.
 pub(super) async fn act(
     action: Action,
-    app: AppState,
+    (app, caller): (AppState, Caller),
     name: Result<NamePath, Failure>,
     request: Request,
 ) -> Result<Response, Refusal> {
     let NamePath(name) = name.map_err(|_| Refusal::no_such_address())?;
     nothing_asked_for(request).await?;
-    let vm =
-        done(app, &name, Act::Do(action), move |life, name| async move { life.act(&name, action).await })
-            .await?;
+    let act = move |life: Lifecycle, name: String| async move { life.act(&name, action).await };
+    let vm = done((app, caller), &name, Act::Do(action), act).await?;
     Ok(one(&vm))
 }
 
 /// Changes a machine. One that got another name has another address.
 pub(super) async fn update(
     State(app): State<AppState>,
+    Extension(caller): Extension<Caller>,
     name: Result<NamePath, Failure>,
     request: Request,
 ) -> Result<Response, Refusal> {
@@ -216,9 +218,8 @@ pub(super) async fn update(
     let body = required_body(request).await?;
     schema::check("vm_update", &body)?;
     let changes = changes(&body);
-    let vm =
-        done(app, &name, Act::Change, move |life, name| async move { life.change(&name, changes).await })
-            .await?;
+    let change = move |life: Lifecycle, name: String| async move { life.change(&name, changes).await };
+    let vm = done((app, caller), &name, Act::Change, change).await?;
     if vm.listed.name == name {
         return Ok(one(&vm));
     }
@@ -251,6 +252,7 @@ fn changes(body: &Value) -> Changes {
 /// Removes a machine. `?host=` says which copy is meant, `?disks=` and `?nvram=` what goes with it.
 pub(super) async fn remove(
     State(app): State<AppState>,
+    Extension(caller): Extension<Caller>,
     name: Result<NamePath, Failure>,
     Arguments(arguments): Arguments,
 ) -> Result<Response, Refusal> {
@@ -259,7 +261,7 @@ pub(super) async fn remove(
     let host = arguments.into_iter().find_map(|(key, value)| (key == "host").then_some(value));
     let remove =
         move |life: Lifecycle, name: String| async move { life.remove(&name, host.as_deref(), &with).await };
-    done(app, &name, Act::Remove, remove).await?;
+    done((app, caller), &name, Act::Remove, remove).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -286,7 +288,7 @@ fn with_it(arguments: &[(String, String)]) -> Result<WithIt, Refusal> {
 
 /// Does something to a machine, to its end even when the client hangs up meanwhile.
 pub(super) async fn done<T, F>(
-    app: AppState,
+    (app, caller): (AppState, Caller),
     name: &str,
     act: Act,
     work: impl FnOnce(Lifecycle, String) -> F,
@@ -295,7 +297,7 @@ where
     T: Send + 'static,
     F: Future<Output = Result<T, Refused>> + Send + 'static,
 {
-    let work = work(Lifecycle::new(app.fleet, app.store), name.to_owned());
+    let work = work(Lifecycle::new(app.fleet, app.store, caller), name.to_owned());
     match to_the_end(async move { Ok(work.await) }).await {
         Ok(Ok(done)) => Ok(done),
         Ok(Err(refused)) => Err(Refusal::of_lifecycle(&refused, name, act)),

@@ -23,9 +23,11 @@ pub async fn list(
     State(app): State<AppState>,
     Query(query): Query<TaskQuery>,
 ) -> Result<Json<Vec<Task>>, Failure> {
-    let mut tasks = app.store.tasks(&query, LIST_LIMIT).await?;
-    tasks.retain(|task| task.kind == TaskKind::Migration);
-    Ok(Json(tasks))
+    if query.kind.is_some_and(|kind| kind != TaskKind::Migration) {
+        return Ok(Json(Vec::new()));
+    }
+    let migrations = TaskQuery { kind: Some(TaskKind::Migration), ..query };
+    Ok(Json(app.store.tasks(&migrations, LIST_LIMIT).await?))
 }
 
 /// Checks and begins a migration.

@@ -9,7 +9,7 @@ mod domain;
 mod marks;
 mod usage;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use api::host::HostInfo;
 use uuid::Uuid;
@@ -110,6 +110,46 @@ pub fn domains(connect: &Connect) -> Result<Vec<Listed>> {
     let persistent = uuids(connect, sys::VIR_CONNECT_LIST_DOMAINS_PERSISTENT)?;
     let autostart = uuids(connect, sys::VIR_CONNECT_LIST_DOMAINS_AUTOSTART)?;
     Ok(stats.iter().map(|stats| listed(stats, &persistent, &autostart)).collect())
+}
+
+/// What is told of a domain's size without reading its definition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// The most memory it may have.
+    pub max_memory_kib: u64,
+    /// The memory it has.
+    pub memory_kib: u64,
+    /// The most virtual CPUs it may have.
+    pub max_vcpus: u64,
+    /// The virtual CPUs it has.
+    pub vcpus: u64,
+}
+
+/// The sizes of all domains that do not run, in one call. QEMU is not asked: of a domain without one libvirt tells what its definition
+/// says (`qemuDomainGetStatsBalloon`, `qemuDomainGetStatsVcpu`), and it does not wait for one that is being started. A libvirt that
+/// does not know how tells of none.
+#[must_use]
+pub fn sizes(connect: &Connect) -> HashMap<Uuid, Sizes> {
+    let kinds = sys::VIR_DOMAIN_STATS_BALLOON | sys::VIR_DOMAIN_STATS_VCPU;
+    let flags =
+        sys::VIR_CONNECT_GET_ALL_DOMAINS_STATS_INACTIVE | sys::VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT;
+    match ffi::all_domain_stats(connect, kinds, flags) {
+        Ok(stats) => stats.iter().filter_map(|stats| Some((stats.uuid, size(stats)?))).collect(),
+        Err(error) => {
+            tracing::debug!(%error, "sizes of domains are not told");
+            HashMap::new()
+        }
+    }
+}
+
+fn size(stats: &DomainStats) -> Option<Sizes> {
+    let figure = |name: &str| stats.values.get(name).and_then(TypedValue::as_u64);
+    Some(Sizes {
+        max_memory_kib: figure("balloon.maximum")?,
+        memory_kib: figure("balloon.current")?,
+        max_vcpus: figure("vcpu.maximum")?,
+        vcpus: figure("vcpu.current")?,
+    })
 }
 
 /// The definitions of these domains, as they run or would; those that are gone are left out.

@@ -2,9 +2,7 @@
 
 mod run;
 
-use std::collections::HashSet;
-
-use api::task::{Task, TaskKind, TaskQuery};
+use api::task::{Task, TaskKind};
 use uuid::Uuid;
 
 pub use run::Cloner;
@@ -44,11 +42,7 @@ impl Lifecycle {
 
     /// A name that no machine has, on any host, and none that is being made.
     async fn free_name(&self, name: &str) -> Result<String, Refused> {
-        let active = TaskQuery { active: Some(true), ..TaskQuery::default() };
-        let tasks = self.store.tasks(&active, u32::MAX).await?;
-        let members = self.fleet.members();
-        let known = members.iter().flat_map(|member| member.known()).map(|vm| vm.listed.name);
-        let taken: HashSet<String> = known.chain(tasks.into_iter().filter_map(|task| task.made)).collect();
+        let taken = self.taken_names().await?;
         Ok(next_name(name, taken.iter().map(String::as_str)))
     }
 }

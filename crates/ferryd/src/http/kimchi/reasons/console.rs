@@ -46,6 +46,7 @@ impl Refusal {
         let told = Text::from(shortened(name));
         let status = match refused {
             Refused::Unknown => return Self::no_such_vm(name),
+            Refused::NotAllowed => return Self::not_allowed(),
             Refused::Host(error) if error.is_no_domain() => return Self::no_such_vm(name),
             Refused::Stopped if sought == Sought::Picture => {
                 return Self::not_found(Message::KCHVM0004E { name: told });
@@ -92,6 +93,7 @@ mod tests {
         let (serial, screen) = (Sought::Line(Purpose::Serial), Sought::Line(Purpose::Screen));
         for (refused, sought, status, reason) in [
             (Refused::Unknown, serial, 404, "KCHVM0002E: "),
+            (Refused::NotAllowed, serial, 403, "WOKAPI0009E: "),
             (Refused::Stopped, Sought::Picture, 404, "KCHVM0004E: "),
             (libvirt(OPERATION_INVALID), Sought::Picture, 404, "KCHVM0006E: "),
             (libvirt(OPERATION_FAILED), Sought::Picture, 404, "KCHVM0006E: "),
