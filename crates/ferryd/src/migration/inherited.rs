@@ -58,13 +58,20 @@ impl Migrations {
         };
         // Before anything is registered for it: what makes no sense, or means an unknown virtual machine, changes nothing.
         transport_fits(&Options::from(&wanted))?;
-        if let Err(problem) = self.fleet.find_vm(&request.vm, None)
-            && problem.code != Code::AmbiguousVm
-        {
-            return Err(problem);
-        }
+        wanted.source = self.source(&request.vm).await?;
         wanted.destination = self.destination(&request).await?;
         self.start(wanted).await
+    }
+
+    /// The host of the virtual machine that is meant by a name which several hosts list; none where one alone does.
+    async fn source(&self, name: &str) -> Result<Option<String>, Problem> {
+        match self.fleet.known_as(name).filter(|_| self.fleet.copies_of(name) > 1) {
+            Some(vm) => {
+                self.not_moving(vm.domain(), name).await?;
+                Ok(Some(vm.host))
+            }
+            None => self.fleet.find_vm(name, None).map(|_| None),
+        }
     }
 
     /// The registered name of the machine that `remote_host` leads to.
