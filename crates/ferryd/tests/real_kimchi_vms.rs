@@ -9,6 +9,7 @@ use lab::{DiskSpec, Release};
 use serde_json::{Value, json};
 use support::guest::{Guest, TOO_SLOW, busy, quiet};
 use support::http::{Answer, json_request, request};
+use support::images::sh;
 use support::kimchi::{at_home, ended, virsh};
 use support::recorded::{self, Exchange, Given};
 use support::tasks::{MOVES_WITHIN, is_midway};
@@ -95,7 +96,7 @@ fn a_machine_is_told_changed_and_obeys() {
     assert_values(&all["30i-cookie-get"], &replay(&world, &all["30i-cookie-get"]).json());
     replay(&world, &all["28g-vm-absent"]);
     replay(&world, &all["32d-filter"]);
-    replay(&world, &all["33-config-capabilities"]);
+    tells_what_the_host_offers(&world, &replay(&world, &all["33-config-capabilities"]).json());
     replay(&world, &all["32f-no-content-type"]);
     goes_nowhere(&world, &all);
     assert_eq!(listed[0]["uuid"], virsh(&world, &["domuuid", "vm1"]));
@@ -120,6 +121,25 @@ fn assert_values_of_list(exchange: &Exchange, told: &Value) {
         headers: Default::default(),
     };
     assert_values(&first, &told[0]);
+}
+
+/// By what its kernel and its libvirt say.
+fn tells_what_the_host_offers(world: &World, told: &Value) {
+    let host = world.host("kvm1");
+    let is = |script: &str| sh(&host, script).trim() != "0";
+    let screens = "virsh domcapabilities | sed -n '/<graphics/,/<.graphics>/p' | grep -c '>spice<' || true";
+    let expected = json!({
+        "libvirt_stream_protocols": ["http", "https", "ftp", "ftps"],
+        "qemu_spice": is(screens),
+        "qemu_stream": false,
+        "screenshot": true,
+        "kernel_vfio": is("ls /sys/kernel/iommu_groups 2>/dev/null | wc -l"),
+        "nm_running": false,
+        "mem_hotplug_support": false,
+        "libvirtd_running": true,
+    });
+    assert_eq!(told, &expected);
+    assert_eq!(virsh(world, &["list", "--all", "--name"]), "vm1", "nothing was defined to see");
 }
 
 /// What was refused of a migration: to this machine itself, to what is no machine, and to one that lets nobody in.

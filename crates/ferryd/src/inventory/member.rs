@@ -23,6 +23,7 @@ use crate::libvirt::survey::{self, Listed};
 use crate::model::definition::Definition;
 use crate::model::domain::DomainEvent;
 use crate::model::facts::HostFacts;
+use crate::model::offers::Offers;
 use crate::model::{DomainUuid, HostName};
 use crate::ssh::scripts::MeetingAnswer;
 use crate::ssh::{LibvirtUri, Session, Shell, SshDir, Transport, classify};
@@ -44,6 +45,8 @@ const FIGURES: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug, Default)]
 struct View {
     machine: Option<Arc<HostFacts>>,
+    /// What it offers, once somebody has asked; asked anew when it was connected anew.
+    offers: Option<Arc<Offers>>,
     domains: Arc<Vec<Listed>>,
     /// Their definitions, as they were when an event last told of a change.
     definitions: Arc<HashMap<Uuid, Arc<Definition>>>,
@@ -198,6 +201,19 @@ impl Member {
         let machine = self.link().call_within("capabilities", limit, survey::machine).await?;
         self.view.send_modify(|view| view.machine = Some(Arc::new(machine.clone())));
         Ok(machine)
+    }
+
+    /// What it offers, read within the limit of a call where that is not known.
+    ///
+    /// # Errors
+    /// Why the host does not answer.
+    pub async fn offers(&self) -> Result<Arc<Offers>, HostError> {
+        if let Some(offers) = self.view().offers {
+            return Ok(offers);
+        }
+        let offers = Arc::new(self.link().call("offers", survey::offers).await?);
+        self.view.send_modify(|view| view.offers = Some(offers.clone()));
+        Ok(offers)
     }
 
     /// The turn to ask one of its QEMUs, once there is one.
@@ -418,7 +434,9 @@ async fn warm(host: Arc<LibvirtHost>) {
 
 async fn identify(link: &Link, view: &watch::Sender<View>) {
     match link.call("capabilities", survey::machine).await {
-        Ok(machine) => view.send_modify(|view| view.machine = Some(Arc::new(machine))),
+        Ok(machine) => view.send_modify(|view| {
+            (view.machine, view.offers) = (Some(Arc::new(machine)), None);
+        }),
         Err(error) => tracing::debug!(host = link.host(), %error, "what the machine is was not read"),
     }
 }

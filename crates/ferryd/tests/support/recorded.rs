@@ -48,6 +48,7 @@ pub(crate) const DIFFERENCES: &[(&str, u16, &str)] = &[
     ("32b-accept-star", 200, ""),
     ("32c-accept-xml", 303, ""),
     ("32f-no-content-type", 409, "KCHVM0055E: "),
+    ("33-config-capabilities", 200, ""),
     ("50b-simultaneous-second-post", 409, "KCHVM0058E: "),
     ("51b-delete-running-task", 204, ""),
     ("51d-poweroff-during", 409, "KCHVM0038E: "),
