@@ -33,6 +33,8 @@ mod events;
 mod kimchi;
 #[path = "http/kimchi_faults.rs"]
 mod kimchi_faults;
+#[path = "http/kimchi_recorded.rs"]
+mod kimchi_recorded;
 #[path = "http/kimchi_snapshots.rs"]
 mod kimchi_snapshots;
 #[path = "http/kimchi_vms.rs"]
