@@ -31,6 +31,10 @@ mod doors;
 mod events;
 #[path = "http/kimchi.rs"]
 mod kimchi;
+#[path = "http/kimchi_faults.rs"]
+mod kimchi_faults;
+#[path = "http/kimchi_recorded.rs"]
+mod kimchi_recorded;
 #[path = "http/kimchi_snapshots.rs"]
 mod kimchi_snapshots;
 #[path = "http/kimchi_vms.rs"]

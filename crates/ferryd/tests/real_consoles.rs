@@ -3,7 +3,6 @@
 
 mod support;
 
-use std::io::Cursor;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
@@ -12,6 +11,7 @@ use serde_json::{Value, json};
 use support::guest::quiet;
 use support::http::{Answer, request};
 use support::kimchi::at_home;
+use support::screen::{Picture, text_on_screen};
 use support::{SOON, World, until, until_seen};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
@@ -20,6 +20,9 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 /// A guest boots under emulation, on a machine that does other things meanwhile.
 const BOOTS_WITHIN: Duration = Duration::from_secs(180);
+
+/// What the firmware writes on the screen first, with its version after that; it stays there while the guest runs.
+const FIRMWARE: &str = "SeaBIOS (version ";
 
 const TYPE_AGAIN: Duration = Duration::from_secs(1);
 
@@ -152,20 +155,26 @@ fn picture(world: &World, name: &str) -> (String, Vec<u8>) {
     })
 }
 
-/// The picture is a screen with something on it.
+/// The picture on the screen shows the text that the machine has put there, letter by letter.
 fn screen_is_seen(world: &World, name: &str) {
     let listed: Value = world.get(&vm(name)).json();
     assert_eq!(listed["screenshot"], format!("{}/screenshot", vm(name)));
-    // Until the firmware has written something, it is black.
-    until_seen(BOOTS_WITHIN, "nothing on the screen", || {
+    // Until the firmware has written something, it is black; and a picture may be some seconds older than the text.
+    until_seen(BOOTS_WITHIN, "the text is not on the picture", || {
+        let text = text_on_screen(&world.host(host_of(name)), name);
         let (head, body) = picture(world, name);
         assert!(head.starts_with("http/1.1 200") && head.contains("content-type: image/png"), "{head}");
-        let mut reader = png::Decoder::new(Cursor::new(body)).read_info().expect("a PNG");
-        let mut pixels = vec![0; reader.output_buffer_size().expect("a size")];
-        let frame = reader.next_frame(&mut pixels).expect("a whole picture");
-        assert!(frame.width >= 320 && frame.height >= 200, "{frame:?}");
-        let first = &pixels[..3];
-        if pixels.chunks(3).any(|pixel| pixel != first) { Ok(()) } else { Err("one colour") }
+        let picture = Picture::of(&body);
+        let written = String::from_utf8_lossy(&text).into_owned();
+        if !written.contains(FIRMWARE) {
+            return Err(format!("{FIRMWARE:?} in {written:?}"));
+        }
+        picture.shows(&text)?;
+        // It is no picture of just anything: the same text one place further on is not what it shows.
+        let mut moved = text.clone();
+        moved.rotate_right(1);
+        assert!(picture.shows(&moved).is_err(), "it shows whatever is looked for");
+        Ok(())
     });
 }
 

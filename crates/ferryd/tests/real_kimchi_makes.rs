@@ -5,15 +5,21 @@ mod support;
 use std::time::Duration;
 
 use api::task::{Task, TaskState};
-use lab::{DiskSpec, Host, Release};
+use lab::{DiskSpec, GuestLog, Host, Release};
 use serde_json::{Value, json};
-use support::World;
 use support::guest::{Guest, quiet};
 use support::http::request;
 use support::images::{IMAGES, assert_no_pools, content, disk, image, listed, sh, sum};
 use support::kimchi::{at_home, begun, ended, refused, stopped_midway, virsh};
+use support::{SOON, World, until, until_seen};
 
 const VM1: &str = "/plugins/kimchi/vms/vm1";
+/// A guest boots under emulation, on a machine that does other things meanwhile.
+const BOOTS_WITHIN: Duration = Duration::from_secs(120);
+/// Blocks of its disk that a guest has written when it is stopped to be cloned: some seconds' worth.
+const WRITTEN_BLOCKS: u64 = 100;
+/// All that its disk has: 16 MiB.
+const DISK_BLOCKS: u64 = 4096;
 const DIES_WITHIN: Duration = Duration::from_secs(60);
 
 #[track_caller]
@@ -220,4 +226,51 @@ fn a_clone_that_is_stopped_midway_leaves_nothing() {
 
     let task = ended(&world, &asked_to_clone(&world));
     assert_eq!(task["status"], "finished", "nothing is in the way of the next: {task:#}");
+}
+
+/// What a guest has found on its disk when it booted: sound blocks, damaged ones, and the number of the last write.
+fn found_on_disk(log: &GuestLog) -> Option<[u64; 3]> {
+    let lines = log.lines();
+    let told = lines.iter().find_map(|line| line.text.strip_prefix("S disk "))?;
+    let figure = |key: &str| told.split(' ').find_map(|word| word.strip_prefix(key)?.parse().ok());
+    Some([figure("found=")?, figure("damaged=")?, figure("last_sequence=")?])
+}
+
+#[test]
+fn a_clone_boots_as_a_guest_and_finds_the_whole_disk() {
+    let world = at_home(World::of("kclone4").host("kvm1", Release::Bookworm));
+    let (guest, host) = (guest(&world), world.host("kvm1"));
+    let path = guest.spec.disk.as_ref().map(|disk| disk.path.clone()).expect("a disk");
+    let written = until_seen(BOOTS_WITHIN, "it does not write", || {
+        let blocks = guest.log.last_tick().and_then(|tick| tick.disk_blocks);
+        blocks.filter(|blocks| *blocks >= WRITTEN_BLOCKS).ok_or(format!("{blocks:?}"))
+    });
+    // By its own power button: what it has written is on the disk then.
+    until(BOOTS_WITHIN, "it does not shut down", || {
+        let answer = world.post(&format!("{VM1}/shutdown"), &json!({}));
+        assert!(matches!(answer.status, 200 | 400 | 409), "{answer:#?}");
+        (virsh(&world, &["domstate", "vm1"]) == "shut off").then_some(())
+    });
+    let before = sum(&host, &path);
+
+    let task = ended(&world, &asked_to_clone(&world));
+    assert_eq!(task["status"], "finished", "{task:#}");
+    let log = world.lab.watch_guest("vm1-clone-1").expect("a log");
+    assert_eq!(world.post("/plugins/kimchi/vms/vm1-clone-1/start", &json!({})).status, 200, "it starts");
+    log.wait_ready("kvm1", BOOTS_WITHIN).expect("it boots");
+    let [found, damaged, last] = until(BOOTS_WITHIN, "it does not look at its disk", || found_on_disk(&log));
+    assert!(found >= written && damaged == 0, "of {written} blocks {found} are sound, {damaged} damaged");
+    // Round and round: each is one write, until all of the disk is written.
+    assert_eq!(found, (last + 1).min(DISK_BLOCKS), "none is missing");
+
+    // It writes to it and reads it back, as the original did.
+    until(BOOTS_WITHIN, "it does not write", || {
+        let tick = log.wait_next_tick("kvm1", SOON).expect("it ticks");
+        tick.disk_blocks.filter(|blocks| *blocks >= WRITTEN_BLOCKS)
+    });
+    log.check_unharmed().expect("it finds nothing wrong");
+    assert_eq!(log.boots().len(), 1);
+    assert_ne!(log.boots(), guest.log.boots(), "a boot of its own");
+    assert_eq!(sum(&host, &path), before, "to the original's disk nobody wrote");
+    assert_eq!((virsh(&world, &["domstate", "vm1"]), guest.log.boots().len()), ("shut off".to_owned(), 1));
 }

@@ -3,6 +3,7 @@
 //!
 //! * `vms`, `snapshots`, `hostdevs`, `tasks`, `login` – a file for each resource; `parameters` – those of `migrate`.
 //! * `page` – the page on which one logs in.
+//! * `capabilities` – what the host offers.
 //! * `create`, `make` – machines that are made, anew and after others;
 //! * `console` – what is seen of machines, and the WebSocket to them.
 //! * `schema` – what bodies must be; `filter` – the arguments of lists; `reasons` – errors.
@@ -19,7 +20,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router, middleware};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::extract::{NamePath, read_body};
 use super::problem::Failure;
@@ -28,6 +29,7 @@ use crate::access::Caller;
 use crate::messages::Language;
 use crate::model::action::Action;
 
+mod capabilities;
 mod console;
 mod create;
 mod filter;
@@ -70,7 +72,7 @@ pub fn router() -> Router<AppState> {
             .route("/vms/{name}/console", get(console::open))
             .route("/tasks", get(tasks::list))
             .route("/tasks/{id}", get(tasks::show).delete(tasks::cancel))
-            .route("/config/capabilities", get(capabilities));
+            .route("/config/capabilities", get(capabilities::show));
         Action::ALL.into_iter().fold(routes, |routes, action| {
             let handler =
                 move |State(app): State<AppState>,
@@ -117,20 +119,6 @@ async fn migrate(
         Ok(task) => Ok((StatusCode::ACCEPTED, KimchiTask::from(&task)).into_response()),
         Err(Failure(problem)) => Err(Refusal::of_migrate(&problem, &vm, &host, &user)),
     }
-}
-
-/// What this server can do. Of what Kimchi built on these, Ferry offers neither consoles nor machines made from remote images.
-async fn capabilities(State(app): State<AppState>) -> impl IntoResponse {
-    answer(&json!({
-        "libvirt_stream_protocols": ["http", "https", "ftp", "ftps"],
-        "qemu_spice": false,
-        "qemu_stream": false,
-        "screenshot": null,
-        "kernel_vfio": false,
-        "nm_running": false,
-        "mem_hotplug_support": false,
-        "libvirtd_running": app.fleet.members().iter().any(|member| member.is_connected()),
-    }))
 }
 
 impl From<crate::store::StoreError> for Refusal {

@@ -20,6 +20,7 @@ use crate::libvirt::link::{Link, LinkLimits, LinkState};
 use crate::libvirt::survey::{self, Listed};
 use crate::model::definition::Definition;
 use crate::model::facts::HostFacts;
+use crate::model::offers::Offers;
 use crate::model::{DomainUuid, HostName};
 use crate::ssh::scripts::MeetingAnswer;
 use crate::ssh::{LibvirtUri, Session, Shell, SshDir, Transport, classify};
@@ -176,6 +177,19 @@ impl Member {
         let machine = self.link().call_within("capabilities", limit, survey::machine).await?;
         self.view.send_modify(|view| view.machine = Some(Arc::new(machine.clone())));
         Ok(machine)
+    }
+
+    /// What it offers, read within the limit of a call where that is not known.
+    ///
+    /// # Errors
+    /// Why the host does not answer.
+    pub async fn offers(&self) -> Result<Arc<Offers>, HostError> {
+        if let Some(offers) = self.view().offers {
+            return Ok(offers);
+        }
+        let offers = Arc::new(self.link().call("offers", survey::offers).await?);
+        self.view.send_modify(|view| view.offers = Some(offers.clone()));
+        Ok(offers)
     }
 
     /// The turn to ask one of its QEMUs, once there is one.

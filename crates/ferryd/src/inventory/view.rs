@@ -20,6 +20,7 @@ use crate::model::DomainUuid;
 use crate::model::definition::Definition;
 use crate::model::domain::DomainEvent;
 use crate::model::facts::HostFacts;
+use crate::model::offers::Offers;
 
 /// Events come in bursts (a start is four): after a look the next one is this much later, for all that come meanwhile.
 const BURST: Duration = Duration::from_millis(200);
@@ -32,6 +33,8 @@ const LOOK: Duration = Duration::from_millis(750);
 #[derive(Clone, Debug, Default)]
 pub(super) struct View {
     pub(super) machine: Option<Arc<HostFacts>>,
+    /// What it offers, once somebody has asked; asked anew when it was connected anew.
+    pub(super) offers: Option<Arc<Offers>>,
     pub(super) domains: Arc<Vec<Listed>>,
     /// Their definitions, as they were when an event last told of a change.
     pub(super) definitions: Arc<HashMap<Uuid, Arc<Definition>>>,
@@ -121,7 +124,9 @@ async fn warm(host: Arc<LibvirtHost>) {
 
 async fn identify(link: &Link, view: &watch::Sender<View>) {
     match link.call("capabilities", survey::machine).await {
-        Ok(machine) => view.send_modify(|view| view.machine = Some(Arc::new(machine))),
+        Ok(machine) => view.send_modify(|view| {
+            (view.machine, view.offers) = (Some(Arc::new(machine)), None);
+        }),
         Err(error) => tracing::debug!(host = link.host(), %error, "what the machine is was not read"),
     }
 }

@@ -60,13 +60,25 @@ impl Migrations {
         };
         // Before anything is registered for it: what makes no sense, or means an unknown virtual machine, changes nothing.
         transport_fits(&Options::from(&wanted))?;
-        match self.fleet.find_vm(&request.vm, None) {
-            Ok(vm) => self.allowed(caller, DomainUuid(vm.uuid), &vm.name)?,
-            Err(problem) if problem.code == Code::AmbiguousVm => {}
-            Err(problem) => return Err(problem),
-        }
+        wanted.source = self.source(&request.vm, caller).await?;
         wanted.destination = self.destination(&request).await?;
         self.start_for(wanted, caller).await
+    }
+
+    /// The host of the virtual machine that is meant by a name which several hosts list; none where one alone does.
+    async fn source(&self, name: &str, caller: &Caller) -> Result<Option<String>, Problem> {
+        match self.fleet.known_as(name).filter(|_| self.fleet.copies_of(name) > 1) {
+            Some(vm) => {
+                self.allowed(caller, vm.domain(), name)?;
+                self.not_moving(vm.domain(), name).await?;
+                Ok(Some(vm.host))
+            }
+            None => {
+                let vm = self.fleet.find_vm(name, None)?;
+                self.allowed(caller, DomainUuid(vm.uuid), &vm.name)?;
+                Ok(None)
+            }
+        }
     }
 
     /// The registered name of the machine that `remote_host` leads to.

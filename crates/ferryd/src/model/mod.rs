@@ -11,6 +11,7 @@ pub mod facts;
 pub mod host_device;
 pub mod ids;
 pub mod mark;
+pub mod offers;
 pub mod snapshot;
 pub mod transport;
 

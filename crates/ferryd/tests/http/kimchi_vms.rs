@@ -6,11 +6,9 @@ use axum::http::Request;
 use ferryd::model::TaskId;
 use serde_json::{Value, json};
 
-use crate::recorded::{self, DIFFERENCES, Exchange, Given};
+use crate::recorded::{self, Exchange, Given};
 use crate::tasks::{new_task, with_state};
 use crate::{Answer, Served};
-
-const DOCUMENTATION: &str = include_str!("../../../../docs/kimchi.md");
 
 pub(crate) async fn ask(served: &Served, method: &str, path: &str, body: Option<&str>) -> Answer {
     let mut request = Request::builder().method(method).uri(path);
@@ -52,18 +50,38 @@ async fn what_was_recorded_and_needs_no_host_is_answered_as_it_was() {
         "28g-vm-absent",
         "28h-unknown-uri",
         "32d-filter",
-        "33-config-capabilities",
-        "52a-task-after-restart",
-        "52b-tasks-after-restart",
     ] {
         replay(&served, &all[name]).await;
     }
     let capabilities = served.get("/plugins/kimchi/config/capabilities").await.json();
     let mut expected = all["33-config-capabilities"].answer.clone().unwrap();
-    // Recorded with a host that answered; there is none here.
+    // Recorded with a host that answered; there is none here, and of none nothing is claimed.
     expected["libvirtd_running"] = json!(false);
+    expected["libvirt_stream_protocols"] = json!([]);
     assert_eq!(capabilities, expected);
 }
+
+/// What tasks were recorded to tell, whatever they had come to. That a migration comes to it is the matter of tests with hosts.
+const TOLD: &[&str] = &[
+    "12-task-running",
+    "13-task-finished",
+    "40-already-running-on-dest-task",
+    "40r1-already-running-on-dest-task",
+    "40r2-already-running-on-dest-task",
+    "41-already-defined-on-dest-task",
+    "45-shutoff-again-task",
+    "50a-simultaneous-first-task",
+    "50b-simultaneous-second-task",
+    "51f-task-end",
+    "53-dest-killed-task",
+    "54-source-libvirtd-killed-task",
+    "60d-joe-task",
+    "70a-shared-disk-task",
+    "71-nonshared-disk-task",
+    "71r-nonshared-disk-retry-task",
+    "72a-shutoff-local-disk-task",
+    "72b-shutoff-local-disk-retry-task",
+];
 
 #[tokio::test]
 async fn tasks_are_told_as_they_were_and_stop_when_asked() {
@@ -77,8 +95,8 @@ async fn tasks_are_told_as_they_were_and_stop_when_asked() {
     store.update(&lease, &with_state(&ended.task, TaskState::Done)).await.unwrap();
 
     let all = recorded::all();
-    for exchange in all.values().filter(|exchange| exchange.path.starts_with("/plugins/kimchi/tasks/")) {
-        told_as_recorded(&served, exchange).await;
+    for name in TOLD {
+        told_as_recorded(&served, &all[*name]).await;
     }
     for exchange in ["28f-task-list", "50c-tasks-after"] {
         replay(&served, &all[exchange]).await;
@@ -96,9 +114,7 @@ async fn tasks_are_told_as_they_were_and_stop_when_asked() {
 
 /// A task that came to what a recorded one came to is told in its words. That a migration comes to it is another test's matter.
 async fn told_as_recorded(served: &Served, exchange: &Exchange) {
-    let Some(expected) = exchange.answer.as_ref().filter(|answer| answer["status"].is_string()) else {
-        return;
-    };
+    let expected = exchange.answer.as_ref().unwrap();
     let uri = expected["target_uri"].as_str().unwrap();
     let vm = uri.strip_prefix("/plugins/kimchi/vms/").unwrap().strip_suffix("/migrate").unwrap();
     let state = match expected["status"].as_str().unwrap() {
@@ -296,15 +312,5 @@ fn every_reference_leads_somewhere(document: &Value, value: &Value) {
             array.iter().for_each(|value| every_reference_leads_somewhere(document, value))
         }
         _ => {}
-    }
-}
-
-#[test]
-fn every_difference_is_documented() {
-    let all = recorded::all();
-    for (name, ..) in DIFFERENCES {
-        assert!(all.contains_key(*name), "{name} was not recorded");
-        let number = name.split('-').next().unwrap();
-        assert!(DOCUMENTATION.contains(&format!("| {number} |")), "{name} is not in docs/kimchi.md");
     }
 }

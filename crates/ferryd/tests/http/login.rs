@@ -13,7 +13,13 @@ use crate::{Answer, Served, ask};
 
 const HOST: &str = "127.0.0.1:8010";
 
-async fn at(served: &Served, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+pub(crate) async fn at(
+    served: &Served,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Answer {
     let mut request = Request::builder().method(method).uri(path).header("host", HOST);
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -112,7 +118,7 @@ async fn a_session_begins_lasts_and_ends() {
     assert_eq!(at(&served, "POST", "/logout", &[], "").await.status, 200, "nothing to end is no fault");
 }
 
-async fn cookie_of(served: &Served, name: &str) -> String {
+pub(crate) async fn cookie_of(served: &Served, name: &str) -> String {
     cookie(&login(served, name, "secret").await)
 }
 

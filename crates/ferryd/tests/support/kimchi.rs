@@ -2,11 +2,16 @@
 
 use std::time::Duration;
 
+use lab::Release;
 use serde_json::Value;
 
-use super::http::{Answer, request};
+use super::http::{Answer, json_request, request};
 use super::images::HeldImage;
-use super::{Plan, SOON, World, until};
+use super::recorded::{Exchange, Given};
+use super::{Plan, SOON, World, until, uri};
+
+/// What the destination was called when the exchanges were recorded.
+pub(crate) const DESTINATION: &str = "kim-h2";
 
 /// A host does what these tests ask of it in seconds; one that does other things meanwhile takes longer.
 const ENDS_WITHIN: Duration = Duration::from_secs(120);
@@ -18,6 +23,72 @@ pub(crate) fn at_home(plan: Plan) -> World {
         world.ferry(&["host", "list"]).stdout.contains("kvm1").then_some(())
     });
     world
+}
+
+/// Such a world with two hosts; `ferryd` knows kvm1 alone, as Kimchi knew its own machine alone.
+pub(crate) fn two_at_home(test: &'static str) -> World {
+    at_home(World::of(test).host("kvm1", Release::Bookworm).host("kvm2", Release::Bookworm))
+}
+
+/// The same; kvm2 is registered as the destination was called.
+pub(crate) fn with_destination(test: &'static str) -> World {
+    let world = two_at_home(test);
+    world.ferry(&["host", "add", DESTINATION, &uri("kvm2")]).succeeded();
+    world
+}
+
+/// Gives kvm2 the destination's name on kvm1, and has root there trust it under that.
+pub(crate) fn name_destination(world: &World) {
+    let (here, there) = (world.host("kvm1"), world.host("kvm2"));
+    let append = |file: &str, more: &str| {
+        here.write(file, format!("{}{more}\n", here.read(file).expect(file)).as_bytes()).expect(file);
+    };
+    append("/etc/hosts", &format!("{} {DESTINATION}", there.address().expect("an address")));
+    let key = there.read("/etc/ssh/ssh_host_ed25519_key.pub").expect("its key");
+    append("/root/.ssh/known_hosts", &format!("{DESTINATION} {}", key.trim()));
+}
+
+/// The bytes of a request as it was recorded, but for who asks: at the socket that is root.
+pub(crate) fn as_recorded(exchange: &Exchange) -> Vec<u8> {
+    match &exchange.body {
+        Some(body) if exchange.name == "32f-no-content-type" => {
+            request(&exchange.method, &exchange.path, "", body.as_bytes())
+        }
+        Some(body) => json_request(&exchange.method, &exchange.path, body),
+        None => request(&exchange.method, &exchange.path, "", b""),
+    }
+}
+
+/// The answer is as it was recorded, or as the listed difference says.
+#[track_caller]
+pub(crate) fn assert_kept(exchange: &Exchange, answer: &Answer) {
+    let header = |name: &str| {
+        let line = answer.head.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")));
+        line.map(str::to_owned)
+    };
+    exchange.assert_kept(&Given { status: answer.status, header: &header, body: answer.body.as_bytes() });
+}
+
+/// Sends what was recorded; the answer is as it was recorded, or as the listed difference says.
+#[track_caller]
+pub(crate) fn replay(world: &World, exchange: &Exchange) -> Answer {
+    let answer = world.send(&as_recorded(exchange));
+    assert_kept(exchange, &answer);
+    answer
+}
+
+/// The same of an exchange about a task, of this one.
+#[track_caller]
+pub(crate) fn replay_of(world: &World, exchange: &Exchange, task: &Value) -> Answer {
+    let path = format!("/plugins/kimchi/tasks/{}", task["id"].as_str().expect("an id"));
+    replay(world, &Exchange { path, ..exchange.clone() })
+}
+
+/// Begins what was recorded and waits for its end, which is as `end` tells it, or as the listed difference says.
+#[track_caller]
+pub(crate) fn replay_to_its_end(world: &World, begin: &Exchange, end: &Exchange) {
+    let task: Value = replay(world, begin).json();
+    end.assert_ended(&ended(world, &task));
 }
 
 /// It is refused with this status and this reason, which goes on after that; `…` in it stands for anything.

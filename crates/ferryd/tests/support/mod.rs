@@ -4,7 +4,7 @@
 //! * [`process`] – `ferryd` as a child process: started, killed, its log shown when a test fails;
 //! * [`guest`] – test guests and the oracle's verdict on them;
 //! * [`recorded`] – what Kimchi was recorded to answer;
-//! * [`images`] – their images;
+//! * [`images`] – their images; [`screen`] – what is on their screens;
 //! * [`kimchi`] – the inherited interface on real hosts;
 //! * [`http`] – requests as bytes, for what no well-behaved client sends;
 //! * [`tasks`] – waiting for what tasks tell.
@@ -20,6 +20,7 @@ pub(crate) mod images;
 pub(crate) mod kimchi;
 pub(crate) mod process;
 pub(crate) mod recorded;
+pub(crate) mod screen;
 pub(crate) mod tasks;
 
 use std::cell::RefCell;

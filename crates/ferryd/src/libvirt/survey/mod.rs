@@ -2,11 +2,13 @@
 //!
 //! * [`place_marks`], [`seek_marks`], [`remove_marks`] – whether two hosts see the same directory;
 //! * [`domain_facts`], [`qemu_facts`] – the domain on its source; [`reception`] – what the destination has for it;
+//! * [`offers()`] – what the host can give, whatever machine it is asked for;
 //! * [`usage()`] – how much the guests use.
 
 mod destination;
 mod domain;
 mod marks;
+mod offers;
 mod usage;
 
 use std::collections::{HashMap, HashSet};
@@ -19,6 +21,7 @@ use virt_sys as sys;
 pub use destination::{Asked, reception};
 pub use domain::{QemuFacts, chains, domain_facts, qemu_facts};
 pub use marks::{Sought, place_marks, remove_marks, seek_marks};
+pub use offers::offers;
 pub use usage::{Usage, usage};
 
 use super::error::{LibvirtError, XML_ERROR};

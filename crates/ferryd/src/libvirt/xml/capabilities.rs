@@ -21,6 +21,8 @@ pub struct Capabilities {
     pub numa_nodes: Vec<NumaNode>,
     /// The security model that confines guests (`apparmor`, `selinux`), not the plain ownership of files.
     pub security_model: Option<String>,
+    /// The kernel has IOMMU groups (`virHostHasIOMMU`).
+    pub iommu: bool,
 }
 
 /// Reads `virConnectGetCapabilities`.
@@ -48,6 +50,7 @@ pub fn capabilities(xml: &str) -> Result<Capabilities> {
         security_model: models
             .filter_map(|model| text(model, &["model"]))
             .find(|model| !matches!(model.as_str(), "dac" | "none")),
+        iommu: path(root, &["host", "iommu"]).is_some_and(|iommu| iommu.attribute("support") == Some("yes")),
     })
 }
 
@@ -146,6 +149,11 @@ mod tests {
         assert_eq!(read.architecture, "x86_64");
         assert_eq!(read.domain_types, ["kvm", "qemu"]);
         assert_eq!(read.security_model.as_deref(), Some("apparmor"));
+        assert!(!read.iommu, "it says nothing of them");
+        for (support, iommu) in [("yes", true), ("no", false)] {
+            let xml = xml.replacen("<topology>", &format!("<iommu support='{support}'/><topology>"), 1);
+            assert_eq!(capabilities(&xml).unwrap().iommu, iommu);
+        }
         let node = NumaNode { id: 0, cpus: vec![0, 1], page_sizes_kib: vec![4, 2048] };
         assert_eq!(read.numa_nodes, [node]);
         assert!(capabilities("<capabilities/>").is_err());
