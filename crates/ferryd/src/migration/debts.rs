@@ -220,7 +220,8 @@ impl Sweeper {
         let domain = debt.domain;
         // A domain there that was seen to be gone, or that the task had not begun to make, is somebody else's; only files and pools are
         // owed. What it runs from stays.
-        if debt.copy_gone || !self.made_a_copy(debt, &log).await {
+        let Some(made_a_copy) = self.made_a_copy(debt, &log).await else { return false };
+        if debt.copy_gone || !made_a_copy {
             return match Copy::of(&host.look(domain).await) {
                 Copy::Unknown | Copy::Dead => false,
                 Copy::Absent | Copy::Off(_) => self.remove_files(debt, &log, host.as_ref()).await,
@@ -268,10 +269,11 @@ impl Sweeper {
         false
     }
 
-    /// Whether the task may have made the domain that is on the debt's host.
-    async fn made_a_copy(&self, debt: &Debt, log: &[LogEntry]) -> bool {
-        let by_hand = matches!(self.plan_of(debt.task).await, Ok(Some(plan)) if plan.found_twice);
-        debt.side == Side::Source || by_hand || begun(log)
+    /// Whether the domain that is on the debt's host may be the one that was moved; none where the store does not tell.
+    async fn made_a_copy(&self, debt: &Debt, log: &[LogEntry]) -> Option<bool> {
+        let plan = self.plan_of(debt.task).await.ok()?;
+        let by_hand = plan.is_some_and(|plan| plan.found_twice);
+        Some(debt.side == Side::Source || by_hand || begun(log))
     }
 
     /// Whether a host is registered no more: it takes its debts with it. (One that is, and cannot be used, keeps them.)

@@ -232,6 +232,7 @@ Host key verification failed.";
             Resolve,
             NoRoute,
             Refused,
+            Dropped,
             TimedOut,
             HostKeyUnknown,
             HostKeyChanged,
