@@ -131,13 +131,16 @@ impl Migrations {
     /// Images of the virtual machine that moves from this host have left there, as far as their tasks are still stored, the newest
     /// first.
     async fn left_images(&self, host: &str, vm: &Vm) -> Result<Vec<LeftImage>, Problem> {
-        let done =
-            TaskQuery { vm: Some(vm.name.clone()), state: Some(TaskState::Done), ..TaskQuery::default() };
+        // By its UUID: it may have had another name then.
+        let done = TaskQuery {
+            vm_uuid: Some(vm.uuid),
+            kind: Some(TaskKind::Migration),
+            state: Some(TaskState::Done),
+            ..TaskQuery::default()
+        };
         let tasks = self.store.tasks(&done, MOVES_LOOKED_AT).await.map_err(Problem::from)?;
-        let from_there =
-            |task: &&Task| task.kind == TaskKind::Migration && task.vm_uuid == vm.uuid && task.source == host;
         let mut left: Vec<LeftImage> = Vec::new();
-        for task in tasks.iter().filter(from_there) {
+        for task in tasks.iter().filter(|task| task.source == host) {
             let id = TaskId(task.id);
             let Some(record) = self.store.task(id).await.map_err(Problem::from)? else { continue };
             // One of an earlier Ferry that cannot be read any more tells nothing.

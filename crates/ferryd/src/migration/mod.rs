@@ -30,6 +30,7 @@ mod define;
 mod files_seen;
 mod flatten;
 mod glance;
+mod held;
 mod inherited;
 mod knowledge;
 mod leaving;

@@ -172,6 +172,8 @@ pub enum Question {
     MemoryApart,
     /// Somebody else acted on the domain meanwhile.
     Unexpected,
+    /// What is due next comes to nothing, again and again.
+    Held(Action),
 }
 
 /// What follows.

@@ -20,7 +20,7 @@ use crate::model::domain::{Answer, DomainEvent, HostSight, JobFigures, ProcessAn
 use crate::task::Stop;
 
 /// How long after breaking off a migration that still does not end it is broken off again.
-const BREAK_OFF_AGAIN: Duration = Duration::from_secs(3);
+pub(super) const BREAK_OFF_AGAIN: Duration = Duration::from_secs(3);
 
 /// How long the source may take to say whether it runs the domain anew; where it says nothing, `settle` finds out.
 const ASKED_AGAIN: Duration = Duration::from_secs(1);
@@ -96,6 +96,7 @@ impl Work {
             }
         };
         drop(eyes);
+        self.left_call = (!call.is_finished()).then_some(call);
         let result = result.unwrap_or_else(|error| {
             let reason = format!("the call was broken off: {error}");
             Err(HostError::Unreachable { host: self.plan.source.clone(), reason })

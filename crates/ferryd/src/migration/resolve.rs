@@ -84,7 +84,7 @@ fn keep_source(source: Copy, destination: Copy, know: &Knowledge) -> Next {
     match source {
         Copy::PausedMigrating(_) if know.wants_running => Act(A::ResumeSource),
         Copy::Paused(sight) if resumes(sight, know, know.source_resumed) => Act(A::ResumeSource),
-        Copy::Stranger(sight) if know.wants_running && sight.state == VmState::Paused => Act(A::ResumeSource),
+        Copy::Stranger(sight) if is_to_run(know) && sight.state == VmState::Paused => Act(A::ResumeSource),
         Copy::Running(_) | Copy::Paused(_) | Copy::PausedMigrating(_) | Copy::Stranger(_) => {
             owner_is_source(source, destination, know, false)
         }
@@ -114,7 +114,12 @@ fn keep_destination(source: Copy, destination: Copy, know: &Knowledge) -> Next {
 
 /// Whether a copy that is kept is to run. One that was let run and stands for another reason (a disk error, say) is paused there.
 fn resumes(sight: DomainSight, know: &Knowledge, resumed: bool) -> bool {
-    know.wants_running && (sight.reason == Reason::User || !resumed)
+    is_to_run(know) && (sight.reason == Reason::User || !resumed)
+}
+
+/// Of a machine that is moved stopped two copies were started meanwhile, both were suspended, and the one that is kept goes on.
+fn is_to_run(know: &Knowledge) -> bool {
+    know.wants_running || (know.cold && know.suspended_both)
 }
 
 /// It runs, and would be gone with its run.

@@ -89,67 +89,82 @@ impl Work {
             self.know.patience_over = waiting.silent_for() > self.timing.patience;
             self.know.wish(self.handle.wish());
             self.drop_what_no_longer_holds(&source, &destination).await?;
-            self.monitor.destination_told(&destination.domain);
-            let unseen = self.contact.looked(&source, &self.run, looked, self.timing.out_of_sight);
-            let [source, destination] = copies;
-            // One that stands or runs is still the run it was, and shows what it did.
-            self.know.source_unseen |= unseen && source.is_lifeless();
-            self.know.switched |= [source, destination].iter().any(|copy| matches!(copy, Copy::PostCopy(_)));
-            self.recovery.looked([source, destination].iter().any(Copy::is_post_copy_failed));
-            self.know.recovering = self.recovery.is_busy();
-            self.know.recovery_failing = self.recovery.failing_for() > self.timing.patience;
-            self.note_if_it_went_on(source, looked);
-            self.hear_the_source();
-            // A copy that a controller left behind has nobody else to watch it.
-            self.monitor
-                .source_seen(matches!(source, Copy::PausedMigrating(_)), matches!(source, Copy::Running(_)));
-            self.know.stuck = self.is_stuck();
-            let next = decide(source, destination, &self.know);
-            tracing::debug!(migration.id = %self.handle.id(), ?source, ?destination, ?next, "looked");
-            match next {
-                // It was long ago: look again.
-                Next::End(_) | Next::Act(_) if looked.elapsed() > self.timing.stale => {}
-                Next::End(ending) => match self.conclude(ending, source, destination, looked).await? {
-                    Concluded::Settled(settled) => return Ok(settled),
-                    Concluded::LookAgain => {}
-                    Concluded::Later => self.rest(&mut waiting).await?,
-                },
-                Next::Act(Action::UndefineSource) if self.must_look_at_files() => {
-                    self.look_at_files(&mut waiting).await?
-                }
-                Next::Act(Action::UndefineSource) if self.must_leave_copy() => {
-                    if !self.leave_copy().await? {
-                        self.rest(&mut waiting).await?;
-                    }
-                }
-                // The question stands while it is tried on.
-                Next::Act(action @ Action::RecoverPostCopy) if self.know.recovery_failing => {
-                    // A failure is noted there, and tried again.
-                    let _ = self.act(action, looked).await?;
-                }
-                Next::Act(action) => {
-                    self.tell_settling(Phase::Confirm, story::acting(action, &self.plan)).await?;
-                    let asked_to_stop = matches!(action, Action::AbortJob | Action::CloseSockets);
-                    if self.act(action, looked).await?.is_err() || asked_to_stop {
-                        self.rest(&mut waiting).await?;
-                    }
-                }
-                Next::Wait(why) => {
-                    self.tell_waiting(
-                        story::waiting(why, source, destination, &self.know, &self.plan),
-                        why,
-                        &waiting,
-                    )
-                    .await?;
-                    self.follow_copy(why).await?;
-                    self.rest(&mut waiting).await?;
-                }
-                Next::Ask(question) => {
-                    self.ask(question, source, destination).await?;
-                    self.rest(&mut waiting).await?;
-                }
+            self.take_in(&source, &destination, copies, looked);
+            let next = decide(copies[0], copies[1], &self.know);
+            tracing::debug!(migration.id = %self.handle.id(), ?copies, ?next, "looked");
+            if let Some(settled) = self.follow(next, copies, looked, &mut waiting).await? {
+                return Ok(settled);
             }
         }
+    }
+
+    /// What was seen of both hosts at `looked`, beside what they say of the domain now.
+    fn take_in(&mut self, source: &HostSight, destination: &HostSight, copies: [Copy; 2], looked: Instant) {
+        self.monitor.destination_told(&destination.domain);
+        let unseen = self.contact.looked(source, &self.run, looked, self.timing.out_of_sight);
+        // One that stands or runs is still the run it was, and shows what it did.
+        self.know.source_unseen |= unseen && copies[0].is_lifeless();
+        self.know.switched |= copies.iter().any(|copy| matches!(copy, Copy::PostCopy(_)));
+        self.recovery.looked(copies.iter().any(Copy::is_post_copy_failed));
+        self.know.recovering = self.recovery.is_busy();
+        self.know.recovery_failing = self.recovery.failing_for() > self.timing.patience;
+        self.note_if_it_went_on(copies[0], looked);
+        self.hear_the_source();
+        // A copy that a controller left behind has nobody else to watch it.
+        let (frozen, running) =
+            (matches!(copies[0], Copy::PausedMigrating(_)), matches!(copies[0], Copy::Running(_)));
+        self.monitor.source_seen(frozen, running);
+        self.know.stuck = self.is_stuck();
+    }
+
+    /// Does what was decided; what came of it all, where that is the end.
+    async fn follow(
+        &mut self,
+        next: Next,
+        copies: [Copy; 2],
+        looked: Instant,
+        waiting: &mut Waiting,
+    ) -> Result<Option<Settled>, Stop> {
+        let [source, destination] = copies;
+        match next {
+            // It was long ago: look again.
+            Next::End(_) | Next::Act(_) if looked.elapsed() > self.timing.stale => {}
+            Next::End(ending) => match self.conclude(ending, source, destination, looked).await? {
+                Concluded::Settled(settled) => return Ok(Some(settled)),
+                Concluded::LookAgain => {}
+                Concluded::Later => self.rest(waiting).await?,
+            },
+            Next::Act(Action::UndefineSource) if self.must_look_at_files() => {
+                self.look_at_files(waiting).await?
+            }
+            Next::Act(Action::UndefineSource) if self.must_leave_copy() => {
+                if !self.leave_copy().await? {
+                    self.rest(waiting).await?;
+                }
+            }
+            // The question stands while it is tried on.
+            Next::Act(action @ Action::RecoverPostCopy) if self.know.recovery_failing => {
+                // A failure is noted there, and tried again.
+                let _ = self.act(action, looked).await?;
+            }
+            Next::Act(action) => {
+                let asked_to_stop = matches!(action, Action::AbortJob | Action::CloseSockets);
+                if !self.act_on(action, copies, looked).await? || asked_to_stop {
+                    self.rest(waiting).await?;
+                }
+            }
+            Next::Wait(why) => {
+                let message = story::waiting(why, source, destination, &self.know, &self.plan);
+                self.tell_waiting(message, why, waiting).await?;
+                self.follow_copy(why).await?;
+                self.rest(waiting).await?;
+            }
+            Next::Ask(question) => {
+                self.ask(question, copies).await?;
+                self.rest(waiting).await?;
+            }
+        }
+        Ok(None)
     }
 
     /// It looks as if it had ended: what belongs to the end is done, and it is stored, unless another look has to come first.
@@ -286,7 +301,7 @@ impl Work {
         Ok(())
     }
 
-    async fn tell_settling(&mut self, phase: Phase, message: String) -> Result<(), Stop> {
+    pub(super) async fn tell_settling(&mut self, phase: Phase, message: String) -> Result<(), Stop> {
         if self.handle.task().message == message && self.handle.task().state != TaskState::NeedsAttention {
             return Ok(());
         }
@@ -374,9 +389,9 @@ impl Work {
         Ok(())
     }
 
-    async fn ask(&mut self, question: Question, source: Copy, destination: Copy) -> Result<(), Stop> {
+    pub(super) async fn ask(&mut self, question: Question, copies: [Copy; 2]) -> Result<(), Stop> {
         let (message, offers) =
-            story::question(question, source, destination, &self.know, &self.plan, self.handle.id());
+            story::question(question, copies, &self.know, &self.plan, self.handle.id(), self.held.said());
         let task = self.handle.task();
         if task.state == TaskState::NeedsAttention && task.message == message && task.offers == offers {
             return Ok(());

@@ -24,12 +24,14 @@ use api::task::{Phase, PostCopy, TaskState};
 use async_trait::async_trait;
 use serde::Serialize;
 use tokio::sync::broadcast;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::again::Recovery;
 use super::aside::Aside;
 use super::carry::Passed;
 use super::contact::Contact;
+use super::held::Held;
 use super::knowledge::{Came, begun, knowledge, run_of};
 use super::leaving::Leaving;
 use super::limit::Limit;
@@ -108,6 +110,8 @@ impl Runner for Mover {
             cleared: None,
             files_are_those: false,
             switch_tried: None,
+            left_call: None,
+            held: Held::default(),
             recovery: Recovery::default(),
             leaving: Leaving::of(&log),
             aside: Aside::of(&log),
@@ -163,6 +167,10 @@ pub(super) struct Work {
     pub(super) passed: Passed,
     /// Until when a call that nobody has an answer of may still take effect.
     pub(super) linger_until: Option<Instant>,
+    /// libvirt's call, when nobody waits for its end any more.
+    pub(super) left_call: Option<JoinHandle<Result<(), HostError>>>,
+    /// What comes to nothing again and again.
+    pub(super) held: Held,
     /// When the switch to post-copy was last tried.
     pub(super) switch_tried: Option<Instant>,
     /// Post-copy that broke is joined again.

@@ -78,23 +78,51 @@ fn described(copy: Copy) -> &'static str {
     }
 }
 
-/// The account of what is known of both sides, and the decisions to choose from.
+/// The account of what is known of both sides, and the decisions to choose from. `held`: what was said to an act that comes to nothing.
 pub(super) fn question(
     question: Question,
-    source: Copy,
-    destination: Copy,
+    [source, destination]: [Copy; 2],
     know: &Knowledge,
     plan: &Plan,
     id: TaskId,
+    held: Option<&str>,
 ) -> (String, Vec<Offer>) {
     let (from, to, name) = (&plan.source, &plan.destination, &plan.name);
-    let both_answer = [source, destination].iter().all(|copy| !matches!(copy, Copy::Unknown | Copy::Dead));
-    let apart = if both_answer {
-        "the two QEMUs cannot be joined again, though both hosts answer: look at the network between them"
-    } else {
-        "one of the two does not answer"
+    let what = what_is_asked(question, [source, destination], know, plan, held);
+    let known = format!("{from} {}; {to} {}.", described(source), described(destination));
+    let offers: Vec<Offer> = offered(source, destination, know)
+        .into_iter()
+        .map(|keep| Offer {
+            keep: keep.side,
+            fenced: keep.fenced,
+            command: command(id, keep),
+            effect: effect(keep, source, destination, question, plan),
+        })
+        .collect();
+    let vouched = offers.iter().filter(|offer| offer.fenced).map(|offer| {
+        let (kept, other) = if offer.keep == Side::Source { (from, to) } else { (to, from) };
+        format!(" If {other} is powered off and stays so, the copy on {kept} can be kept.")
+    });
+    let then = match offers.is_empty() {
+        true if is_silent(source) || is_silent(destination) => {
+            " Nothing can be decided before an answer comes.".to_owned()
+        }
+        true => format!(" Nothing can be decided as it is: look at {name} on both hosts with virsh."),
+        false => vouched.collect(),
     };
-    let what = match question {
+    (format!("{what} {known}{then}"), offers)
+}
+
+/// What a person is asked, and why.
+fn what_is_asked(
+    question: Question,
+    [source, destination]: [Copy; 2],
+    know: &Knowledge,
+    plan: &Plan,
+    held: Option<&str>,
+) -> String {
+    let (from, to, name) = (&plan.source, &plan.destination, &plan.name);
+    match question {
         Question::TwoCopies if matches!(source, Copy::Stranger(_)) => format!(
             "Somebody started {name} anew on {from} after it had moved to {to}; it was found running on both {from} and {to}, or \
              about to. Both copies are suspended and both sides' disks kept. {to} has the memory that was moved. Say which one to \
@@ -123,37 +151,26 @@ pub(super) fn question(
              times on its disks tell), keep the source, where it starts anew from its disks; otherwise keep the destination."
         ),
         Question::MemoryApart => format!(
-            "{name} was switched to {to} by post-copy, a part of its memory is still on {from}, and {apart}. \
-             Nothing needs to be done if that mends itself: the task goes on by itself. If it does not, the memory is lost: whichever \
-             side is kept, {name} is ended there and starts anew from its disks."
+            "{name} was switched to {to} by post-copy, a part of its memory is still on {from}, and {}. Nothing needs to be done if \
+             that mends itself: the task goes on by itself. If it does not, the memory is lost: whichever side is kept, {name} is ended \
+             there and starts anew from its disks.",
+            if is_silent(source) || is_silent(destination) {
+                "one of the two does not answer"
+            } else {
+                "the two QEMUs cannot be joined again, though both hosts answer: look at the network between them"
+            }
+        ),
+        Question::Held(action) => format!(
+            "What is due next for {name} comes to nothing, and is tried again and again: {}{}. Nothing needs to be done if that \
+             mends itself: the task goes on by itself. If it does not, the log of libvirtd on that host may tell why.",
+            acting(action, plan),
+            held.map(|error| format!(" ({})", first_line(error))).unwrap_or_default(),
         ),
         Question::Unexpected => format!(
             "{name} is in a state that this migration cannot have left; somebody else acted on it. Look at both hosts, then say \
              which copy to keep; the other is destroyed first."
         ),
-    };
-    let known = format!("{from} {}; {to} {}.", described(source), described(destination));
-    let offers: Vec<Offer> = offered(source, destination, know)
-        .into_iter()
-        .map(|keep| Offer {
-            keep: keep.side,
-            fenced: keep.fenced,
-            command: command(id, keep),
-            effect: effect(keep, source, destination, question, plan),
-        })
-        .collect();
-    let vouched = offers.iter().filter(|offer| offer.fenced).map(|offer| {
-        let (kept, other) = if offer.keep == Side::Source { (from, to) } else { (to, from) };
-        format!(" If {other} is powered off and stays so, the copy on {kept} can be kept.")
-    });
-    let then = match offers.is_empty() {
-        true if is_silent(source) || is_silent(destination) => {
-            " Nothing can be decided before an answer comes.".to_owned()
-        }
-        true => format!(" Nothing can be decided as it is: look at {name} on both hosts with virsh."),
-        false => vouched.collect(),
-    };
-    (format!("{what} {known}{then}"), offers)
+    }
 }
 
 fn is_silent(copy: Copy) -> bool {
@@ -181,10 +198,15 @@ fn effect(keep: Keep, source: Copy, destination: Copy, question: Question, plan:
             format!("{name} goes on as it was started anew there; the memory that was moved is lost")
         }
         Copy::Running(_) => format!("{name} runs on there with its memory"),
-        Copy::Paused(_) | Copy::PausedMigrating(_) if plan.wants_running => {
+        Copy::Paused(_) | Copy::PausedMigrating(_)
+            if plan.wants_running || (plan.cold && question == Question::TwoCopies) =>
+        {
             format!("{name} goes on there with the memory it has there")
         }
         Copy::Paused(_) | Copy::PausedMigrating(_) => format!("{name} stays paused there with its memory"),
+        Copy::Absent if !plan.persistent => {
+            format!("the memory of {name} is lost, and it has no definition: only its disks stay")
+        }
         _ if plan.cold => format!("{name} is stopped there, with the disks that {host} has"),
         _ => format!(
             "the memory of {name} is lost: it is stopped there, and boots anew from its disks when it is started"
@@ -212,6 +234,33 @@ fn effect(keep: Keep, source: Copy, destination: Copy, question: Question, plan:
     format!("keeps {host}: {stays}{lost}{gone}.")
 }
 
+/// What is still to be removed from a host that does not answer.
+fn owed(ending: Ending, plan: &Plan) -> String {
+    match ending.owed {
+        Some(Side::Destination) => format!(
+            " {} does not answer; what may be left of it there is removed when it does, and cannot run until then.",
+            plan.destination
+        ),
+        Some(Side::Source) => {
+            format!(" {} does not answer; its definition there is removed when it does.", plan.source)
+        }
+        None => String::new(),
+    }
+}
+
+/// What it does where it is: a guest may have shut itself down, or stand because of its disk.
+fn state_of(owner: Copy, plan: &Plan) -> &'static str {
+    match owner {
+        Copy::Running(_) | Copy::Stranger(_) => "runs",
+        Copy::Off(_) if plan.cold => "is stopped, as it was,",
+        Copy::Off(_) => "is stopped",
+        Copy::Paused(_) | Copy::PausedMigrating(_) if plan.wants_running => "is paused",
+        Copy::Paused(_) | Copy::PausedMigrating(_) => "is paused, as it was,",
+        _ if plan.wants_running => "runs",
+        _ => "is paused, as it was,",
+    }
+}
+
 /// The end: the task's last state and what is said of it.
 ///
 /// `owner`: the copy that is the domain from now on.
@@ -223,29 +272,8 @@ pub(super) fn ending(
     plan: &Plan,
 ) -> (TaskState, String) {
     let (from, to, name) = (&plan.source, &plan.destination, &plan.name);
-    let there = plan.place_there();
-    let owed = match ending.owed {
-        Some(Side::Destination) => {
-            format!(
-                " {to} does not answer; what may be left of it there is removed when it does, and cannot run until then."
-            )
-        }
-        Some(Side::Source) => {
-            format!(" {from} does not answer; its definition there is removed when it does.")
-        }
-        None => String::new(),
-    };
+    let (there, owed, state_there) = (plan.place_there(), owed(ending, plan), state_of(owner, plan));
     let because = cause.map(|cause| format!(" ({})", first_line(cause))).unwrap_or_default();
-    // What it does there: a guest may have shut itself down, or stand because of its disk.
-    let state_there = match owner {
-        Copy::Running(_) | Copy::Stranger(_) => "runs",
-        Copy::Off(_) if plan.cold => "is stopped, as it was,",
-        Copy::Off(_) => "is stopped",
-        Copy::Paused(_) | Copy::PausedMigrating(_) if plan.wants_running => "is paused",
-        Copy::Paused(_) | Copy::PausedMigrating(_) => "is paused, as it was,",
-        _ if plan.wants_running => "runs",
-        _ => "is paused, as it was,",
-    };
     match ending.location {
         Location::Destination if ending.memory_lost => (
             TaskState::Failed,
@@ -318,7 +346,7 @@ mod tests {
     /// What is said and offered, each as side, `--fenced`, effect.
     fn asked(what: Question, source: Copy, destination: Copy) -> (String, Vec<(Side, bool, String)>) {
         let know = Knowledge { wants_running: true, persistent: true, ..Knowledge::default() };
-        let (said, offers) = question(what, source, destination, &know, &plan(), TaskId::new());
+        let (said, offers) = question(what, [source, destination], &know, &plan(), TaskId::new(), None);
         for offer in &offers {
             let side = if offer.keep == Side::Source { "source" } else { "destination" };
             assert!(offer.command.contains(&format!("--keep {side}")), "{offer:?}");
@@ -391,5 +419,17 @@ mod tests {
             );
             assert!(effect.ends_with(&lost), "{effect}");
         }
+    }
+    #[test]
+    fn what_comes_to_nothing_is_told_with_what_the_host_says() {
+        let know = Knowledge { wants_running: true, persistent: true, ..Knowledge::default() };
+        let runs = Copy::Running(sight(VmState::Running, Reason::Other, false, false));
+        let held = Question::Held(Action::AutostartSource);
+        let why = Some("cannot acquire state change lock\nand more");
+        let (said, _) = question(held, [runs, Copy::Absent], &know, &plan(), TaskId::new(), why);
+        assert!(
+            said.contains("setting autostart on kvm1 as it was (cannot acquire state change lock)"),
+            "{said}"
+        );
     }
 }
