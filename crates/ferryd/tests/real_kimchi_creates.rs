@@ -191,6 +191,8 @@ fn refused_before_there_is_a_task(world: &World) {
         (volume("none.img", "raw"), 400, "KCHTMPL0019E: The volume none.img is not in storage pool default"),
         (volume("used.img", "qcow2"), 409, "KCHVM0007E: …is raw, and no qcow2 image"),
         (volume("used.img", "raw"), 409, "KCHVM0007E: …is used by the virtual machine other"),
+        (with("cdrom", json!("/none.iso")), 400, "KCHTMPL0002E: Source media /none.iso not found"),
+        (with("memory", json!(1_u64 << 30)), 400, "KCHVM0041E: "),
         (with("cpu_info", json!({"vcpus": 16384})), 400, "KCHCPUINF0004E: "),
         (with("template", json!("/plugins/kimchi/templates/t")), 400, "WOKAPI0008E: "),
     ] {

@@ -187,6 +187,8 @@ fn stopped(world: &World, guest: &Guest) {
     refused(&act(world, "reset"), 400, "KCHVM0051E: ");
     refused(&act(world, "poweroff"), 400, "KCHVM0049E: ");
     let change = |body: Value| world.send(&json_request("PUT", VM1, &body.to_string()));
+    let more_than_there_is = 1_u64 << 30;
+    refused(&change(json!({ "memory": { "maxmemory": more_than_there_is } })), 400, "KCHVM0041E: ");
     let changed = change(json!({
         "memory": { "current": 256, "maxmemory": 320 }, "cpu_info": { "vcpus": 1, "maxvcpus": 2 },
     }));

@@ -5,6 +5,7 @@ use virt::connect::Connect;
 use virt::domain::Domain;
 use virt_sys as sys;
 
+use super::creation::less_memory_than;
 use super::error::{INVALID_ARGUMENT, LibvirtError, OPERATION_INVALID, XML_ERROR};
 use super::host::{lookup, sight};
 use super::xml::{self, ACCESS_NAMESPACE, ACCESS_PREFIX};
@@ -96,6 +97,8 @@ pub enum Changed {
     All,
     /// None was: something speaks against them.
     None(Objection),
+    /// None was: the host has no more memory than this, in MiB.
+    TooMuchMemory(u64),
     /// libvirt did not take one; those before it are made.
     Some(Vec<Change>, Change, LibvirtError),
 }
@@ -113,6 +116,10 @@ pub fn change(connect: &Connect, domain: DomainUuid, changes: &Changes) -> Resul
     let active = is_active(seen.state);
     if active && !changes.only_when_stopped().is_empty() {
         return Ok(Changed::None(Objection::State(seen.state)));
+    }
+    let memory_mib = changes.max_memory_mib.max(changes.memory_mib).unwrap_or_default();
+    if let Some(most_mib) = less_memory_than(connect, memory_mib)? {
+        return Ok(Changed::TooMuchMemory(most_mib));
     }
     let live = if active { sys::VIR_DOMAIN_AFFECT_LIVE } else { 0 };
     let scope = live | if seen.persistent { sys::VIR_DOMAIN_AFFECT_CONFIG } else { 0 };

@@ -51,6 +51,10 @@ pub fn look(connect: &Connect, task: TaskId, uuid: DomainUuid, wanted: &Wanted) 
         Err(error) if error.code == NO_DOMAIN => {}
         Err(error) => return Err(error),
     }
+    // QEMU maps all of it at the start, and the kernel refuses more than there is.
+    if let Some(most_mib) = less_memory_than(connect, wanted.max_memory_mib)? {
+        return Ok(Err(Unfit::TooMuchMemory(most_mib)));
+    }
     let hardware = fit!(hardware(connect, wanted)?);
     for disk in &wanted.disks {
         if matches!(disk.volume, Volume::New { .. }) {
@@ -72,6 +76,16 @@ pub fn look(connect: &Connect, task: TaskId, uuid: DomainUuid, wanted: &Wanted) 
         }
     }
     Ok(Ok(hardware))
+}
+
+/// All the memory of a host in MiB, where that is less than this.
+///
+/// # Errors
+/// What libvirt says.
+pub fn less_memory_than(connect: &Connect, mib: u64) -> Result<Option<u64>, LibvirtError> {
+    // `virNodeInfo.memory` is in KiB.
+    let most_mib = connect.node_info()?.memory / 1024;
+    Ok((most_mib < mib).then_some(most_mib))
 }
 
 /// What the host's QEMU offers: with KVM where there is one, and of today's machine type.

@@ -35,7 +35,8 @@ type Told<T> = std::result::Result<T, LibvirtError>;
 /// The directory and the name of a file.
 fn parts(path: &str) -> Told<(&str, &str)> {
     path.rsplit_once('/')
-        .filter(|(directory, name)| !directory.is_empty() && !name.is_empty())
+        .filter(|(_, name)| !name.is_empty())
+        .map(|(directory, name)| (if directory.is_empty() { "/" } else { directory }, name))
         .ok_or_else(|| LibvirtError::of(INVALID_ARGUMENT, format!("{path} is not the path of a file")))
 }
 

@@ -148,6 +148,7 @@ impl Lifecycle {
         match done? {
             Changed::All => Ok(after),
             Changed::None(Objection::State(_)) => Err(Refused::OnlyWhenStopped(only_stopped)),
+            Changed::TooMuchMemory(most_mib) => Err(Refused::TooMuchMemory(most_mib)),
             Changed::None(Objection::Job) => Err(Refused::Job),
             Changed::Some(made, failed, error) => Err(Refused::Halfway { made, failed, error }),
         }

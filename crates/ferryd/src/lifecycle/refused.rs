@@ -35,6 +35,8 @@ pub enum Refused {
     Keeps(Text),
     /// It is removed, but not all that was to go with it.
     Left(Text),
+    /// The host has no more memory than this, in MiB.
+    TooMuchMemory(u64),
     /// It has no definition.
     Transient,
     /// Another machine, on any host, has this name or is about to be made by it.
@@ -82,6 +84,7 @@ impl Refused {
             Self::Leftover(host) => Message::FERRYWHY0007I { host: said(host) },
             Self::NoClone(why) | Self::Keeps(why) => Message::FERRYWHY0008I { why: why.clone() },
             Self::Left(what) => Message::FERRYWHY0009I { what: what.clone() },
+            Self::TooMuchMemory(most_mib) => Message::KCHVM0041E { maxmem: (*most_mib).into() },
             Self::Transient => Message::FERRYWHY0010I,
             Self::NameTaken(_) => Message::FERRYWHY0070I,
             Self::Brought { host, from } => Message::FERRYWHY0011I { host: said(host), from: said(from) },

@@ -66,6 +66,7 @@ catalogue! {
     KCHVM0038E { name, details };
     KCHVM0039E { name };
     KCHVM0040E { name, details };
+    KCHVM0041E { maxmem };
     KCHVM0048E { name };
     KCHVM0049E { name };
     KCHVM0050E { name };

@@ -29,6 +29,7 @@ KCHVM0037E = Die virtuelle Maschine „{ $name }“ kann nicht angehalten werden
 KCHVM0038E = Die virtuelle Maschine „{ $name }“ konnte nicht angehalten werden. Einzelheiten: { $details }
 KCHVM0039E = Die virtuelle Maschine „{ $name }“ kann nicht fortgesetzt werden, weil sie nicht angehalten ist.
 KCHVM0040E = Die virtuelle Maschine „{ $name }“ konnte nicht fortgesetzt werden. Einzelheiten: { $details }
+KCHVM0041E = Der zugewiesene Speicher ist größer als der des Hosts: { $maxmem } MiB
 KCHVM0048E = „{ $name }“ kann nicht gestartet werden. Die virtuelle Maschine läuft bereits.
 KCHVM0049E = „{ $name }“ kann nicht ausgeschaltet werden. Die virtuelle Maschine ist ausgeschaltet.
 KCHVM0050E = „{ $name }“ kann nicht heruntergefahren werden. Die virtuelle Maschine ist ausgeschaltet.
@@ -204,7 +205,7 @@ FERRYWHY0005I =
        *[nostate] ist in keinem bekannten Zustand
     }; es wurde nichts getan
 FERRYWHY0006I = sie läuft bereits auf dem Host „{ $host }“; es wurde nichts getan
-FERRYWHY0007I = was der Host „{ $host }“ von ihr hat, hat eine Migration zurückgelassen und wird entfernt; es wurde nichts getan
+FERRYWHY0007I = was der Host „{ $host }“ von ihr hat, hat eine Migration zurückgelassen und wird entfernt, sofern niemand es gestartet hat; es wurde nichts getan
 FERRYWHY0008I = { $why }; es wurde nichts getan
 FERRYWHY0009I = sie ist entfernt, aber nicht alles, was mit ihr entfernt werden sollte: { $what }
 FERRYWHY0010I = sie hat keine Definition, nur diesen einen Lauf; es wurde nichts getan

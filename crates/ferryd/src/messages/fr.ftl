@@ -29,6 +29,7 @@ KCHVM0037E = Impossible de suspendre la machine virtuelle « { $name } » : e
 KCHVM0038E = Impossible de suspendre la machine virtuelle « { $name } ». Détails : { $details }
 KCHVM0039E = Impossible de reprendre la machine virtuelle « { $name } » : elle n’est pas suspendue.
 KCHVM0040E = Impossible de reprendre la machine virtuelle « { $name } ». Détails : { $details }
+KCHVM0041E = La mémoire attribuée dépasse celle de l’hôte : { $maxmem } Mio
 KCHVM0048E = Impossible de démarrer « { $name } ». La machine virtuelle est déjà en marche.
 KCHVM0049E = Impossible d’éteindre « { $name } ». La machine virtuelle est arrêtée.
 KCHVM0050E = Impossible d’arrêter « { $name } ». La machine virtuelle est arrêtée.
@@ -204,7 +205,7 @@ FERRYWHY0005I =
        *[nostate] n’est dans aucun état connu
     } ; rien n’a été fait
 FERRYWHY0006I = elle est déjà en marche sur l’hôte « { $host } » ; rien n’a été fait
-FERRYWHY0007I = ce que l’hôte « { $host } » en a est un reste d’une migration, en cours de suppression ; rien n’a été fait
+FERRYWHY0007I = ce que l’hôte « { $host } » en a est un reste d’une migration, supprimé à moins que quelqu’un ne l’ait démarré ; rien n’a été fait
 FERRYWHY0008I = { $why } ; rien n’a été fait
 FERRYWHY0009I = elle est supprimée, mais pas tout ce qui devait l’être avec elle : { $what }
 FERRYWHY0010I = elle n’a pas de définition, seulement cette exécution ; rien n’a été fait

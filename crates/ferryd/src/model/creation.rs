@@ -166,6 +166,8 @@ pub enum Unfit {
     NoScreen(String),
     /// It runs no machine with so many CPUs.
     TooManyCpus(u32),
+    /// The host has no more memory than this, in MiB.
+    TooMuchMemory(u64),
     /// It runs no machines of the host's own architecture.
     NoMachines(Text),
 }
@@ -194,6 +196,7 @@ impl Unfit {
             Self::NetworkInactive(network) => Message::FERRYWHY0081I { network: said(network) },
             Self::NoScreen(kind) => Message::FERRYWHY0082I { kind: said(kind) },
             Self::TooManyCpus(most) => Message::FERRYWHY0083I { most: u64::from(*most).into() },
+            Self::TooMuchMemory(most_mib) => Message::KCHVM0041E { maxmem: (*most_mib).into() },
             Self::NoMachines(why) => Message::FERRYWHY0084I { why: why.clone() },
         };
         message.into()

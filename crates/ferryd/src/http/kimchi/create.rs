@@ -129,6 +129,7 @@ fn inherited(unfit: &Unfit, name: Text) -> Option<Message> {
         Unfit::NoMedium(path) => Message::KCHTMPL0002E { path: short(path) },
         Unfit::NoNetwork(network) => Message::KCHTMPL0003E { network: short(network), name },
         Unfit::NetworkInactive(network) => Message::KCHTMPL0007E { network: short(network), name },
+        Unfit::TooMuchMemory(most_mib) => Message::KCHVM0041E { maxmem: (*most_mib).into() },
         Unfit::TooManyCpus(_) => Message::KCHCPUINF0004E { details: unfit.text() },
         Unfit::PoolInactive(_)
         | Unfit::NoPath(_)
@@ -245,6 +246,7 @@ mod tests {
                 "KCHTMPL0003E: Network 'p' specified for template web does not exist",
             ),
             (Unfit::NetworkInactive(name()), 400, "KCHTMPL0007E: "),
+            (Unfit::TooMuchMemory(2048), 400, "KCHVM0041E: "),
             (
                 Unfit::PoolInactive(name()),
                 409,

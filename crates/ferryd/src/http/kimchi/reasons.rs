@@ -14,7 +14,7 @@ pub(super) use console::Sought;
 pub(super) use migrate::failed_to_migrate;
 use migrate::migrate_reason;
 
-use super::schema::Violation;
+use super::schema::{Violation, wrong_value};
 use crate::http::extract::BODY_LIMIT_BYTES;
 use crate::http::problem::shortened;
 use crate::libvirt::error::{
@@ -95,6 +95,9 @@ impl Refusal {
             Refused::Unknown => return Self::no_such_vm(name),
             Refused::NotAllowed => return Self::not_allowed(),
             Refused::Transient => return Self::bad_request(Message::KCHVM0036E { name: told() }),
+            Refused::TooMuchMemory(most_mib) => {
+                return Self::bad_request(Message::KCHVM0041E { maxmem: (*most_mib).into() });
+            }
             Refused::NameTaken(other) => {
                 return Self::conflict(Message::KCHVM0001E { name: shortened(other).into() });
             }
@@ -214,7 +217,9 @@ fn status_of(refused: &Refused) -> StatusCode {
     match refused {
         Refused::Unknown => StatusCode::NOT_FOUND,
         Refused::NotAllowed => StatusCode::FORBIDDEN,
-        Refused::Transient | Refused::OnlyWhenStopped(_) => StatusCode::BAD_REQUEST,
+        Refused::Transient | Refused::OnlyWhenStopped(_) | Refused::TooMuchMemory(_) => {
+            StatusCode::BAD_REQUEST
+        }
         Refused::State(_)
         | Refused::Moves(_)
         | Refused::Busy
@@ -240,38 +245,6 @@ fn status_of(refused: &Refused) -> StatusCode {
 /// Whether libvirt says by this code that it does not do that with such a machine, or not now; it has not failed then.
 fn is_no(code: i32) -> bool {
     matches!(code, OPERATION_INVALID | OPERATION_UNSUPPORTED | CONFIG_UNSUPPORTED | REVERT_RISKY)
-}
-
-/// The message of a schema's id. Kimchi's own words say what they mean, but for those of what a machine is made of.
-fn wrong_value(id: &str, what: &Text) -> Option<Message> {
-    let details = || what.clone();
-    Some(match id {
-        "KCHCPUINF0008E" => Message::KCHCPUINF0008E,
-        "KCHTMPL0012E" => Message::KCHTMPL0012E { details: details() },
-        "KCHTMPL0013E" => Message::KCHTMPL0013E { details: details() },
-        "KCHTMPL0014E" => Message::KCHTMPL0014E,
-        "KCHTMPL0015E" => Message::KCHTMPL0015E { details: details() },
-        "KCHTMPL0017E" => Message::KCHTMPL0017E,
-        "KCHTMPL0022E" => Message::KCHTMPL0022E { details: details() },
-        "KCHTMPL0027E" => Message::KCHTMPL0027E { details: details() },
-        "KCHTMPL0028E" => Message::KCHTMPL0028E { details: details() },
-        "KCHTMPL0030E" => Message::KCHTMPL0030E { details: details() },
-        "KCHVM0011E" => Message::KCHVM0011E,
-        "KCHVM0014E" => Message::KCHVM0014E,
-        "KCHVM0015E" => Message::KCHVM0015E,
-        "KCHVM0023E" => Message::KCHVM0023E,
-        "KCHVM0024E" => Message::KCHVM0024E,
-        "KCHVM0025E" => Message::KCHVM0025E,
-        "KCHVM0026E" => Message::KCHVM0026E,
-        "KCHVM0059E" => Message::KCHVM0059E,
-        "KCHVM0060E" => Message::KCHVM0060E,
-        "KCHVM0069E" => Message::KCHVM0069E,
-        "KCHVM0085E" => Message::KCHVM0085E,
-        "KCHVM0086E" => Message::KCHVM0086E,
-        "KCHVM0091E" => Message::KCHVM0091E,
-        "KCHVMHDEV0004E" => Message::KCHVMHDEV0004E,
-        _ => return None,
-    })
 }
 
 /// What was asked to be done to a machine where it is.

@@ -234,6 +234,38 @@ fn told(value: &Value) -> Text {
     crate::http::problem::shortened(&value.to_string()).into()
 }
 
+/// The message of a schema's id. Kimchi's own words say what they mean, but for those of what a machine is made of.
+pub(super) fn wrong_value(id: &str, what: &Text) -> Option<Message> {
+    let details = || what.clone();
+    Some(match id {
+        "KCHCPUINF0008E" => Message::KCHCPUINF0008E,
+        "KCHTMPL0012E" => Message::KCHTMPL0012E { details: details() },
+        "KCHTMPL0013E" => Message::KCHTMPL0013E { details: details() },
+        "KCHTMPL0014E" => Message::KCHTMPL0014E,
+        "KCHTMPL0015E" => Message::KCHTMPL0015E { details: details() },
+        "KCHTMPL0017E" => Message::KCHTMPL0017E,
+        "KCHTMPL0022E" => Message::KCHTMPL0022E { details: details() },
+        "KCHTMPL0027E" => Message::KCHTMPL0027E { details: details() },
+        "KCHTMPL0028E" => Message::KCHTMPL0028E { details: details() },
+        "KCHTMPL0030E" => Message::KCHTMPL0030E { details: details() },
+        "KCHVM0011E" => Message::KCHVM0011E,
+        "KCHVM0014E" => Message::KCHVM0014E,
+        "KCHVM0015E" => Message::KCHVM0015E,
+        "KCHVM0023E" => Message::KCHVM0023E,
+        "KCHVM0024E" => Message::KCHVM0024E,
+        "KCHVM0025E" => Message::KCHVM0025E,
+        "KCHVM0026E" => Message::KCHVM0026E,
+        "KCHVM0059E" => Message::KCHVM0059E,
+        "KCHVM0060E" => Message::KCHVM0060E,
+        "KCHVM0069E" => Message::KCHVM0069E,
+        "KCHVM0085E" => Message::KCHVM0085E,
+        "KCHVM0086E" => Message::KCHVM0086E,
+        "KCHVM0091E" => Message::KCHVM0091E,
+        "KCHVMHDEV0004E" => Message::KCHVMHDEV0004E,
+        _ => return None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
