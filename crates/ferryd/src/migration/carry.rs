@@ -23,6 +23,8 @@ use crate::task::Stop;
 const SPAN_TAKES_S: u64 = 1;
 /// How often a span that arrived as something else is sent again.
 const SENT_AGAIN: u32 = 2;
+/// Which part of a whole span the last ones are.
+const LAST_SPAN_PART: u64 = 8;
 
 /// Why carrying ends before everything is there.
 pub(super) enum Halt {
@@ -165,7 +167,10 @@ impl Work {
         // A break costs at most some seconds of work again, also where the bandwidth is limited.
         let limit = self.limit_mib_s().map_or(u64::MAX, |mib_s| mib_s.saturating_mul(SPAN_TAKES_S << 20));
         let most = self.timing.span_bytes.min(limit);
-        let span = Span { offset: at, length: most.min(length.saturating_sub(at)) };
+        let left = length.saturating_sub(at);
+        // Nothing is on the way any more while the last one is read again: towards the end they get shorter.
+        let next = (left / 2).max(most / LAST_SPAN_PART).max(1);
+        let span = Span { offset: at, length: next.min(most).min(left) };
         (span.length > 0).then_some(span)
     }
 

@@ -49,7 +49,7 @@ impl Timing {
             look: Duration::from_secs(2),
             glance: Duration::from_secs(1),
             stale: Duration::from_secs(7),
-            span_bytes: 64 << 20,
+            span_bytes: 128 << 20,
             out_of_sight: Duration::from_secs(20),
         }
     }
