@@ -12,6 +12,7 @@ use std::pin::Pin;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, mpsc};
+use tokio::time::Instant;
 
 use crate::libvirt::error::HostError;
 use crate::libvirt::link::Link;
@@ -53,6 +54,8 @@ pub struct MigrateCall {
     pub recover: bool,
     /// What lies below those disks is copied into the same image (`VIR_MIGRATE_NON_SHARED_DISK` instead).
     pub whole_disks: bool,
+    /// It is not begun any more after this: whoever waited for it does so no longer.
+    pub not_after: Option<Instant>,
     /// What of its definitions is another on the destination (`VIR_MIGRATE_PARAM_DEST_NAME`, `VIR_MIGRATE_PARAM_DEST_XML`,
     /// `VIR_MIGRATE_PARAM_PERSIST_XML`).
     pub rewrite: Rewrite,

@@ -2,11 +2,25 @@
 
 use std::ffi::CStr;
 
+use tokio::time::Instant;
 use virt_sys as sys;
 
+use super::error::{LibvirtError, OPERATION_ABORTED};
 use super::ffi::{TypedValue, param};
 use crate::hypervisor::{MigrateCall, MigrateFlag};
 use crate::model::transport::{ParameterValue, TransportParameter};
+
+/// Whether it may still be begun.
+///
+/// # Errors
+/// It comes too late.
+pub(super) fn in_time(call: &MigrateCall) -> Result<(), LibvirtError> {
+    if call.not_after.is_none_or(|not_after| Instant::now() <= not_after) {
+        return Ok(());
+    }
+    let what = "the migration was not begun: the connection for it came too late";
+    Err(LibvirtError::of(OPERATION_ABORTED, what.to_owned()))
+}
 
 /// What libvirt is asked to do with a domain, as its flags.
 pub(super) fn flags(call: &MigrateCall) -> u32 {

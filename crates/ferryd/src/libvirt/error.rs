@@ -25,6 +25,8 @@ pub const NO_POOL: i32 = 49;
 pub const NO_VOLUME: i32 = 50;
 /// `VIR_ERR_CONFIG_UNSUPPORTED`.
 pub const CONFIG_UNSUPPORTED: i32 = 67;
+/// `VIR_ERR_OPERATION_TIMEOUT`: what else is done to the domain has not ended.
+pub const OPERATION_TIMEOUT: i32 = 68;
 /// `VIR_ERR_NO_NODE_DEVICE`.
 pub const NO_NODE_DEVICE: i32 = 53;
 /// `VIR_ERR_NO_DOMAIN_SNAPSHOT`.

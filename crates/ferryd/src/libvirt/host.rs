@@ -166,21 +166,23 @@ impl Hypervisor for LibvirtHost {
     }
 
     async fn resume(&self, domain: DomainUuid) -> Result<()> {
-        self.on_domain("resume", domain, |domain| {
-            match domain.resume() {
-                Ok(()) => Ok(()),
-                // libvirt refuses to resume what runs: then there is nothing to do.
-                Err(error) => match ffi::domain_state(domain) {
-                    Ok((state, _)) if translate::state(state) == VmState::Running => Ok(()),
-                    _ => Err(error.into()),
-                },
-            }
-        })
-        .await
+        self.link
+            .urgent_call("resume", move |connect| {
+                let domain = &lookup(connect, domain)?;
+                match domain.resume() {
+                    Ok(()) => Ok(()),
+                    // libvirt refuses to resume what runs: then there is nothing to do.
+                    Err(error) => match ffi::domain_state(domain) {
+                        Ok((state, _)) if translate::state(state) == VmState::Running => Ok(()),
+                        _ => Err(error.into()),
+                    },
+                }
+            })
+            .await
     }
 
     async fn suspend(&self, domain: DomainUuid) -> Result<()> {
-        self.on_domain("suspend", domain, |domain| Ok(domain.suspend()?)).await
+        self.link.urgent_call("suspend", move |connect| Ok(lookup(connect, domain)?.suspend()?)).await
     }
 
     async fn destroy(&self, domain: DomainUuid) -> Result<()> {
@@ -216,7 +218,7 @@ impl Hypervisor for LibvirtHost {
         }
         let result = self
             .link
-            .call("undefine", move |connect| {
+            .call_apart("undefine", move |connect| {
                 let tpm =
                     if with.tpm { sys::VIR_DOMAIN_UNDEFINE_TPM } else { sys::VIR_DOMAIN_UNDEFINE_KEEP_TPM };
                 // An older libvirt does not take these flags, and removes the state of a TPM unasked.
@@ -235,7 +237,7 @@ impl Hypervisor for LibvirtHost {
 
     async fn define(&self, xml: &str) -> Result<()> {
         let xml = xml.to_owned();
-        self.link.call("define", move |connect| Ok(connect.define_domain_xml(&xml).map(drop)?)).await
+        self.link.call_apart("define", move |connect| Ok(connect.define_domain_xml(&xml).map(drop)?)).await
     }
 
     async fn define_copy(&self, domain: DomainUuid, copy: &CopyIdentity) -> Result<()> {
@@ -243,7 +245,7 @@ impl Hypervisor for LibvirtHost {
         // With everything in it, as [`Self::definition`].
         let flags = sys::VIR_DOMAIN_XML_INACTIVE | sys::VIR_DOMAIN_XML_SECURE;
         self.link
-            .call("define a copy", move |connect| {
+            .call_apart("define a copy", move |connect| {
                 let original = lookup(connect, domain)?.xml_desc(flags)?;
                 let xml = xml::copy(&original, &copy)
                     .map_err(|error| LibvirtError::of(XML_ERROR, error.to_string()))?;
@@ -258,18 +260,19 @@ impl Hypervisor for LibvirtHost {
 
     async fn forget_snapshots(&self, domain: DomainUuid, names: &[String]) -> Result<()> {
         let names = names.to_vec();
-        self.on_domain("forget snapshots", domain, move |domain| snapshot_metadata::forget(domain, &names))
-            .await
+        let forget = move |connect: &Connect| snapshot_metadata::forget(&lookup(connect, domain)?, &names);
+        self.link.call_apart("forget snapshots", forget).await
     }
 
     async fn redefine_snapshots(&self, domain: DomainUuid, snapshots: &[Snapshot]) -> Result<()> {
         let all = snapshots.to_vec();
-        self.on_domain("redefine snapshots", domain, move |domain| snapshot_metadata::redefine(domain, &all))
-            .await
+        let redefine = move |connect: &Connect| snapshot_metadata::redefine(&lookup(connect, domain)?, &all);
+        self.link.call_apart("redefine snapshots", redefine).await
     }
 
     async fn set_autostart(&self, domain: DomainUuid, autostart: bool) -> Result<()> {
-        self.on_domain("autostart", domain, move |domain| Ok(domain.set_autostart(autostart)?)).await?;
+        let set = move |connect: &Connect| Ok(lookup(connect, domain)?.set_autostart(autostart)?);
+        self.link.call_apart("autostart", set).await?;
         // libvirt has no event for this.
         self.link.tell(domain, DomainEvent::Other);
         Ok(())
@@ -280,6 +283,7 @@ impl Hypervisor for LibvirtHost {
         self.link
             .long_call("migrate", move |connect| {
                 let domain = lookup(connect, domain)?;
+                call::in_time(&call)?;
                 let mut params = call::params(&call);
                 params.extend(redefine::params(&domain, &call)?);
                 ffi::migrate_to_uri(&domain, Some(&call.peer_uri), &params, call::flags(&call))
@@ -304,6 +308,7 @@ impl Hypervisor for LibvirtHost {
         self.link
             .long_call("migrate", move |connect| {
                 let domain = lookup(connect, domain)?;
+                call::in_time(&call)?;
                 // What has not been finished on the destination goes with that connection, which is closed on this thread.
                 let mut params = call::params(&call);
                 params.extend(redefine::params(&domain, &call)?);

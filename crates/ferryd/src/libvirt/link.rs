@@ -247,7 +247,16 @@ impl Link {
         name: &'static str,
         work: impl FnOnce(&Connect) -> Result<T, LibvirtError> + Send + 'static,
     ) -> Result<T, HostError> {
-        let (connect, turn) = self.long_connection().await?;
+        let connection = self.long_connection().await?;
+        self.call_on(connection, name, work).await
+    }
+
+    async fn call_on<T: Send + 'static>(
+        &self,
+        (connect, turn): (Connect, OwnedSemaphorePermit),
+        name: &'static str,
+        work: impl FnOnce(&Connect) -> Result<T, LibvirtError> + Send + 'static,
+    ) -> Result<T, HostError> {
         let job = tokio::task::spawn_blocking(move || {
             let answer = work(&connect);
             drop(connect);
@@ -267,9 +276,49 @@ impl Link {
         limit: Duration,
         work: impl FnOnce(&Connect) -> Result<T, LibvirtError> + Send + 'static,
     ) -> Result<T, HostError> {
-        match tokio::time::timeout(limit, self.long_call(name, work)).await {
+        // A call that was given up keeps its thread until libvirt answers.
+        let permit = self.admit()?;
+        let counted = move |connect: &Connect| {
+            let answer = work(connect);
+            drop(permit);
+            answer
+        };
+        match tokio::time::timeout(limit, self.long_call(name, counted)).await {
             Ok(answer) => answer,
             Err(_) => Err(HostError::timed_out(&self.host, name, limit)),
+        }
+    }
+
+    /// Makes a call that libvirt lets wait for what else it does to the domain, up to 30 s (`QEMU_JOB_WAIT_TIME`), within the default limit:
+    /// apart from the open connection, where all that is asked of the host would wait for it.
+    ///
+    /// # Errors
+    /// No connection, no answer in time, or what libvirt says.
+    pub async fn call_apart<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        work: impl FnOnce(&Connect) -> Result<T, LibvirtError> + Send + 'static,
+    ) -> Result<T, HostError> {
+        self.long_call_within(name, self.limits.call, work).await
+    }
+
+    /// The same for what a guest stands still for meanwhile: where no connection for such calls is free at once, on the open one.
+    ///
+    /// # Errors
+    /// No connection, no answer in time, or what libvirt says.
+    pub async fn urgent_call<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        work: impl FnOnce(&Connect) -> Result<T, LibvirtError> + Send + 'static,
+    ) -> Result<T, HostError> {
+        match self.free_long_connection() {
+            Some(free) => {
+                let called = self.call_on(free, name, work);
+                tokio::time::timeout(self.limits.call, called)
+                    .await
+                    .unwrap_or_else(|_| Err(HostError::timed_out(&self.host, name, self.limits.call)))
+            }
+            None => self.call(name, work).await,
         }
     }
 
@@ -308,14 +357,17 @@ impl Link {
         Err(self.unreachable(&reason))
     }
 
-    async fn long_connection(&self) -> Result<(Connect, OwnedSemaphorePermit), HostError> {
+    fn free_long_connection(&self) -> Option<(Connect, OwnedSemaphorePermit)> {
         // One that died by itself is replaced when the next one is opened.
         let alive = |long: &&LongConnection| long.connect.is_alive().unwrap_or(false);
-        let found = lock(&self.inner.long).iter().filter(alive).find_map(|long| {
+        lock(&self.inner.long).iter().filter(alive).find_map(|long| {
             long.turn.clone().try_acquire_owned().ok().map(|turn| (long.connect.clone(), turn))
-        });
-        if let Some(found) = found {
-            return Ok(found);
+        })
+    }
+
+    async fn long_connection(&self) -> Result<(Connect, OwnedSemaphorePermit), HostError> {
+        if let Some(free) = self.free_long_connection() {
+            return Ok(free);
         }
         open_long(&self.inner, self.limits).await.map_err(|reason| self.unreachable(&reason))
     }

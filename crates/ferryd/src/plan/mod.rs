@@ -188,6 +188,7 @@ impl Plan {
             post_copy: false,
             recover: false,
             whole_disks: self.files.whole,
+            not_after: None,
             rewrite: self.rewrite.clone(),
         }
     }

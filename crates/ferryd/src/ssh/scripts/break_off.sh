@@ -1,6 +1,6 @@
 # Closes what a migration to the machine PEER hangs on, PEER and PID (the QEMU's) being set before: the connections of the QEMU to
-# the ports LOW to HIGH, and those of libvirt's daemon to the same machine, over which it would wait for an answer that does not
-# come. Where the daemon talks through ssh, that ssh is ended: its connection may lead through other hosts or programs first.
+# the ports LOW to HIGH, and those that libvirt's daemon has opened to the same machine, over which it would wait for an answer that does
+# not come (those that were opened to it, at its own ports, are others'). Where the daemon talks through ssh, that ssh is ended: its connection may lead through other hosts or programs first.
 # Prints "closed …" or "kept …" for each, and "end".
 command -v ss >/dev/null || { echo "ss is missing (package iproute2)" >&2; exit 1; }
 comm() { cat "/proc/$1/comm" 2>/dev/null; }
@@ -14,6 +14,7 @@ of_qemu=$(printf '%s\n' "$all" | while read -r _ _ here there owners; do
 done)
 addresses=$({ printf '%s\n' "$of_qemu" | sed -n 's/^.* \(.*\):[0-9]*$/\1/p' | tr -d '[]'; getent ahosts -- "$PEER" | cut -d' ' -f1; } | sort -u)
 of_daemon=$(printf '%s\n' "$all" | while read -r _ _ here there owners; do
+    case ${here##*:} in 16509|16514) continue ;; esac
     address=$(printf '%s' "${there%:*}" | tr -d '[]')
     printf '%s\n' "$addresses" | grep -Fqx -e "$address" -e "${address#::ffff:}" || continue
     for owner in $(printf '%s' "$owners" | grep -o 'pid=[0-9]*' | cut -d= -f2); do
