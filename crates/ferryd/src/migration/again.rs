@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::contact::Contact;
 use super::knowledge::Came;
 use super::outcome::{Action, Ending, Knowledge};
-use super::steps::Work;
+use super::steps::{Acted, Work};
 use crate::task::Stop;
 
 /// Name of the step that gives a copy up which does not converge.
@@ -89,7 +89,7 @@ impl Work {
             return Ok(());
         }
         self.switch_tried = Some(Instant::now());
-        if self.act(Action::StartPostCopy, Instant::now()).await?.is_err() {
+        if !matches!(self.act(Action::StartPostCopy, Instant::now()).await?, Acted::Done) {
             return Ok(());
         }
         let (from, to) = (self.plan.source.clone(), self.plan.destination.clone());

@@ -1,4 +1,4 @@
-//! Acts that come to nothing: what may hold them is broken off, they are tried again, and after a while a person is told.
+//! Acts that come to nothing: what holds them is broken off, they are tried again, and after a while a person is told.
 
 use std::time::Duration;
 
@@ -8,9 +8,9 @@ use tokio::time::Instant;
 use super::copy::Copy;
 use super::outcome::{Action, Question};
 use super::perform::BREAK_OFF_AGAIN;
-use super::steps::Work;
+use super::steps::{Acted, Work};
 use super::story;
-use crate::libvirt::error::HostError;
+use crate::libvirt::error::{HostError, OPERATION_TIMEOUT};
 use crate::task::Stop;
 
 /// The act that has come to nothing, again and again.
@@ -22,16 +22,28 @@ struct Failing {
     action: Action,
     since: Instant,
     said: String,
+    /// It was not refused: the host did not come to it.
+    unanswered: bool,
 }
 
 impl Held {
     /// Notes what came of an act.
-    fn came(&mut self, action: Action, result: &Result<(), HostError>) {
-        let same = self.0.take_if(|failing| failing.action == action || result.is_err());
-        if let Err(error) = result {
-            let since = same.filter(|before| before.action == action).map(|before| before.since);
-            self.0 = Some(Failing { action, since: since.unwrap_or_else(Instant::now), said: error.cause() });
-        }
+    fn came(&mut self, action: Action, acted: &Acted) {
+        let before = self.0.take();
+        let same = before.as_ref().is_some_and(|before| before.action == action);
+        self.0 = match acted {
+            Acted::Done if same => None,
+            Acted::Done | Acted::NotSent => before,
+            Acted::Failed(error) => {
+                let since = before.filter(|_| same).map_or_else(Instant::now, |before| before.since);
+                Some(Failing { action, since, said: error.cause(), unanswered: is_held(error) })
+            }
+        };
+    }
+
+    /// Whether this act was tried, and the host only let it wait.
+    fn waits(&self, action: Action) -> bool {
+        self.0.as_ref().is_some_and(|failing| failing.action == action && failing.unanswered)
     }
 
     /// For how long it has.
@@ -46,36 +58,49 @@ impl Held {
     }
 }
 
+/// Whether an error says that the host let an act wait for something else that it does to the domain.
+fn is_held(error: &HostError) -> bool {
+    matches!(error, HostError::TimedOut { .. }) || error.libvirt_code() == Some(OPERATION_TIMEOUT)
+}
+
 impl Work {
-    /// Does what was decided upon by what was seen at `looked`; false where it came to nothing.
+    /// Does what was decided upon by what was seen at `looked`; false where it was not done, and is to be decided upon anew later.
     pub(super) async fn act_on(
         &mut self,
         action: Action,
         copies: [Copy; 2],
         looked: Instant,
     ) -> Result<bool, Stop> {
-        if self.held.lasts(action) > self.timing.patience {
+        if self.is_held(action) {
             // The question stands while it is tried on.
             self.ask(Question::Held(action), copies).await?;
         } else {
             self.tell_settling(Phase::Confirm, story::acting(action, &self.plan)).await?;
         }
-        if self.is_held_by_the_call(copies[0]) && self.monitor.break_off_due(BREAK_OFF_AGAIN) {
-            // A failure is noted there.
+        if self.is_held_by_a_call(action, copies[0]) && self.monitor.break_off_due(BREAK_OFF_AGAIN) {
+            // Then both hosts are asked again. A failure is noted there.
             let _ = self.act(Action::CloseSockets, looked).await?;
+            return Ok(false);
         }
-        let result = self.act(action, looked).await?;
-        self.held.came(action, &result);
-        Ok(result.is_ok())
+        let acted = self.act(action, looked).await?;
+        self.held.came(action, &acted);
+        Ok(matches!(acted, Acted::Done))
     }
 
-    /// Whether libvirt's call, whose end nobody waits for any more, is still under way while the guest goes on at the source: what is
-    /// asked of the domain there would wait for its job, for 30 s at a time (`QEMU_JOB_WAIT_TIME`). It was seen to last for minutes
-    /// when the destination's libvirtd was killed while disks were copied. (Around the hand-over nothing is broken off: libvirt could
-    /// let the source's copy go on by that.)
-    fn is_held_by_the_call(&self, source: Copy) -> bool {
-        let under_way = self.left_call.as_ref().is_some_and(|call| !call.is_finished());
-        under_way && matches!(source, Copy::Running(_)) && !self.know.switch_intended && !self.know.switched
+    /// Whether an act has come to nothing for so long that a person should look.
+    pub(super) fn is_held(&self, action: Action) -> bool {
+        self.held.lasts(action) > self.timing.patience
+    }
+
+    /// Whether it is libvirt's call for this migration that the source lets an act wait for, for 30 s at a time (`QEMU_JOB_WAIT_TIME`): it
+    /// was seen to last for minutes when the destination's libvirtd was killed while disks were copied, though its job had ended and the
+    /// guest went on. (Around the hand-over nothing is broken off: libvirt could let the source's copy go on by that.)
+    fn is_held_by_a_call(&self, action: Action, source: Copy) -> bool {
+        let of_the_source =
+            matches!(action, Action::AutostartSource | Action::UndefineSource | Action::DefineSource);
+        let begun = !self.know.not_begun && !self.know.cold;
+        let goes_on = matches!(source, Copy::Running(sight) if !sight.job);
+        of_the_source && begun && goes_on && !self.know.post_copy && self.held.waits(action)
     }
 }
 
@@ -86,15 +111,17 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_act_is_held_from_its_first_failure_to_its_success() {
         let (mut held, second) = (Held::default(), Duration::from_secs(1));
-        let failed = || Err(HostError::timed_out("kvm1", "autostart", second));
+        let failed = || Acted::Failed(HostError::timed_out("kvm1", "autostart", second));
         held.came(Action::AutostartSource, &failed());
         tokio::time::advance(second).await;
         held.came(Action::AutostartSource, &failed());
-        held.came(Action::CloseSockets, &Ok(()));
+        held.came(Action::AutostartSource, &Acted::NotSent);
+        held.came(Action::CloseSockets, &Acted::Done);
         tokio::time::advance(second).await;
         assert_eq!(held.lasts(Action::AutostartSource), second * 2);
         assert_eq!(held.lasts(Action::DestroySource), Duration::ZERO);
-        held.came(Action::AutostartSource, &Ok(()));
+        assert!(held.waits(Action::AutostartSource) && !held.waits(Action::DestroySource));
+        held.came(Action::AutostartSource, &Acted::Done);
         assert_eq!(held.lasts(Action::AutostartSource), Duration::ZERO);
     }
 }

@@ -27,14 +27,14 @@ pub(super) enum Came {
 
 impl Came {
     pub(super) fn to(result: &Result<(), HostError>) -> Self {
-        match result {
-            Ok(()) => Self::Done,
-            Err(error)
-                if matches!(error.libvirt_code(), Some(OPERATION_INVALID | NO_DOMAIN | VOLUME_EXISTS)) =>
-            {
-                Self::Refused(error.cause())
-            }
-            Err(error) => Self::Failed(error.cause()),
+        result.as_ref().map_or_else(Self::of, |()| Self::Done)
+    }
+
+    /// What an error says of what was done.
+    pub(super) fn of(error: &HostError) -> Self {
+        match error.libvirt_code() {
+            Some(OPERATION_INVALID | NO_DOMAIN | VOLUME_EXISTS) => Self::Refused(error.cause()),
+            _ => Self::Failed(error.cause()),
         }
     }
 }
@@ -71,6 +71,8 @@ pub(super) fn knowledge(plan: &Plan, log: &[LogEntry], handle: &mut Handle) -> K
     // What was done before it was begun anew came to nothing: the guest went on at the source.
     let begun = log.iter().rposition(|entry| entry.step == PERFORM).unwrap_or(0);
     know.post_copy = log.get(begun).is_some_and(|entry| entry.intent["post_copy"] == true);
+    // What happened while nobody looked is not known.
+    know.may_have_switched = know.post_copy;
     for entry in if know.post_copy { &log[begun..] } else { log } {
         know.giving_way |= entry.step == GIVE_WAY;
         if plan.cold && entry.step == PERFORM {

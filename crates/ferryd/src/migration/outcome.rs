@@ -71,6 +71,8 @@ pub struct Knowledge {
     pub undefine_source_intended: bool,
     /// It moves by post-copy: it may run on the destination before all of its memory is there, and nobody has to let it.
     pub post_copy: bool,
+    /// Of one that moves by post-copy: the source may have stood for the switch-over. From then on it may run on the destination.
+    pub may_have_switched: bool,
     /// The log holds the intent to switch to post-copy: nothing is broken off any more.
     pub switch_intended: bool,
     /// It was switched: the source's copy never runs again.
@@ -81,6 +83,8 @@ pub struct Knowledge {
     pub recovery_failing: bool,
     /// The copy did not converge and is being given up, to begin anew by post-copy.
     pub giving_way: bool,
+    /// Autostart could not be set as it was for so long that the task ends without it.
+    pub autostart_left: bool,
     /// What a person decided.
     pub keep: Option<Keep>,
 }
@@ -270,6 +274,11 @@ fn not_begun(source: Copy, destination: Copy, know: &Knowledge) -> Option<Next> 
     })
 }
 
+/// Nobody may run it on the destination yet: by an order of this task, or by itself.
+fn cannot_run_there(know: &Knowledge) -> bool {
+    !know.resume_intended && !know.switched && !know.may_have_switched
+}
+
 fn job_at_work(know: &Knowledge) -> Next {
     if know.stuck {
         Act(A::CloseSockets)
@@ -307,8 +316,10 @@ fn source_frozen(source: Copy, destination: Copy, know: &Knowledge) -> Next {
         Copy::Paused(_) => Act(A::DestroyDestination),
         Copy::PausedMigrating(_) => Act(A::DestroyDestination),
         Copy::PostCopy(_) | Copy::Stranger(_) => Ask(Question::Unexpected),
-        // Nobody has resumed the destination, so it cannot be running: the guest need not wait for an answer.
-        _ if !know.resume_intended && !know.switched => resume_or_leave(source, destination, know),
+        // It cannot be running there: the guest need not wait for an answer.
+        _ if cannot_run_there(know) => resume_or_leave(source, destination, know),
+        // By post-copy it may; but libvirt says that it does not, and it never did if nothing is left of it.
+        Copy::Absent if !know.resume_intended && !know.switched => resume_or_leave(source, destination, know),
         Copy::Absent | Copy::Off(_) => Ask(Question::Unexpected),
         Copy::Unknown | Copy::Dead if know.patience_over => Ask(Question::DestinationSilent),
         Copy::Unknown | Copy::Dead => Wait(Why::DestinationSilent),
@@ -418,6 +429,10 @@ fn source_unknown(source: Copy, destination: Copy, know: &Knowledge) -> Next {
     match destination {
         // It was resumed only after the source was proven gone.
         Copy::Running(_) if know.resume_intended && know.waited => moved(source, destination, know, false),
+        // The switch has passed it over for good, and everything is there.
+        Copy::Running(sight) if know.switched && sight.reason == Reason::Migrated && know.waited => {
+            moved(source, destination, know, false)
+        }
         _ if know.patience_over => Ask(Question::SourceSilent),
         _ => Wait(Why::SourceSilent),
     }
@@ -449,19 +464,19 @@ fn rolled_back(source: Copy, destination: Copy, know: &Knowledge) -> Next {
         Copy::Paused(_) | Copy::PausedMigrating(_) => Act(A::DestroyDestination),
         Copy::Off(_) => Act(A::UndefineDestination),
         Copy::Absent => owner_is_source(source, destination, know, false),
-        // It was ordered to run: until it is seen, it may.
-        Copy::Unknown | Copy::Dead if know.resume_intended && know.patience_over => {
-            Ask(Question::DestinationSilent)
-        }
-        Copy::Unknown | Copy::Dead if know.waited && !know.resume_intended => {
+        Copy::Unknown | Copy::Dead if know.waited && cannot_run_there(know) => {
             owner_is_source(source, destination, know, false)
         }
+        // Until it is seen, it may run there.
+        Copy::Unknown | Copy::Dead if know.patience_over => Ask(Question::DestinationSilent),
         Copy::Unknown | Copy::Dead => Wait(Why::DestinationSilent),
     }
 }
 
 pub(super) fn owner_is_source(source: Copy, destination: Copy, know: &Knowledge, memory_lost: bool) -> Next {
-    if source.sight().is_some_and(|sight| sight.persistent && sight.autostart != know.autostart) {
+    if !know.autostart_left
+        && source.sight().is_some_and(|sight| sight.persistent && sight.autostart != know.autostart)
+    {
         return Act(A::AutostartSource);
     }
     let owed = matches!(destination, Copy::Unknown | Copy::Dead).then_some(Side::Destination);
@@ -480,7 +495,9 @@ pub(super) fn moved(source: Copy, destination: Copy, know: &Knowledge, memory_lo
         Copy::Unknown | Copy::Dead => Some(Side::Source),
         Copy::Absent => None,
     };
-    if destination.sight().is_some_and(|sight| sight.persistent && sight.autostart != know.autostart) {
+    if !know.autostart_left
+        && destination.sight().is_some_and(|sight| sight.persistent && sight.autostart != know.autostart)
+    {
         return Act(A::AutostartDestination);
     }
     End(Ending { location: Location::Destination, memory_lost, owed })

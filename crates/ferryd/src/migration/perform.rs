@@ -8,7 +8,6 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::contact::Contact;
 use super::copy::Copy;
 use super::knowledge::Came;
 use super::outcome::{Action, Next, decide};
@@ -96,7 +95,6 @@ impl Work {
             }
         };
         drop(eyes);
-        self.left_call = (!call.is_finished()).then_some(call);
         let result = result.unwrap_or_else(|error| {
             let reason = format!("the call was broken off: {error}");
             Err(HostError::Unreachable { host: self.plan.source.clone(), reason })
@@ -111,7 +109,9 @@ impl Work {
     fn begin_call(&self) -> JoinHandle<Result<(), HostError>> {
         let (source, destination, domain) = (self.source.clone(), self.destination.clone(), self.plan.domain);
         let planned = if self.know.post_copy { self.plan.post_copy_call() } else { self.plan.call() };
-        let call = MigrateCall { bandwidth_mib_s: self.limit_mib_s(), ..planned };
+        // Its end is waited for longer than this: what begins later would begin when the task may have ended.
+        let not_after = Some(Instant::now() + self.timing.silence);
+        let call = MigrateCall { bandwidth_mib_s: self.limit_mib_s(), not_after, ..planned };
         tokio::spawn(async move {
             if call.transport.direct {
                 source.migrate_direct(domain, &call, &*destination).await
@@ -194,8 +194,7 @@ impl Work {
         event: Result<(DomainUuid, DomainEvent), broadcast::error::RecvError>,
     ) -> Result<bool, Stop> {
         let Ok((domain, event)) = event else {
-            // Some were missed: nobody knows what they told.
-            self.contact = Contact::default();
+            self.missed();
             return Ok(false);
         };
         if domain != self.plan.domain {
@@ -308,8 +307,10 @@ impl Work {
         let unwatched = self.plan.transport.direct || !self.plan.files.copied.is_empty();
         let still = unwatched && self.monitor.stands_still(self.timing.silence * 2);
         let stuck = still || self.monitor.stuck(self.timing.freeze, self.timing.silence, switch_over);
-        // A post-copy that was switched is not broken off: libvirt notices a dead link, and both are joined again.
-        stuck && !self.know.switch_intended
+        // A post-copy that was switched is not broken off: libvirt notices a dead link, and both are joined again. Nor is one that stands
+        // for the switch-over by itself: it may run on the destination already, and libvirt would let the source's copy go on.
+        let may_run_there = self.know.post_copy && self.monitor.frozen();
+        stuck && !self.know.switch_intended && !may_run_there
     }
 
     /// Breaks off a migration that waits for something that does not come.

@@ -35,7 +35,7 @@ fn for_all_apart(mut look: impl FnMut(Copy, Copy, &Knowledge, Next)) {
     let copies = all_copies();
     let keeps =
         [None, Some((Side::Source, true)), Some((Side::Destination, false)), Some((Side::Destination, true))];
-    for bits in 0..1_u32 << 9 {
+    for bits in 0..1_u32 << 10 {
         let bit = |number: u32| bits >> number & 1 == 1;
         for keep in keeps {
             let know = Knowledge {
@@ -44,6 +44,7 @@ fn for_all_apart(mut look: impl FnMut(Copy, Copy, &Knowledge, Next)) {
                 persistent: bit(0),
                 switch_intended: bit(1),
                 switched: bit(1) && bit(2),
+                may_have_switched: bit(9),
                 recovering: bit(3),
                 recovery_failing: bit(8),
                 waited: bit(4),
@@ -76,7 +77,11 @@ fn what_was_switched_never_goes_back_and_is_never_broken_off() {
         let case = || format!("{source:?} / {destination:?} / {know:?} → {next:?}");
         let Next::Act(action) = next else { return };
         match action {
-            Action::ResumeSource => assert!(!is_apart(source) && !is_apart(destination), "{}", case()),
+            Action::ResumeSource => {
+                assert!(!is_apart(source) && !is_apart(destination), "{}", case());
+                let seen = !matches!(destination, Copy::Unknown | Copy::Dead) || know.keep.is_some();
+                assert!(seen || !(know.switched || know.may_have_switched), "it may run there: {}", case());
+            }
             Action::AbortJob | Action::CloseSockets => {
                 assert!(!know.switch_intended && !is_apart(source) && !is_apart(destination), "{}", case());
             }
@@ -109,6 +114,8 @@ fn an_end_is_no_success_while_memory_is_apart() {
         let Next::End(ending) = next else { return };
         let case = || format!("{source:?} / {destination:?} / {know:?} → {next:?}");
         assert!(!is_apart(source), "{}", case());
+        let may_run_there = know.may_have_switched && ending.owed == Some(Side::Destination);
+        assert!(!may_run_there || know.keep.is_some(), "{}", case());
         let fenced = know.keep.is_some_and(|keep| keep.fenced);
         let sent = matches!(source, Copy::Absent) || (fenced && ending.location == Location::Destination);
         assert!(!is_apart(destination) || sent, "{}", case());
@@ -170,6 +177,18 @@ fn each_state_has_its_next_step() {
         (off(Reason::Ended), Copy::Absent, know, lost),
         (off(Reason::Migrated), there, know, Next::Act(Action::UndefineSource)),
         (Copy::Absent, there, know, moved),
+        // The source never runs again: that it is silent matters no more.
+        (Copy::Unknown, there, know, Next::Wait(Why::SourceSilent)),
+        (
+            Copy::Unknown,
+            there,
+            late,
+            Next::End(Ending {
+                location: Location::Destination,
+                memory_lost: false,
+                owed: Some(Side::Source),
+            }),
+        ),
         (Copy::Dead, no_definition, know, Next::Act(Action::DefineDestination)),
         (
             Copy::Absent,

@@ -110,6 +110,7 @@ impl Work {
         self.know.recovery_failing = self.recovery.failing_for() > self.timing.patience;
         self.note_if_it_went_on(copies[0], looked);
         self.hear_the_source();
+        self.know.may_have_switched |= self.know.post_copy && self.stood.is_some();
         // A copy that a controller left behind has nobody else to watch it.
         let (frozen, running) =
             (matches!(copies[0], Copy::PausedMigrating(_)), matches!(copies[0], Copy::Running(_)));
@@ -146,6 +147,12 @@ impl Work {
             Next::Act(action @ Action::RecoverPostCopy) if self.know.recovery_failing => {
                 // A failure is noted there, and tried again.
                 let _ = self.act(action, looked).await?;
+            }
+            // It is where it is, and must not stay locked for that.
+            Next::Act(action @ (Action::AutostartSource | Action::AutostartDestination))
+                if self.is_held(action) =>
+            {
+                self.know.autostart_left = true;
             }
             Next::Act(action) => {
                 let asked_to_stop = matches!(action, Action::AbortJob | Action::CloseSockets);
@@ -247,10 +254,16 @@ impl Work {
                     self.hear(event);
                 }
                 Ok(_) => {}
-                Err(TryRecvError::Lagged(_)) => self.contact = Contact::default(),
+                Err(TryRecvError::Lagged(_)) => self.missed(),
                 Err(TryRecvError::Empty | TryRecvError::Closed) => return,
             }
         }
+    }
+
+    /// Some events were missed: nobody knows what they told.
+    pub(super) fn missed(&mut self) {
+        self.contact = Contact::default();
+        self.know.may_have_switched |= self.know.post_copy;
     }
 
     /// What an event of the source's says about the run that is moved. Once that has stopped, what goes on there is another one,
@@ -319,7 +332,9 @@ impl Work {
 
     /// Only a wait that lasts is worth a word: the ordinary end of a migration takes a look or two.
     async fn tell_waiting(&mut self, message: String, why: Why, waiting: &Waiting) -> Result<(), Stop> {
-        if waiting.unchanged_since.elapsed() < Duration::from_secs(1) {
+        // What a person is asked stands until it is seen that it is over.
+        let asked = self.handle.task().state == TaskState::NeedsAttention && self.held.said().is_some();
+        if asked || waiting.unchanged_since.elapsed() < Duration::from_secs(1) {
             return Ok(());
         }
         let phase = if why == Why::AtWork { Phase::Copy } else { Phase::Recover };
@@ -414,6 +429,10 @@ impl Work {
         let owner = if ending.location == Location::Destination { destination } else { source };
         let (state, message) = story::ending(ending, owner, &self.know, self.cause.as_deref(), &self.plan);
         let message = self.leaving.added_to(message);
+        let message = match self.held.said().filter(|_| self.know.autostart_left) {
+            Some(said) => format!("{message} {}", story::autostart_left(&self.plan, said)),
+            None => message,
+        };
         let now_ms = self.handle.now_ms();
         let outcome = Outcome {
             location: ending.location,

@@ -24,7 +24,6 @@ use api::task::{Phase, PostCopy, TaskState};
 use async_trait::async_trait;
 use serde::Serialize;
 use tokio::sync::broadcast;
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::again::Recovery;
@@ -110,7 +109,6 @@ impl Runner for Mover {
             cleared: None,
             files_are_those: false,
             switch_tried: None,
-            left_call: None,
             held: Held::default(),
             recovery: Recovery::default(),
             leaving: Leaving::of(&log),
@@ -167,14 +165,23 @@ pub(super) struct Work {
     pub(super) passed: Passed,
     /// Until when a call that nobody has an answer of may still take effect.
     pub(super) linger_until: Option<Instant>,
-    /// libvirt's call, when nobody waits for its end any more.
-    pub(super) left_call: Option<JoinHandle<Result<(), HostError>>>,
     /// What comes to nothing again and again.
     pub(super) held: Held,
     /// When the switch to post-copy was last tried.
     pub(super) switch_tried: Option<Instant>,
     /// Post-copy that broke is joined again.
     pub(super) recovery: Recovery,
+}
+
+/// What came of an action.
+#[derive(Debug)]
+pub(super) enum Acted {
+    /// The host did it.
+    Done,
+    /// It was not sent: what it was decided upon was too old by then.
+    NotSent,
+    /// The host did not, or did not answer.
+    Failed(HostError),
 }
 
 /// The manifest of what the migration is about to create, by identity.
@@ -356,19 +363,15 @@ impl Work {
         Ok(())
     }
 
-    /// Does one action that was decided upon by what was seen at `looked`: intent, act, result. An error of the host's is kept, not
-    /// returned: what counts is what both hosts say afterwards. A controller that stood still meanwhile does nothing.
-    pub(super) async fn act(
-        &mut self,
-        action: Action,
-        looked: Instant,
-    ) -> Result<Result<(), HostError>, Stop> {
+    /// Does one action that was decided upon by what was seen at `looked`: intent, act, result. An error of the host's is kept: what counts
+    /// is what both hosts say afterwards. A controller that stood still meanwhile does nothing.
+    pub(super) async fn act(&mut self, action: Action, looked: Instant) -> Result<Acted, Stop> {
         let name = action.name();
         let seq = self.handle.intend(&name, &serde_json::json!({ "domain": self.plan.domain })).await?;
         if looked.elapsed() > self.timing.stale {
             tracing::warn!(migration.id = %self.handle.id(), step = name, "not done: what was seen is too old by now");
             self.handle.came_to(&name, seq, &Came::NotSent).await?;
-            return Ok(Ok(()));
+            return Ok(Acted::NotSent);
         }
         let before = self.know;
         self.know.intended(action);
@@ -386,7 +389,7 @@ impl Work {
         if let Err(error) = &result {
             self.note_failure(&name, error);
         }
-        Ok(result)
+        Ok(result.map_or_else(Acted::Failed, |()| Acted::Done))
     }
 
     async fn carry_out(&mut self, action: Action) -> Result<(), HostError> {
@@ -419,7 +422,11 @@ impl Work {
             },
             Action::SuspendBoth => {
                 let (first, second) = tokio::join!(source.suspend(domain), destination.suspend(domain));
-                first.and(second)
+                match (first, second) {
+                    // One that does not run refuses; that is no answer for the other one.
+                    (Err(first), Err(second)) if matches!(Came::of(&first), Came::Refused(_)) => Err(second),
+                    (first, second) => first.and(second),
+                }
             }
             Action::StartPostCopy => source.start_post_copy(domain).await,
             Action::RecoverPostCopy => {

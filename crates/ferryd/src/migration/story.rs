@@ -90,8 +90,14 @@ pub(super) fn question(
     let (from, to, name) = (&plan.source, &plan.destination, &plan.name);
     let what = what_is_asked(question, [source, destination], know, plan, held);
     let known = format!("{from} {}; {to} {}.", described(source), described(destination));
+    // An act that comes to nothing is no reason to end the only copy that runs.
+    let lets_run = |keep: &Keep| {
+        let goes = if keep.side == Side::Source { destination } else { source };
+        !matches!((question, goes), (Question::Held(_), Copy::Running(_) | Copy::PostCopy(_)))
+    };
     let offers: Vec<Offer> = offered(source, destination, know)
         .into_iter()
+        .filter(lets_run)
         .map(|keep| Offer {
             keep: keep.side,
             fenced: keep.fenced,
@@ -232,6 +238,12 @@ fn effect(keep: Keep, source: Copy, destination: Copy, question: Question, plan:
         _ => format!("; the copy on {other} is ended"),
     };
     format!("keeps {host}: {stays}{lost}{gone}.")
+}
+
+/// Its autostart is not what it was.
+pub(super) fn autostart_left(plan: &Plan, said: &str) -> String {
+    let set = if plan.autostart { "virsh autostart" } else { "virsh autostart --disable" };
+    format!("Its autostart could not be set as it was ({}): {set} {} does that.", first_line(said), plan.name)
 }
 
 /// What is still to be removed from a host that does not answer.
