@@ -1,7 +1,7 @@
 //! Hosts: machines with libvirt that are registered with `ferryd`.
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// Body of `POST /api/v1/hosts`.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
@@ -77,6 +77,16 @@ pub struct Host {
     pub vms_running: u32,
     /// Number of all virtual machines.
     pub vms_total: u32,
+}
+
+/// How a host is forgotten: `DELETE /api/v1/hosts/NAME`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct HostRemoval {
+    /// Also where something that a migration left there is to be removed yet: it stays then.
+    #[serde(default)]
+    pub force: bool,
 }
 
 /// What a host says of itself.

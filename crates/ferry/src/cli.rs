@@ -168,6 +168,9 @@ pub(crate) enum HostCommand {
         /// The host's registered name
         #[arg(value_name = "NAME", value_parser = value::host_name)]
         name: String,
+        /// Also where something that a migration left there is to be removed yet: it stays then
+        #[arg(long)]
+        force: bool,
     },
 }
 

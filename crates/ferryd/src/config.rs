@@ -116,8 +116,8 @@ keys! {
     local_host: LocalHost = LocalHost::Auto, "FERRYD_LOCAL_HOST";
     /// Seconds that connecting to a host may take (1 to 3600).
     connect_timeout_s: Seconds = Seconds::new_const(5), "FERRYD_CONNECT_TIMEOUT_S";
-    /// Seconds that one call to a host's libvirt may take (1 to 3600).
-    call_timeout_s: Seconds = Seconds::new_const(5), "FERRYD_CALL_TIMEOUT_S";
+    /// Seconds that one call to a host's libvirt may take (1 to 6: a migration acts upon nothing that was asked longer ago).
+    call_timeout_s: Seconds<6> = Seconds::new_const(5), "FERRYD_CALL_TIMEOUT_S";
     /// Seconds that the checks before a migration may take in all (1 to 3600).
     preflight_timeout_s: Seconds = Seconds::new_const(3), "FERRYD_PREFLIGHT_TIMEOUT_S";
     /// Seconds that a guest may stay frozen when its migration's other end is gone: then it goes on at the source (1 to 3600).
@@ -213,11 +213,11 @@ mod tests {
     #[test]
     fn flags_go_before_the_file_and_that_before_the_default() {
         let file =
-            parse(Path::new("x"), "connect_timeout_s = 7\ncall_timeout_s = 8\nlisten = \"[::1]:0\"").unwrap();
-        let flags = Flags { call_timeout_s: Some(Seconds::new_const(9)), ..Flags::default() };
+            parse(Path::new("x"), "connect_timeout_s = 7\ncall_timeout_s = 4\nlisten = \"[::1]:0\"").unwrap();
+        let flags = Flags { call_timeout_s: Some(Seconds::new_const(6)), ..Flags::default() };
         let config = Config::from_parts(flags, file);
         assert_eq!(config.connect_timeout_s, Seconds::new_const(7));
-        assert_eq!(config.call_timeout_s, Seconds::new_const(9));
+        assert_eq!(config.call_timeout_s, Seconds::new_const(6));
         assert_eq!(config.preflight_timeout_s, Seconds::new_const(3));
         assert_eq!(config.listen_address(), Some("[::1]:0".parse().unwrap()));
     }
@@ -247,7 +247,8 @@ mod tests {
     fn what_is_wrong_in_the_file_is_named() {
         for (text, told) in [
             ("conect_timeout_s = 1", "unknown field `conect_timeout_s`"),
-            ("call_timeout_s = 0", "1 to 3600"),
+            ("call_timeout_s = 0", "1 to 6"),
+            ("call_timeout_s = 7", "1 to 6"),
             ("call_timeout_s = \"5\"", "call_timeout_s"),
             ("listen = \"0.0.0.0:80\"", "no TLS yet"),
             ("admin_groups = \"a,b c\"", "`b c`"),

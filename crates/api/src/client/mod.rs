@@ -142,8 +142,8 @@ impl Client {
     ///
     /// # Errors
     /// A problem `unknown-host` or `host-busy`, or any other [`ClientError`].
-    pub async fn remove_host(&self, name: &str) -> Result<()> {
-        let path = format!("hosts/{}", segment(name));
+    pub async fn remove_host(&self, name: &str, force: bool) -> Result<()> {
+        let path = format!("hosts/{}{}", segment(name), if force { "?force=true" } else { "" });
         self.call(Method::DELETE, &path, None, self.limit).await.map(drop)
     }
 

@@ -21,8 +21,8 @@ pub(super) async fn run(context: &Context, command: HostCommand) -> Result<Exit,
             let host = context.client.host(&name).await?;
             if context.json { say::json(&host)? } else { say::out(&render::host::host(&host))? }
         }
-        HostCommand::Remove { name } => {
-            context.client.remove_host(&name).await?;
+        HostCommand::Remove { name, force } => {
+            context.client.remove_host(&name, force).await?;
             if context.json { say::json(&())? } else { say::out(&format!("{name} is forgotten."))? }
         }
     }

@@ -211,15 +211,15 @@ impl fmt::Display for LogFilter {
     }
 }
 
-/// A time limit in whole seconds, 1 to 3600.
+/// A time limit in whole seconds, from 1 to `MOST`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "u64", into = "u64")]
-pub struct Seconds(u64);
+pub struct Seconds<const MOST: u64 = 3600>(u64);
 
-impl Seconds {
+impl<const MOST: u64> Seconds<MOST> {
     /// A limit that is known to be one when Ferry is built.
     pub(super) const fn new_const(seconds: u64) -> Self {
-        assert!(seconds >= 1 && seconds <= 3600, "a time limit is 1 to 3600 s");
+        assert!(seconds >= 1 && seconds <= MOST, "a time limit is 1 s to the most there may be");
         Self(seconds)
     }
 
@@ -230,30 +230,30 @@ impl Seconds {
     }
 }
 
-impl TryFrom<u64> for Seconds {
+impl<const MOST: u64> TryFrom<u64> for Seconds<MOST> {
     type Error = ValueError;
 
     fn try_from(seconds: u64) -> Result<Self, ValueError> {
-        if (1..=3600).contains(&seconds) {
+        if (1..=MOST).contains(&seconds) {
             Ok(Self(seconds))
         } else {
-            Err(ValueError(format!("{seconds} is not 1 to 3600 seconds")))
+            Err(ValueError(format!("{seconds} is not 1 to {MOST} seconds")))
         }
     }
 }
 
-impl From<Seconds> for u64 {
-    fn from(seconds: Seconds) -> Self {
+impl<const MOST: u64> From<Seconds<MOST>> for u64 {
+    fn from(seconds: Seconds<MOST>) -> Self {
         seconds.0
     }
 }
 
-impl FromStr for Seconds {
+impl<const MOST: u64> FromStr for Seconds<MOST> {
     type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
         let seconds: u64 =
-            text.parse().map_err(|_| ValueError(format!("`{text}` is not 1 to 3600 seconds")))?;
+            text.parse().map_err(|_| ValueError(format!("`{text}` is not 1 to {MOST} seconds")))?;
         Self::try_from(seconds)
     }
 }

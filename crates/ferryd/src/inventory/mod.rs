@@ -136,11 +136,12 @@ impl Fleet {
         self.member(name).map(|member| member.describe())
     }
 
-    /// Forgets a host.
+    /// Forgets a host; with `force` also one that owes something, which then stays there.
     ///
     /// # Errors
-    /// Unknown host, or one that takes part in a task that has not ended.
-    pub async fn remove(&self, name: &str) -> Result<(), Problem> {
+    /// Unknown host, one that takes part in a task that has not ended, or one from which something that a migration left is to be removed
+    /// yet.
+    pub async fn remove(&self, name: &str, force: bool) -> Result<(), Problem> {
         let Some(member) = self.member(name) else { return Err(unknown_host(name)) };
         let query = api::task::TaskQuery { active: Some(true), ..Default::default() };
         let tasks = self.store.tasks(&query, u32::MAX).await.map_err(Problem::from)?;
@@ -150,6 +151,19 @@ impl Fleet {
                 format!("{name} takes part in task {}, which has not ended.", task.id),
             );
             problem.task = Some(task.id);
+            return Err(problem);
+        }
+        let debts = self.store.debts().await.map_err(Problem::from)?;
+        if let Some(debt) = debts.iter().find(|debt| debt.host == name && !force) {
+            let mut problem = Problem::new(
+                Code::HostBusy,
+                format!(
+                    "What task {} left on {name} is to be removed yet: that is done when {name} answers. Where {name} is gone for good, \
+                     say so: ferry host remove {name} --force.",
+                    debt.task
+                ),
+            );
+            problem.task = Some(debt.task.0);
             return Err(problem);
         }
         self.store.remove_host(name).await.map_err(Problem::from)?;

@@ -134,9 +134,9 @@ fn a_flag_goes_before_the_environment_that_before_the_file_that_before_the_defau
     };
     let timeout = |table: &toml::Table| table["call_timeout_s"].as_integer().unwrap();
     assert_eq!(timeout(&value(None, None, "")), 5);
-    assert_eq!(timeout(&value(None, None, "call_timeout_s = 7")), 7);
-    assert_eq!(timeout(&value(None, Some("8"), "call_timeout_s = 7")), 8);
-    assert_eq!(timeout(&value(Some("9"), Some("8"), "call_timeout_s = 7")), 9);
+    assert_eq!(timeout(&value(None, None, "call_timeout_s = 2")), 2);
+    assert_eq!(timeout(&value(None, Some("3"), "call_timeout_s = 2")), 3);
+    assert_eq!(timeout(&value(Some("4"), Some("3"), "call_timeout_s = 2")), 4);
     let table = value(None, None, "listen = \"127.0.0.1:8080\"\nlog_format = \"json\"");
     assert_eq!(table["listen"].as_str(), Some("127.0.0.1:8080"));
     assert_eq!(table["data_dir"].as_str(), Some("/var/lib/ferry"));

@@ -1,13 +1,13 @@
 //! `/hosts`: registered machines.
 
-use api::host::{Host, HostRequest};
+use api::host::{Host, HostRemoval, HostRequest};
 use api::problem::{Code, Problem};
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 
 use super::PREFIX;
-use crate::http::extract::{Json, NamePath};
+use crate::http::extract::{Json, NamePath, Query};
 use crate::http::problem::{Failure, problems, shortened};
 use crate::http::{AppState, to_the_end};
 
@@ -55,10 +55,14 @@ pub async fn register(
 
 /// Forgets a host. Its virtual machines stay as they are.
 #[utoipa::path(delete, path = "/hosts/{name}", tag = "hosts", operation_id = "remove_host",
-    params(("name" = String, Path, description = "The registered name.")),
+    params(("name" = String, Path, description = "The registered name."), HostRemoval),
     responses((status = 204, description = "It is forgotten."), RemoveProblems))]
-pub async fn remove(State(app): State<AppState>, NamePath(name): NamePath) -> Result<StatusCode, Failure> {
-    to_the_end(async move { app.fleet.remove(&name).await }).await?;
+pub async fn remove(
+    State(app): State<AppState>,
+    NamePath(name): NamePath,
+    Query(how): Query<HostRemoval>,
+) -> Result<StatusCode, Failure> {
+    to_the_end(async move { app.fleet.remove(&name, how.force).await }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
