@@ -243,7 +243,13 @@ fn effect(keep: Keep, source: Copy, destination: Copy, question: Question, plan:
 /// Its autostart is not what it was.
 pub(super) fn autostart_left(plan: &Plan, said: &str) -> String {
     let set = if plan.autostart { "virsh autostart" } else { "virsh autostart --disable" };
-    format!("Its autostart could not be set as it was ({}): {set} {} does that.", first_line(said), plan.name)
+    // libvirt 9.0 was seen to keep the job of a post-copy whose QEMU died.
+    format!(
+        "Its autostart could not be set as it was ({}): {set} {} does that. Where libvirt there waits for a job that has long ended, restart \
+         libvirtd first; its guests run on.",
+        first_line(said),
+        plan.name
+    )
 }
 
 /// What is still to be removed from a host that does not answer.
