@@ -1,4 +1,4 @@
-//! Machines seen and spoken to: pictures of a real screen, a real serial console and VNC through WebSockets, of a machine on
+//! Machines seen and spoken to: pictures of a real screen, a real serial console, VNC and SPICE through WebSockets, of a machine on
 //! `ferryd`'s own host and of one that is reached through ssh.
 
 mod support;
@@ -28,13 +28,14 @@ const TYPE_AGAIN: Duration = Duration::from_secs(1);
 
 type Socket = WebSocketStream<UnixStream>;
 
-/// Starts a guest whose serial line, with its ticks, is a pty, and with a screen that its firmware writes to.
-fn start(world: &World, name: &str) {
+/// Starts a guest whose serial line, with its ticks, is a pty, and with a screen (`vnc`, `spice`) that its firmware writes to.
+fn start(world: &World, name: &str, screen: &str) {
     let mut spec = quiet(name);
-    spec.extra_devices = "    <graphics type='vnc' port='-1' autoport='yes' listen='127.0.0.1'/>
+    spec.extra_devices = format!(
+        "    <graphics type='{screen}' port='-1' autoport='yes' listen='127.0.0.1'/>
     <video><model type='vga'/></video>
 "
-    .to_owned();
+    );
     let xml = spec.to_xml();
     let (before, rest) = xml.split_once("<serial type='file'>").expect("a serial line");
     let (_, after) = rest.split_once("</serial>").expect("its end");
@@ -212,6 +213,38 @@ fn screen_greets(world: &World, name: &str) {
     assert!(!log.contains("ticket="), "no ticket is logged");
 }
 
+/// The SPICE server answers a client that asks for the main channel (`SpiceLinkHeader`, `SpiceLinkMess`, `SpiceLinkReply` of the
+/// protocol).
+fn spice_answers(world: &World, name: &str) {
+    let told: Value = world.get(&vm(name)).json();
+    assert_eq!(told["graphics"]["type"], "spice", "{told:#}");
+    let mut socket = open(world, &ticket(world, name, "connect")).expect("it opens");
+    let numbers =
+        |numbers: &[u32]| numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>();
+    let (version, main_channel) = ([2, 2], [1, 0]);
+    // No session yet; the channel and its number; no capabilities, which would follow after these 18 bytes.
+    let asked = [numbers(&[0]), main_channel.to_vec(), numbers(&[0, 0, 18])].concat();
+    let header = [b"REDQ".to_vec(), numbers(&version), numbers(&[18])].concat();
+    world.block_on(socket.send(Message::Binary([header, asked].concat().into()))).expect("it is sent");
+    let answer = within(world, SOON, async {
+        let mut answer = Vec::new();
+        while answer.len() < 20 {
+            match socket.next().await {
+                Some(Ok(Message::Binary(bytes))) => answer.extend_from_slice(&bytes),
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                other => panic!("{other:?} after {answer:?}"),
+            }
+        }
+        answer
+    });
+    let answer = answer.expect("it answers");
+    assert_eq!(&answer[..4], b"REDQ", "{answer:?}");
+    assert_eq!(&answer[4..12], numbers(&version), "{answer:?}");
+    assert_eq!(&answer[16..20], numbers(&[0]), "no error: {answer:?}");
+    world.block_on(socket.close(None)).expect("it is closed");
+    closes(world, &mut socket);
+}
+
 fn host_of(name: &str) -> &'static str {
     if name == "here" { "kvm1" } else { "kvm2" }
 }
@@ -221,8 +254,8 @@ fn machines_are_seen_and_spoken_to_here_and_through_ssh() {
     let plan = World::of("cons").host("kvm1", Release::Bookworm).host("kvm2", Release::Bookworm);
     let world = at_home(plan);
     world.register("kvm2");
-    for name in ["here", "there"] {
-        start(&world, name);
+    for (name, screen) in [("here", "vnc"), ("there", "vnc"), ("spice", "spice")] {
+        start(&world, name, screen);
     }
     for name in ["here", "there"] {
         world.wait_listed("it does not show", |vm| vm.name == name);
@@ -237,6 +270,7 @@ fn machines_are_seen_and_spoken_to_here_and_through_ssh() {
         refused(&world.post(&format!("{}/connect", vm(name)), &json!({})), 409, "KCHVM0010E: ");
         refused(&world.post(&format!("{}/serial", vm(name)), &json!({})), 409, "KCHVM0077E: ");
     }
+    spice_answers(&world, "spice");
     has_none(&world);
 }
 
