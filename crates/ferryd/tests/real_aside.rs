@@ -7,6 +7,7 @@ use lab::{DiskSpec, Expect};
 use support::World;
 use support::guest::{Guest, quiet};
 use support::images::sh;
+use support::tasks::POINTS;
 
 const SHARED: &str = "/srv/shared/g1.qcow2";
 
@@ -58,16 +59,12 @@ fn they_are_known_where_the_guest_is_whatever_happens() {
     let world = World::pair("asidedies");
     let guest = with_snapshots(&world);
     let mut at = "kvm1";
-    for moment in [
-        "set-snapshots-aside:AfterIntent",
-        "set-snapshots-aside:BeforeResult",
-        "perform:AfterIntent",
-        "make-snapshots-known:AfterIntent",
-        "make-snapshots-known:BeforeResult",
-    ] {
+    let around = |step: &'static str| POINTS.into_iter().map(move |point| format!("{step}:{point}"));
+    let moments = around("set-snapshots-aside").chain(around("make-snapshots-known"));
+    for moment in moments.chain(["perform:AfterIntent".to_owned()]) {
         let to = if at == "kvm1" { "kvm2" } else { "kvm1" };
         let asked = ["migrate", "g1", "--to", to, "--snapshots", "keep"];
-        let task = world.migrate_with_a_death_as(at, moment, &asked);
+        let task = world.migrate_with_a_death_as(at, &moment, &asked);
         println!("{moment}: {}", task.message);
         let location = task.outcome.as_ref().map(|outcome| outcome.location);
         if location == Some(Location::Destination) {

@@ -9,6 +9,7 @@ use api::task::{Location, Task, TaskState};
 use lab::{DiskSpec, Expect, GuestSpec, Host};
 use support::guest::quiet;
 use support::images::{IMAGES, content, disk, image, listed, sh, sum};
+use support::tasks::POINTS;
 use support::{SOON, World};
 
 /// Where the pool `fast` is on kvm2; kvm1 has no such directory.
@@ -145,12 +146,12 @@ fn a_chain_becomes_one_image() {
     let mut spec = GuestSpec::new("box").expect("a spec");
     spec.extra_devices = disk(&top, "qcow2", "vda");
     // Whole, and with a ferryd that dies before, in the middle of and after making one of both.
-    for moment in
-        [None, Some("carry-file:AfterResult"), Some("make-file:AfterResult"), Some("remove-file:AfterIntent")]
-    {
+    let moments = ["carry-file:AfterResult", "make-file:AfterResult"].map(str::to_owned).into_iter();
+    let moments = moments.chain(POINTS.map(|point| format!("remove-file:{point}")));
+    for moment in [None].into_iter().chain(moments.map(Some)) {
         world.define_stopped("kvm1", &spec.to_xml(), "box");
         let asked = ["migrate", "box", "--to", "kvm2", "--flatten"];
-        let task = match moment {
+        let task = match &moment {
             None => {
                 let plan: PlanReport = world.ferry_json(&[&asked[..], &["--plan"]].concat());
                 let temporary = plan.creates.iter().filter(|file| file.temporary).count();

@@ -9,6 +9,7 @@ use api::task::{Location, Task, TaskState};
 use lab::{DiskSpec, GuestSpec, Host};
 use support::World;
 use support::guest::quiet;
+use support::tasks::POINTS;
 
 const BOOTS_WITHIN: Duration = Duration::from_secs(120);
 /// A password of a screen: it goes along, and is kept nowhere.
@@ -84,7 +85,7 @@ fn a_ferryd_that_dies_at_any_step_of_it_leaves_one_definition() {
     stopped(&world, &spec);
     let mut at = "kvm1";
     for step in ["prepare", "perform", "undefine-source", "autostart-destination"] {
-        for point in ["BeforeIntent", "AfterIntent", "BeforeResult", "AfterResult"] {
+        for point in POINTS {
             let to = if at == "kvm1" { "kvm2" } else { "kvm1" };
             let task = world.migrate_with_a_death("g1", at, to, &format!("{step}:{point}"));
             let location = task.outcome.as_ref().map(|outcome| outcome.location);

@@ -10,7 +10,7 @@ use lab::{DiskSpec, Expect, GuestSpec, Host, Release};
 use support::guest::{Guest, TOO_SLOW, busy, quiet};
 use support::images::{IMAGES, assert_no_pools, disk, image, listed, sh, sum};
 use support::process::spawn;
-use support::tasks::is_midway;
+use support::tasks::{POINTS, is_midway};
 use support::{SOON, World, until};
 
 const NVRAM: &str = "/var/lib/libvirt/qemu/nvram/whole_VARS.fd";
@@ -323,8 +323,8 @@ fn a_ferryd_that_dies_at_any_step_of_carrying_leaves_one_whole_machine() {
     let path = with_raw_disk(&world, "box", 4);
     let before = sum(&world.host("kvm1"), &path);
     let mut at = "kvm1";
-    for step in ["make-file", "carry-file", "perform", "undefine-source"] {
-        for point in ["BeforeIntent", "AfterIntent", "BeforeResult", "AfterResult"] {
+    for step in ["make-file", "made-file", "carry-file", "perform", "undefine-source"] {
+        for point in POINTS {
             let to = if at == "kvm1" { "kvm2" } else { "kvm1" };
             sh(&world.host(to), &format!("rm -f {path}"));
             let task = world.migrate_with_a_death("box", at, to, &format!("{step}:{point}"));

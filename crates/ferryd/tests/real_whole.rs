@@ -7,6 +7,7 @@ use api::task::{Location, Task, TaskState};
 use lab::{DiskSpec, Expect, GuestSpec, Host, Release};
 use support::guest::quiet;
 use support::images::{assert_no_pools, disk, image, sh, sum};
+use support::tasks::POINTS;
 use support::{SOON, World};
 
 const SWTPM: &str = "/var/lib/libvirt/swtpm";
@@ -236,9 +237,8 @@ fn a_copy_stays_where_that_is_asked_for() {
 fn a_ferryd_that_dies_while_it_leaves_a_copy_leaves_one() {
     let world = World::pair("copydies");
     let (kvm1, kvm2) = (world.host("kvm1"), world.host("kvm2"));
-    for (at, moment) in ["leave-copy:AfterIntent", "leave-copy:BeforeResult", "undefine-source:AfterIntent"]
-        .iter()
-        .enumerate()
+    let moments = POINTS.map(|point| format!("leave-copy:{point}"));
+    for (at, moment) in moments.iter().map(String::as_str).chain(["undefine-source:AfterIntent"]).enumerate()
     {
         let name = format!("box{at}");
         with_a_disk(&world, &name);
@@ -259,7 +259,7 @@ fn a_ferryd_that_dies_while_it_leaves_a_copy_leaves_one() {
 fn a_ferryd_that_dies_while_it_takes_a_copy_back_leaves_none() {
     let world = World::pair("backdies");
     let (kvm1, kvm2) = (world.host("kvm1"), world.host("kvm2"));
-    for (at, point) in ["BeforeIntent", "AfterIntent", "BeforeResult", "AfterResult"].iter().enumerate() {
+    for (at, point) in POINTS.iter().enumerate() {
         let name = format!("box{at}");
         let (_, path) = with_a_disk(&world, &name);
         let written_to_meanwhile = || {
@@ -324,9 +324,7 @@ fn old_images_go_where_that_is_asked_for_and_nothing_else_does() {
 fn a_ferryd_that_dies_while_it_removes_old_images_goes_on() {
     let world = World::pair("imagesdie");
     let kvm1 = world.host("kvm1");
-    for (at, moment) in
-        ["delete-source-disk:AfterIntent", "delete-source-disk:BeforeResult"].iter().enumerate()
-    {
+    for (at, moment) in POINTS.map(|point| format!("delete-source-disk:{point}")).iter().enumerate() {
         let name = format!("box{at}");
         let (_, path) = with_a_disk(&world, &name);
         world.restart_ferryd_with(&[("FERRYD_DIE_AT", moment)]);

@@ -8,10 +8,9 @@ use uuid::Uuid;
 
 use super::cell::{Cell, Subject, judge, judge_moved, wait_final, wait_whole, world};
 use super::{DESTINATION, GUEST, Moment, SOURCE, again, moment};
+use crate::support::tasks::POINTS;
 use crate::support::{SOON, World, until};
 
-/// Right before and after each write of the log.
-pub(super) const POINTS: [&str; 4] = ["BeforeIntent", "AfterIntent", "BeforeResult", "AfterResult"];
 /// How long it may take until ferryd comes to the point.
 pub(super) const DIES_WITHIN: Duration = Duration::from_secs(90);
 

@@ -7,10 +7,11 @@ use api::task::{Location, Side, Task, TaskState};
 use lab::Daemon;
 
 use super::cell::{Subject, wait_final, world};
-use super::kill::{DIES_WITHIN, POINTS, will_die};
+use super::kill::{DIES_WITHIN, will_die};
 use super::moment::{self, Moment};
 use super::strike::Down;
 use super::{DESTINATION, GUEST, SOURCE, sides};
+use crate::support::tasks::POINTS;
 use crate::support::{SOON, World, until, until_seen};
 
 /// Two running copies are the worst there is: this is a matter of a look and two calls.

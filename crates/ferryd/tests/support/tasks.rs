@@ -49,6 +49,9 @@ pub(crate) fn is_settled(task: &Task) -> bool {
     task.state.is_settled()
 }
 
+/// Where `FERRYD_DIE_AT` lets ferryd die in a step (`perform:AfterIntent`): right before and after each write of the log.
+pub(crate) const POINTS: [&str; 4] = ["BeforeIntent", "AfterIntent", "BeforeResult", "AfterResult"];
+
 impl World {
     /// Begins `ferry migrate` with these arguments and waits until its task exists.
     pub(crate) fn begin_migrate(&self, arguments: &[&str]) -> Migrating {
