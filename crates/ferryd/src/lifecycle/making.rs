@@ -22,6 +22,7 @@ use async_trait::async_trait;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
+use tokio::time::Instant;
 use virt::connect::Connect;
 
 use crate::hypervisor::CopyIdentity;
@@ -43,6 +44,8 @@ pub(super) const CALL_LIMIT: Duration = Duration::from_secs(60);
 /// How long it is waited before a host is asked again that did not do what an end needs: libvirt tells by no event that it has ended
 /// writing a volume.
 const PAUSE: Duration = Duration::from_secs(2);
+/// How long a host that answers may refuse to take away what was made (a volume that is still being written, say) until it is left there.
+const LEFT_AFTER: Duration = Duration::from_secs(600);
 
 /// How a machine is made: the plan of its task.
 #[async_trait]
@@ -145,6 +148,8 @@ pub enum Fault {
     Foreign(String),
     /// Something failed, in words.
     Failed(String),
+    /// What was made could not be taken away, in words.
+    Left(String),
     /// The work cannot go on here.
     Stop(Stop),
 }
@@ -246,10 +251,14 @@ impl<R: Recipe> Work<R> {
                 task.message = what;
             })
             .await?;
+        let mut refused_since = None;
         loop {
             match self.take_away(begun).await {
                 Ok(true) => return self.end(Some(fault)).await,
                 Ok(false) => return self.end(None).await,
+                Err(error) if is_refused_for_good(&error, &mut refused_since) => {
+                    return self.end(Some(Fault::Left(error.cause()))).await;
+                }
                 Err(error) => {
                     tracing::warn!(task.id = %self.site.handle.id(), %error, "what was made is not taken away yet");
                     self.wait_for_the_host(&error).await?;
@@ -290,8 +299,12 @@ impl<R: Recipe> Work<R> {
     /// Stores what it came to.
     async fn end(mut self, fault: Option<Fault>) -> Result<(), Stop> {
         let host = self.site.member.hypervisor();
+        let mut refused_since = None;
         while let Err(error) = host.release_pools(self.site.handle.id()).await {
             tracing::warn!(task.id = %self.site.handle.id(), %error, "storage pools made for a task stay");
+            if is_refused_for_good(&error, &mut refused_since) {
+                break;
+            }
             self.wait_for_the_host(&error).await?;
         }
         let handle = &mut self.site.handle;
@@ -301,6 +314,15 @@ impl<R: Recipe> Work<R> {
         self.site.member.look_anew(self.plan.identity().uuid, CALL_LIMIT).await;
         handle.end(state, message, cause, |task| task.findings.extend(finding)).await
     }
+}
+
+/// Whether a host that answers has refused for so long that it will not do it any more.
+fn is_refused_for_good(error: &HostError, since: &mut Option<Instant>) -> bool {
+    if error.is_broken_connection() {
+        *since = None;
+        return false;
+    }
+    since.get_or_insert_with(Instant::now).elapsed() > LEFT_AFTER
 }
 
 type Told = (TaskState, String, Option<String>, Option<Finding>);
@@ -326,6 +348,9 @@ fn told(words: &Words, fault: Option<Fault>, cancelled: bool) -> Told {
                 cost: None,
             };
             (TaskState::Failed, format!("{message}; {gone}"), Some(evidence), Some(finding))
+        }
+        Some(Fault::Left(why)) => {
+            failed(format!("{not}; what was made of it could not be removed, and is still there"), Some(why))
         }
         Some(Fault::Foreign(why) | Fault::Failed(why)) => failed(format!("{not}; {gone}"), Some(why)),
         Some(Fault::Stop(stop)) => failed(format!("{not}; {gone}"), Some(stop.to_string())),
@@ -395,5 +420,21 @@ mod tests {
         assert_eq!(finding.map(|finding| finding.code).as_deref(), Some(NO_ROOM));
         assert_eq!(told(&words, Some(Fault::Interrupted), true).0, TaskState::Cancelled);
         assert!(told(&words, Some(Fault::Interrupted), false).1.contains("ferryd ended"));
+    }
+    #[tokio::test(start_paused = true)]
+    async fn what_a_host_refuses_for_long_is_left_and_one_that_is_away_is_waited_for() {
+        let refused = HostError::Libvirt {
+            host: "kvm1".to_owned(),
+            call: "remove a volume",
+            source: LibvirtError::of(1, "it is in use"),
+        };
+        let away = HostError::Unreachable { host: "kvm1".to_owned(), reason: "no route".to_owned() };
+        let mut since = None;
+        assert!(!is_refused_for_good(&refused, &mut since));
+        tokio::time::advance(LEFT_AFTER * 2).await;
+        assert!(!is_refused_for_good(&away, &mut since), "it may come back, and then it is asked anew");
+        assert!(!is_refused_for_good(&refused, &mut since));
+        tokio::time::advance(LEFT_AFTER * 2).await;
+        assert!(is_refused_for_good(&refused, &mut since));
     }
 }
