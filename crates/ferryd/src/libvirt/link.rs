@@ -73,6 +73,8 @@ struct Inner {
     long: Mutex<Vec<LongConnection>>,
     events: broadcast::Sender<(DomainUuid, DomainEvent)>,
     pending: Arc<Semaphore>,
+    /// Turns of the calls that go apart from the open connection, within a limit.
+    apart: Arc<Semaphore>,
     wanted: Notify,
 }
 
@@ -106,6 +108,7 @@ impl Link {
             long: Mutex::new(Vec::new()),
             events: broadcast::Sender::new(1024),
             pending: Arc::new(Semaphore::new(MAX_PENDING)),
+            apart: Arc::new(Semaphore::new(MAX_PENDING)),
             wanted: Notify::new(),
         });
         let keeper = tokio::spawn(keep(host.to_owned(), inner.clone(), limits));
@@ -276,14 +279,17 @@ impl Link {
         limit: Duration,
         work: impl FnOnce(&Connect) -> Result<T, LibvirtError> + Send + 'static,
     ) -> Result<T, HostError> {
-        // A call that was given up keeps its thread until libvirt answers.
-        let permit = self.admit()?;
-        let counted = move |connect: &Connect| {
-            let answer = work(connect);
-            drop(permit);
-            answer
+        let called = async {
+            // A call that was given up keeps its thread until libvirt answers: there are only so many.
+            let turn = self.inner.apart.clone().acquire_owned().await;
+            let counted = move |connect: &Connect| {
+                let answer = work(connect);
+                drop(turn);
+                answer
+            };
+            self.long_call(name, counted).await
         };
-        match tokio::time::timeout(limit, self.long_call(name, counted)).await {
+        match tokio::time::timeout(limit, called).await {
             Ok(answer) => answer,
             Err(_) => Err(HostError::timed_out(&self.host, name, limit)),
         }
