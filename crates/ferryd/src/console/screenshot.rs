@@ -63,7 +63,8 @@ impl Shots {
         }
         *kept = None;
         let domain = vm.domain();
-        let permit = self.bounds.take(&vm.host).ok_or(Refused::TooMany)?;
+        // A page that shows many machines asks for all their pictures at once.
+        let permit = self.bounds.wait(&vm.host, LIMIT).await.ok_or(Refused::TooMany)?;
         // From before it is taken: what happens meanwhile makes it old.
         let events = member.link().events();
         let taking = member.link().long_call_within("screenshot", LIMIT, move |connect| {

@@ -12,7 +12,9 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 
+use super::denial::Denial;
 use super::problem::{Failure, shortened};
+use super::{kimchi, rights};
 
 /// Logs every request with its answer: never a body, never an argument. A handler that panics is answered with a problem
 /// document too.
@@ -55,7 +57,10 @@ pub async fn options(request: Request, next: Next) -> Response {
 /// tells), or across origins (the `Origin` tells). Programs send no `Origin`, and pass.
 pub async fn own_pages_only(request: Request, next: Next) -> Response {
     match foreign(&request) {
-        Some(why) => Failure::from(Problem::new(Code::Forbidden, why)).into_response(),
+        Some(why) if rights::is_own(request.uri().path()) => {
+            Failure::from(Problem::new(Code::Forbidden, why)).into_response()
+        }
+        Some(_) => kimchi::denied(Denial::NotAllowed, false),
         None => next.run(request).await,
     }
 }

@@ -141,7 +141,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Arguments {
     }
 }
 
-/// The body as JSON. Without a content type it is taken for JSON, as it was.
+/// The body as JSON. Without a content type it is taken for JSON, as it was, and one without a byte for an object without a key.
 async fn required_body(request: Request) -> Result<Value, Refusal> {
     if !has_length(request.headers()) {
         return Err(Refusal::length_required());
@@ -149,7 +149,8 @@ async fn required_body(request: Request) -> Result<Value, Refusal> {
     if !is_json(request.headers()) {
         return Err(Refusal::not_json());
     }
-    parsed(&whole_body(request).await?)
+    let body = whole_body(request).await?;
+    if body.is_empty() { Ok(Value::Object(serde_json::Map::new())) } else { parsed(&body) }
 }
 
 /// The same for what needs no body: it may be missing, or empty.

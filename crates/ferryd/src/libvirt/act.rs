@@ -121,6 +121,7 @@ pub fn change(connect: &Connect, domain: DomainUuid, changes: &Changes) -> Resul
     if let Some(most_mib) = less_memory_than(connect, memory_mib)? {
         return Ok(Changed::TooMuchMemory(most_mib));
     }
+    let changes = &with_room(&domain, active, changes)?;
     let live = if active { sys::VIR_DOMAIN_AFFECT_LIVE } else { 0 };
     let scope = live | if seen.persistent { sys::VIR_DOMAIN_AFFECT_CONFIG } else { 0 };
     let mut made = Vec::new();
@@ -131,6 +132,13 @@ pub fn change(connect: &Connect, domain: DomainUuid, changes: &Changes) -> Resul
         }
     }
     Ok(Changed::All)
+}
+
+/// The same changes; of a stopped domain that is to have more memory than it may have, it may have so much.
+fn with_room(domain: &Domain, active: bool, changes: &Changes) -> Result<Changes> {
+    let most_mib = if active { u64::MAX } else { domain.info()?.max_mem / 1024 };
+    let max_memory_mib = changes.max_memory_mib.or(changes.memory_mib.filter(|mib| *mib > most_mib));
+    Ok(Changes { max_memory_mib, ..changes.clone() })
 }
 
 /// Makes one of the changes; `scope` is a `virDomainModificationImpact`.

@@ -88,6 +88,10 @@ impl Lifecycle {
         // It may be on storage that both see: there it goes on with these disks.
         let elsewhere = self.fleet.members().into_iter().filter(|member| member.name() != held.vm.host);
         for member in elsewhere {
+            // No answer is no "absent": it may run there.
+            if !member.is_listed() {
+                return Err(Refused::Keeps(Message::FERRYWHY0098I { host: member.name().into() }.into()));
+            }
             if member.known().iter().any(|vm| vm.listed.uuid == uuid) {
                 return Err(Refused::Keeps(Message::FERRYWHY0045I { host: member.name().into() }.into()));
             }

@@ -288,6 +288,7 @@ catalogue! {
     FERRYWHY0088I as "" { name };
     FERRYWHY0089I as "" { volume, pool };
     FERRYWHY0097I as "";
+    FERRYWHY0098I as "" { host };
 
     // Why a device is not given, or not taken.
     FERRYWHY0090I as "";

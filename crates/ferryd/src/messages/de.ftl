@@ -283,6 +283,7 @@ FERRYWHY0087I = eine andere ihrer Festplatten
 FERRYWHY0088I = { $name }, das gerade erstellt wird
 FERRYWHY0089I = { $volume } im Speicherpool „{ $pool }“
 FERRYWHY0097I = er bietet weder KVM noch QEMU
+FERRYWHY0098I = der Host „{ $host }“ antwortet nicht und kann dieselbe Maschine mit diesen Festplatten betreiben: sie werden entfernt, wenn er antwortet oder nicht mehr eingetragen ist
 
 ## Warum ein Gerät nicht zugewiesen oder entzogen wird. „Es“ ist das Gerät.
 

@@ -262,6 +262,7 @@ FERRYWHY0087I = another one of its disks
 FERRYWHY0088I = { $name }, which is being made
 FERRYWHY0089I = { $volume } in the storage pool { $pool }
 FERRYWHY0097I = it offers neither KVM nor QEMU
+FERRYWHY0098I = { $host } does not answer, and may run the same machine with these disks: they are removed when it answers, or is registered no more
 
 ## Why a device is not given, or not taken. 'It' is the device.
 

@@ -283,6 +283,7 @@ FERRYWHY0087I = un autre de ses disques
 FERRYWHY0088I = { $name }, en cours de création
 FERRYWHY0089I = { $volume } dans le pool de stockage « { $pool } »
 FERRYWHY0097I = il n’offre ni KVM ni QEMU
+FERRYWHY0098I = l’hôte « { $host } » ne répond pas, et peut exécuter la même machine avec ces disques : ils sont supprimés quand il répond ou n’est plus enregistré
 
 ## Pourquoi un périphérique n’est pas attribué ou retiré. « Il » est le périphérique.
 

@@ -48,7 +48,7 @@ pub(crate) const DIFFERENCES: &[(&str, u16, &str)] = &[
     ("30d-noauth-html", 303, ""),
     ("30f-basic-malformed", 401, "WOKAUTH0002E: "),
     ("30g-login", 200, ""),
-    ("30j-cookie-cross-origin-post-no-csrf", 403, ""),
+    ("30j-cookie-cross-origin-post-no-csrf", 403, "WOKAPI0009E: "),
     ("32a-accept-none", 200, ""),
     ("32b-accept-star", 200, ""),
     ("32c-accept-xml", 303, ""),
