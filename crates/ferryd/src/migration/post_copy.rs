@@ -36,6 +36,16 @@ pub(super) fn post_copy(source: Copy, destination: Copy, know: &Knowledge) -> Op
         {
             Some(Act(A::DefineDestination))
         }
+        // The source, however silent, never runs again: the guest is here for good, and its definition must be before the source's goes.
+        (Copy::Unknown, Copy::Running(sight))
+            if know.switched
+                && know.persistent
+                && !sight.persistent
+                && sight.reason == Reason::Migrated
+                && know.waited =>
+        {
+            Some(Act(A::DefineDestination))
+        }
         // After the switch it is no matter who ended the source's copy: its memory was a part only.
         (Copy::Off(sight), Copy::Absent) if know.switched && sight.reason != Reason::Migrated => {
             Some(owner_is_source(source, destination, know, know.wants_running))

@@ -190,6 +190,8 @@ fn each_state_has_its_next_step() {
             }),
         ),
         (Copy::Dead, no_definition, know, Next::Act(Action::DefineDestination)),
+        (Copy::Unknown, no_definition, know, Next::Wait(Why::SourceSilent)),
+        (Copy::Unknown, no_definition, late, Next::Act(Action::DefineDestination)),
         (
             Copy::Absent,
             apart(VmState::Paused, Reason::PostCopyFailed),
