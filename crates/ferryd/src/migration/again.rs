@@ -8,6 +8,7 @@ use api::task::{Location, Phase, PostCopy};
 use tokio::time::Instant;
 
 use super::contact::Contact;
+use super::held::Held;
 use super::knowledge::Came;
 use super::outcome::{Action, Ending, Knowledge};
 use super::steps::{Acted, Work};
@@ -142,6 +143,8 @@ impl Work {
             ..Knowledge::default()
         };
         self.know.wish(self.handle.wish());
+        // What came to nothing then was seen to be done since.
+        self.held = Held::default();
         (self.contact, self.stood, self.run_stopped, self.cause) = (Contact::default(), None, false, None);
         if self.know.cancel {
             return Ok(());
