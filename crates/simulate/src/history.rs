@@ -199,7 +199,7 @@ impl History {
                 transport: Transport { direct: scenario.direct, ..Transport::default() },
                 migration_ports: None,
                 sharing_proven: false,
-                post_copy: None,
+                post_copy: scenario.post_copy,
                 files: if scenario.files { image(scenario.cold) } else { Files::default() },
                 rewrite: Rewrite::default(),
                 definition_there: None,
@@ -317,7 +317,9 @@ impl History {
             if world.now - *healed_at > must_end {
                 // Where nobody decides, a question that only a person can answer is an end, too.
                 let asks = task.state == TaskState::NeedsAttention;
-                let may_wait = asks && world.hosts.iter().any(|host| host.gone);
+                // Two of libvirt's own making are for a person to tell apart.
+                let apart = world.guest.ran_two || (world.peer_gone && world.stream.is_some());
+                let may_wait = asks && (apart || world.hosts.iter().any(|host| host.gone));
                 let unseen = world.out_of_sight || world.troubled_at > 0;
                 let cannot_know = asks && unseen && task.message.contains("out of sight");
                 if !may_wait && !cannot_know {
@@ -435,6 +437,7 @@ impl History {
         let id = self.create(before.0.as_u128() + 1, source).await;
         let until = self.stage.with(|world| world.now + AGAIN);
         self.settled_since = None;
+        self.healed_at = until - AGAIN;
         while self.stage.with(|world| world.now) < until && !self.is_over(id) {
             tokio::time::sleep(STEP).await;
         }

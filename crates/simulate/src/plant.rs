@@ -15,12 +15,21 @@ pub enum Plant {
     UndoByName,
     /// No answer is reported as "absent".
     Absent,
+    /// Of a copy in post-copy it is not said that it is.
+    Halves,
     /// A migration is accepted although something is owed where it goes.
     NotCleared,
 }
 
 impl Plant {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::PausedFlag, Self::Proof, Self::Generation, Self::UndoByName, Self::Absent, Self::NotCleared];
+    pub const ALL: [Self; 7] = [
+        Self::PausedFlag,
+        Self::Proof,
+        Self::Generation,
+        Self::UndoByName,
+        Self::Absent,
+        Self::Halves,
+        Self::NotCleared,
+    ];
 }

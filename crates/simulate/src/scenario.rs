@@ -1,5 +1,7 @@
 //! What a history is about, drawn from its seed: the guest, the hosts' manners, and the faults with their moments.
 
+use api::task::PostCopy;
+
 use crate::dice::Dice;
 use crate::world::migration::Phase;
 use crate::world::{DESTINATION, Ms, SOURCE};
@@ -109,6 +111,10 @@ pub struct Scenario {
     pub deletes: bool,
     /// A controller is between the two daemons.
     pub direct: bool,
+    /// It may be moved by post-copy; where only when it does not converge, it does not.
+    pub post_copy: Option<PostCopy>,
+    /// How long its memory takes to follow then.
+    pub follow_ms: Ms,
     /// How long the copy takes.
     pub copy_ms: Ms,
     /// How long the last data takes.
@@ -150,6 +156,8 @@ impl Scenario {
             copy: false,
             deletes: false,
             direct: false,
+            post_copy: None,
+            follow_ms: 0,
             copy_ms: dice.between(300, 12_000),
             switch_ms: if dice.chance(70) { dice.between(10, 250) } else { dice.between(250, 6_000) },
             windows_ms: [0; 3].map(|_| if stretched { dice.between(5, 2_500) } else { dice.between(5, 40) }),
@@ -187,6 +195,9 @@ impl Scenario {
             scenario.faults.push(Fault { trigger, what: What::Limit(dice.between(1, 1_000)) });
         }
         scenario.by_hand(dice);
+        if scenario.wants_running && dice.chance(20) {
+            scenario.by_post_copy(dice);
+        }
         scenario
     }
 
@@ -257,6 +268,31 @@ impl Scenario {
         for controller in 0..self.controllers {
             let kill = What::ControllerKill(controller, dice.between(200, 10_000));
             self.faults.push(Fault { trigger: Trigger::Owed(dice.between(0, lasts + 5_000)), what: kill });
+        }
+    }
+
+    /// It may be switched to post-copy, and most of what goes wrong does so from then on. (Neither disks nor a controller in between go
+    /// with that.)
+    fn by_post_copy(&mut self, dice: &mut Dice) {
+        self.post_copy = Some(dice.pick(&[PostCopy::Now, PostCopy::Now, PostCopy::WhenStuck]));
+        (self.files, self.deletes, self.direct) = (false, false, false);
+        self.follow_ms = dice.pick(&[100, 1_000, 8_000, 40_000]);
+        self.copy_ms = self.copy_ms.max(dice.pick(&[300, 2_500, 5_000]));
+        self.faults.retain(|fault| !matches!(fault.what, What::File(_)));
+        if dice.chance(25) {
+            // Long enough for QEMU to give the stream up, and short enough to join it again.
+            self.follow_ms = 40_000;
+            self.faults.clear();
+            let cut = What::PeerCut(Some(dice.between(10_000, 100_000)));
+            self.faults
+                .push(Fault { trigger: Trigger::Phase(Phase::Follow, dice.between(0, 20_000)), what: cut });
+        }
+        for _ in 0..dice.between(0, 2) {
+            let for_good = self.faults.iter().any(|fault| fault.what.is_for_good());
+            let what = self.fault(dice, for_good).what;
+            let phase = dice.pick(&[Phase::Switch, Phase::Follow, Phase::Follow, Phase::Follow]);
+            let delay = dice.pick(&[0, 5, 50, 400, 3_000, 10_000]);
+            self.faults.push(Fault { trigger: Trigger::Phase(phase, delay), what });
         }
     }
 

@@ -106,6 +106,8 @@ fn scenario(moment: Moment, faults: &[What], autostart: bool, seed: u64) -> Scen
         copy: false,
         deletes: false,
         direct: false,
+        post_copy: None,
+        follow_ms: 0,
         copy_ms: if stretched { 2_000 } else { 6_000 },
         switch_ms: match moment {
             Moment::T3 => 6_000,

@@ -78,6 +78,7 @@ impl World {
             Location::Destination if !outcome.memory_lost && !self.is_fine(destination) => {
                 Some("it does not run there")
             }
+            Location::Destination if self.is_half(destination) => Some("its memory is not there"),
             Location::Neither if self.scenario.persistent => Some("a persistent domain is never nowhere"),
             Location::Both | Location::Unknown => Some("that is no end"),
             _ => None,
@@ -101,6 +102,12 @@ impl World {
     #[must_use]
     pub fn two_run(&self) -> bool {
         self.runs_on(0) && self.runs_on(1) && !self.hosts.iter().any(|host| host.gone)
+    }
+
+    /// A transient guest ended on its owner after its task had, and this copy may be all that there is of it.
+    fn may_be_the_last(&self, owner: usize, host: usize) -> bool {
+        let has = |host: usize| self.hosts[host].domains.contains_key(&ours());
+        !self.scenario.persistent && self.guest.lost_at.is_some() && !has(owner) && has(host)
     }
 
     fn is_defined(&self, host: usize) -> bool {
@@ -156,6 +163,8 @@ impl World {
             let found = match owner {
                 Some(owner) if owner == host => self.owner_faults(host, domain),
                 _ if self.is_somebodys_definition(host) => None,
+                // Nothing is left where it was said to be: this is not for a debt to remove.
+                Some(owner) if self.may_be_the_last(owner, host) => None,
                 _ => leftover(domain),
             };
             if let Some(found) = found {

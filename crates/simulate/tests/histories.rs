@@ -47,6 +47,8 @@ fn a_decision_does_not_outlive_what_the_person_saw() {
             copy: false,
             deletes: false,
             direct: false,
+            post_copy: None,
+            follow_ms: 0,
             copy_ms: 1_000,
             switch_ms: 100,
             windows_ms: [20; 3],

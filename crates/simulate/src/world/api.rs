@@ -44,7 +44,8 @@ impl World {
     }
 
     fn has_job(&self, host: usize) -> bool {
-        self.mig.as_ref().is_some_and(|mig| mig.from == host)
+        let halved = self.stream.is_some() && self.is_half(host) && !self.runs_on(host);
+        halved || self.mig.as_ref().is_some_and(|mig| mig.from == host)
     }
 
     /// What libvirt says of a domain; none when there is none.
@@ -74,7 +75,7 @@ impl World {
         let answer = match (self.sight(host, domain), &self.mig) {
             (None, _) => no_domain(),
             (Some(_), Some(mig)) if mig.from == host => Ok(mig.figures()),
-            (Some(_), _) => Ok(JobFigures::default()),
+            (Some(sight), _) => Ok(JobFigures { active: sight.job, ..JobFigures::default() }),
         };
         // At the switch-over a poll was seen to block.
         let at_switch = self.mig.as_ref().is_some_and(|mig| mig.phase == Phase::SwitchOver);
@@ -104,9 +105,14 @@ impl World {
     fn resumed(&mut self, host: usize, domain: DomainUuid) -> Told<()> {
         let Some((uuid, found)) = self.find(host, domain) else { return no_domain() };
         let incoming = found.saved == Saved::Incoming;
+        let parted = matches!(found.reason, Reason::PostCopy | Reason::PostCopyFailed);
         match (found.state, found.qemu) {
             (VmState::Running, Some(_)) => return Ok(()),
             (VmState::Paused, Some(_)) if incoming => return invalid("domain is not ready"),
+            (VmState::Paused, Some(_)) if parted => {
+                self.violate(format!("a half of a post-copy, on {}, was told to run", NAMES[host]));
+                return invalid("domain is in post-copy");
+            }
             (VmState::Paused, Some(_)) => {}
             _ => return invalid("domain is not running"),
         }
@@ -127,7 +133,11 @@ impl World {
         self.nobody_elses(host, uuid, "suspend");
         if uuid == ours() && self.sight(host, uuid).is_some_and(|sight| sight.state == VmState::Running) {
             self.halt(host);
-            self.set_state(host, VmState::Paused, Reason::User, DomainEvent::Suspended);
+            let parted = self
+                .sight(host, uuid)
+                .map(|sight| sight.reason)
+                .filter(|reason| matches!(reason, Reason::PostCopy | Reason::PostCopyFailed));
+            self.set_state(host, VmState::Paused, parted.unwrap_or(Reason::User), DomainEvent::Suspended);
         }
         Ok(())
     }

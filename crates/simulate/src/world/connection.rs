@@ -78,6 +78,12 @@ impl World {
                     self.mig_over(Err(refusal(38, "Cannot recv data: Connection reset by peer")));
                 }
             }
+            // What runs there runs on, and its memory follows, whatever the daemons make of it.
+            Phase::Switch | Phase::Follow => {
+                if let Some(from) = self.mig.as_ref().map(|mig| mig.from) {
+                    self.half_fails(from);
+                }
+            }
             Phase::Confirm | Phase::Dying | Phase::Cancel => {}
         }
     }

@@ -114,6 +114,9 @@ impl World {
                 if let Some(mig) = &mut self.mig {
                     mig.conn = false;
                 }
+                if self.stream.is_some() && self.dice.chance(50) {
+                    self.stream_breaks();
+                }
             }
             What::Bystander(host) => self.bystander_waits(host, 0),
             What::Cancel => self.cancel_wanted = true,
@@ -206,6 +209,8 @@ impl World {
         });
         frozen
             && !self.once_more
+            // The source stands rightly, or only both hosts together can tell that it need not.
+            && !self.by_post_copy
             && self.scenario.wants_running
             && self.scenario.shell
             && self.scenario.noise == crate::scenario::Noise::default()

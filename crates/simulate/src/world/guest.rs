@@ -31,6 +31,8 @@ pub struct Guest {
     pub rebooted: bool,
     /// A person decided which copy to keep: from then on its memory is that person's.
     pub person_decided: bool,
+    /// libvirt has let two copies run, by itself.
+    pub ran_two: bool,
     /// Hosts that did not answer when a person decided: what they had, the person did not see.
     pub unseen_at_decision: [bool; 2],
     /// Since when it has been frozen at the source although all that is needed to free it answers.
@@ -53,18 +55,30 @@ impl World {
             .is_some_and(|qemu| qemu.running || (qemu.complete && qemu.memory_until >= self.guest.ran_until))
     }
 
+    /// libvirt lets a copy run by itself. By post-copy that is its way, and where it does so on both sides neither it nor anybody else
+    /// can say which one is the guest.
+    pub(super) fn run_unasked(&mut self, host: usize) {
+        self.unasked = self.by_post_copy;
+        self.run(host);
+        self.unasked = false;
+    }
+
     /// Lets a copy's processors run.
     pub fn run(&mut self, host: usize) {
         let Some(qemu) = self.qemu_of(host).filter(|qemu| !qemu.running).copied() else { return };
         self.tell(|| format!("{}: the guest runs", NAMES[host]));
-        if self.runs_on(1 - host) && !self.people_may_run_two() {
+        let old = qemu.memory_until < self.guest.ran_until;
+        if self.unasked && (old || self.runs_on(1 - host)) {
+            self.tell(|| "libvirt itself has let two copies run".to_owned());
+            (self.guest.ran_two, self.guest.person_decided) = (true, true);
+        } else if self.runs_on(1 - host) && !self.people_may_run_two() {
             self.violate("two copies run");
         }
-        if !qemu.complete {
+        if !qemu.complete && !self.is_fed(host) {
             self.violate(format!("the copy on {} runs with half its memory", NAMES[host]));
         }
         // A person may decide for an older copy; then that is the guest.
-        if qemu.memory_until < self.guest.ran_until && !self.guest.person_decided {
+        if old && !self.guest.person_decided {
             self.violate(format!("time travel: the copy on {} runs on with old memory", NAMES[host]));
         }
         if let Some(qemu) = self.qemu_mut(host) {
@@ -93,6 +107,7 @@ impl World {
     pub fn die(&mut self, host: usize, by: By) {
         let Some(qemu) = self.qemu_of(host).copied() else { return };
         let was_current = self.is_current(host);
+        let torn = self.tears(host);
         if was_current {
             self.guest.fine_at[host] = Some(self.now);
         }
@@ -111,7 +126,7 @@ impl World {
         }
         self.tell(|| format!("{}: QEMU {} has ended ({by:?})", NAMES[host], qemu.process.pid));
         self.tell_watchers(host, qemu.process);
-        let lost = was_current && !self.is_current(1 - host) && self.guest.lost_at.is_none();
+        let lost = (was_current || torn) && !self.is_current(1 - host) && self.guest.lost_at.is_none();
         if lost {
             self.guest.lost_at = Some(self.now);
             self.tell(|| "the guest's memory is lost".to_owned());

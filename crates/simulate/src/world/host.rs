@@ -246,8 +246,12 @@ impl World {
         let said = match (domain.state, domain.reason) {
             (VmState::Running, Reason::Migrated) => "running (migrated)",
             (VmState::Running, Reason::MigrationCanceled) => "running (migration canceled)",
-            (VmState::Running, _) => "running (booted)",
             (VmState::Paused, Reason::Migrating) => "paused (migrating)",
+            (VmState::Running, Reason::PostCopy) => "running (post-copy)",
+            (VmState::Running, Reason::PostCopyFailed) => "running (post-copy failed)",
+            (VmState::Running, _) => "running (booted)",
+            (VmState::Paused, Reason::PostCopy) => "paused (post-copy)",
+            (VmState::Paused, Reason::PostCopyFailed) => "paused (post-copy failed)",
             (VmState::Paused, _) => "paused (user)",
             (_, Reason::Migrated) => "shut off (migrated)",
             (_, Reason::Crashed) => "shut off (crashed)",
@@ -349,7 +353,7 @@ impl World {
             .get(&ours())
             .is_some_and(|domain| (domain.state, domain.reason) == (VmState::Paused, Reason::Migrating));
         if frozen && self.qemu_of(host).is_some() {
-            self.run(host);
+            self.run_unasked(host);
             self.set_state(host, VmState::Running, Reason::MigrationCanceled, DomainEvent::Resumed);
         }
     }

@@ -4,16 +4,19 @@
 //! connect ▶ prepare ▶ copy ▶ switch-over ▶ sent ▶ finish ▶ answer ▶ confirm ▶ over
 //!    └─────────┴───────┴─────────┴──────────┴───────┴───────┴──▶ cancel ─────▶ over
 //! ```
+//! From `copy` it may be switched to post-copy instead (`post_copy`).
+//!
 //! `copy` and `switch-over` go on without the source's daemon; everything else on a side needs that side's daemon. In `finish`
 //! the destination makes its copy ready; a break between there and `confirm` leaves the source not knowing of it.
 
+use api::task::PostCopy;
 use api::vm::VmState;
 use ferryd::hypervisor::MigrateCall;
 use ferryd::model::domain::{DomainEvent, JobFigures, Reason};
 
 use super::direct::Client;
 use super::guest::By;
-use super::host::{Definition, Domain, Saved};
+use super::host::{Domain, Saved};
 use super::links::{Reply, Told, refusal};
 use super::{Ms, NAME, NAMES, World, bystander, ours};
 
@@ -22,6 +25,11 @@ const TCP_GIVES_UP: Ms = 924_000;
 /// What QEMU counts as sent as soon as it has begun: the stream's header and the list of the memory's blocks, which fit into the socket's
 /// buffer whatever becomes of the cable.
 const HEADER_BYTES: u64 = 4_096;
+
+/// What is sent in a second, where that matters.
+const RATE: u64 = 1 << 27;
+/// How long a guest that rewrites its memory so fast goes on to do so.
+const BUSY: Ms = 60_000;
 
 /// Where a migration stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,6 +54,10 @@ pub enum Phase {
     Dying,
     /// It was broken off; the destination is told.
     Cancel,
+    /// It was switched to post-copy; the order to let it run there is on its way.
+    Switch,
+    /// It runs there, and its memory follows.
+    Follow,
 }
 
 impl Phase {
@@ -67,7 +79,7 @@ pub struct Mig {
     pub to: usize,
     /// Where it stands.
     pub phase: Phase,
-    call: MigrateCall,
+    pub(super) call: MigrateCall,
     /// The controller between the daemons, where there is one.
     pub(super) client: Option<Client>,
     reply: Option<Reply<()>>,
@@ -92,6 +104,10 @@ pub struct Mig {
     hung: Ms,
     iteration: u64,
     error: String,
+    /// It is to be switched to post-copy.
+    pub(super) is_to_switch: bool,
+    /// The guest rewrites its memory as fast as it is sent.
+    is_stuck: bool,
 }
 
 impl Mig {
@@ -108,7 +124,9 @@ impl Mig {
             active: true,
             data_processed_bytes: sent_bytes,
             memory_processed_bytes: sent_bytes,
-            memory_remaining_bytes: self.left << 16,
+            memory_remaining_bytes: if self.is_stuck { HEADER_BYTES << 8 } else { self.left << 16 },
+            memory_bytes_s: RATE,
+            dirty_bytes_s: if self.is_stuck { RATE } else { 0 },
             memory_total_bytes: 1 << 30,
             iteration: self.iteration,
             ..JobFigures::default()
@@ -140,13 +158,32 @@ impl World {
         call: MigrateCall,
         client: Option<Client>,
     ) {
+        if call.recover {
+            return self.recover(host, reply, call);
+        }
         let active = self.hosts[host].domains.get(&ours()).is_some_and(|domain| domain.active);
         if !active || self.mig.is_some() {
             return reply.send(self, Err(refusal(55, "domain is not running, or another job is active")));
         }
+        let left = self.dice.between(50, 500);
+        let id = self.begin(host, reply, call, client);
+        self.enter(Phase::Connect, left);
+        self.after(10, move |world| world.mig_tick(id));
+    }
+
+    /// The call that joined a post-copy again waits for its end.
+    pub(super) fn begin_follow(&mut self, host: usize, reply: Reply<()>, call: MigrateCall) {
+        let id = self.begin(host, reply, call, None);
+        self.enter(Phase::Follow, 0);
+        self.after(10, move |world| world.mig_tick(id));
+    }
+
+    fn begin(&mut self, host: usize, reply: Reply<()>, call: MigrateCall, client: Option<Client>) -> u32 {
         self.next_pid += 1;
         let id = self.next_pid;
-        let (left, keep_alive) = (self.dice.between(50, 500), self.dice.between(25_000, 30_000));
+        let keep_alive = self.dice.between(25_000, 30_000);
+        self.by_post_copy = call.post_copy;
+        let is_stuck = self.scenario.post_copy == Some(PostCopy::WhenStuck) && !call.post_copy;
         self.mig = Some(Mig {
             id,
             from: host,
@@ -156,7 +193,7 @@ impl World {
             client,
             reply: Some(reply),
             entered: self.now,
-            left,
+            left: 0,
             conn: true,
             loss_handled: false,
             silent: 0,
@@ -168,12 +205,13 @@ impl World {
             hung: 0,
             iteration: 0,
             error: String::new(),
+            is_to_switch: false,
+            is_stuck,
         });
-        self.enter(Phase::Connect, left);
-        self.after(10, move |world| world.mig_tick(id));
+        id
     }
 
-    fn enter(&mut self, phase: Phase, left: Ms) {
+    pub(super) fn enter(&mut self, phase: Phase, left: Ms) {
         let now = self.now;
         if let Some(mig) = &mut self.mig {
             (mig.phase, mig.left, mig.entered) = (phase, left, now);
@@ -209,6 +247,9 @@ impl World {
         if copying {
             return self.mig_copies(from, to, phase, tick);
         }
+        if matches!(phase, Phase::Switch | Phase::Follow) {
+            return self.post_copy_step(from, to, phase, tick);
+        }
         let goes = match phase {
             _ if client.is_some() => client.is_some_and(|client| self.direct_goes(client, from, to, phase)),
             Phase::Connect | Phase::Prepare | Phase::Sent | Phase::Cancel => {
@@ -236,7 +277,7 @@ impl World {
     }
 
     /// Does this much of the phase's work; true when it is done.
-    fn mig_works(&mut self, tick: Ms) -> bool {
+    pub(super) fn mig_works(&mut self, tick: Ms) -> bool {
         let Some(mig) = &mut self.mig else { return false };
         mig.left = mig.left.saturating_sub(tick);
         mig.left == 0
@@ -264,6 +305,9 @@ impl World {
         }
         if lost || !self.wires_flow() {
             return;
+        }
+        if phase == Phase::Copy && self.mig.as_ref().is_some_and(|mig| mig.is_to_switch) {
+            return self.switches(from, to);
         }
         if self.mig_works(tick) {
             self.mig_next(from, to, phase);
@@ -297,6 +341,7 @@ impl World {
                 self.enter(Phase::Prepare, left);
             }
             Phase::Prepare => self.mig_prepared(from, to, copy),
+            Phase::Copy if self.mig_begins_anew() => self.mig_iterates(from),
             Phase::Copy => self.mig_pauses(from, switch),
             Phase::SwitchOver => {
                 let until = self.qemu_of(from).map(|qemu| qemu.memory_until);
@@ -322,7 +367,15 @@ impl World {
                 }
                 self.mig_told();
             }
+            Phase::Switch | Phase::Follow => {}
         }
+    }
+
+    /// What was rewritten meanwhile has to be sent once more.
+    fn mig_begins_anew(&mut self) -> bool {
+        let now = self.now;
+        let busy = |mig: &&mut Mig| mig.is_stuck && now - mig.entered < BUSY;
+        self.mig.as_mut().filter(busy).map(|mig| mig.left = 2_000).is_some()
     }
 
     fn mig_prepared(&mut self, from: usize, to: usize, copy: Ms) {
@@ -385,17 +438,14 @@ impl World {
         let Some(qemu) = self.qemu_mut(to) else { return false };
         qemu.complete = true;
         self.found_again(to);
-        if let Some(domain) = self.hosts[to].domains.get_mut(&ours()).filter(|_| call.persistent) {
-            domain.definition = Some(Definition { autostart: false });
-            self.spares_definition(to, "taken for the guest's own");
-            self.definition_changes(to);
-            self.emit(to, ours(), DomainEvent::Defined);
+        if call.persistent {
+            self.define_arrived(to);
         }
         self.saved(to, Saved::Nothing);
         if call.arrive_paused || !self.scenario.wants_running {
             self.set_state(to, VmState::Paused, Reason::User, DomainEvent::Suspended);
         } else {
-            self.run(to);
+            self.run_unasked(to);
             self.set_state(to, VmState::Running, Reason::Migrated, DomainEvent::Resumed);
         }
         self.destination_is_ready(to);
@@ -455,29 +505,5 @@ impl World {
             reply.send(self, result);
         }
         self.left_alone(&mig);
-    }
-
-    /// The other side of a migration whose driver is gone.
-    pub(super) fn left_alone(&mut self, mig: &Mig) {
-        if let Some(client) = mig.client {
-            return self.direct_left_alone(mig, client, mig.call.clone());
-        }
-        let finishing = mig.phase == Phase::Finish;
-        let ordered = finishing || mig.phase == Phase::Sent;
-        self.destination_left_alone(mig.to, mig.call.clone(), ordered, finishing);
-    }
-
-    /// A daemon died: a migration that it drove is nobody's now.
-    pub(super) fn migration_lost_daemon(&mut self, host: usize) {
-        let Some(mig) = self.mig.take_if(|mig| mig.from == host) else { return };
-        self.left_alone(&mig);
-        self.qemu_left_alone(host);
-    }
-
-    /// A host lost its power.
-    pub(super) fn migration_lost_power(&mut self, host: usize) {
-        if let Some(mig) = self.mig.take_if(|mig| mig.from == host) {
-            self.left_alone(&mig);
-        }
     }
 }

@@ -14,6 +14,7 @@ pub mod links;
 pub mod migration;
 pub mod peer;
 pub mod people;
+pub mod post_copy;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,6 +32,7 @@ use host::Host;
 use links::Link;
 use migration::Mig;
 use people::People;
+use post_copy::Stream;
 
 /// Milliseconds since the history began.
 pub type Ms = u64;
@@ -93,6 +95,12 @@ pub struct World {
     pub peer_flows_at: Ms,
     /// libvirt's migration under way.
     pub mig: Option<Mig>,
+    /// What is left of the memory of a guest that was switched to post-copy.
+    pub stream: Option<Stream>,
+    /// The last migration was one that may be switched: libvirt lets it run on the destination by itself.
+    pub by_post_copy: bool,
+    /// libvirt, and nobody else, is letting a copy run just now.
+    unasked: bool,
     /// The limit of its migrations' bandwidth that each host's daemon remembers of the guest, in MiB/s.
     pub max_bandwidth_mib_s: [u64; 2],
     /// What is true of the guest.
@@ -160,6 +168,9 @@ impl World {
             peer_cable: true,
             peer_flows_at: 0,
             mig: None,
+            stream: None,
+            by_post_copy: false,
+            unasked: false,
             max_bandwidth_mib_s: [UNLIMITED_MIB_S; 2],
             guest: Guest::default(),
             people: People::default(),

@@ -7,7 +7,7 @@ use ferryd::model::domain::{DomainEvent, Process, Reason};
 
 use super::guest::By;
 use super::host::{Daemon, Saved};
-use super::migration::Phase;
+use super::migration::{Mig, Phase};
 use super::{Ms, NAMES, World, ours};
 
 /// How long the destination's daemon waits for a silent source.
@@ -15,6 +15,30 @@ const PATIENCE: Ms = 28_000;
 const LOOK: Ms = 250;
 
 impl World {
+    /// The other side of a migration whose driver is gone.
+    pub(super) fn left_alone(&mut self, mig: &Mig) {
+        if let Some(client) = mig.client {
+            return self.direct_left_alone(mig, client, mig.call.clone());
+        }
+        let finishing = mig.phase == Phase::Finish;
+        let ordered = finishing || mig.phase == Phase::Sent;
+        self.destination_left_alone(mig.to, mig.call.clone(), ordered, finishing);
+    }
+
+    /// A daemon died: a migration that it drove is nobody's now.
+    pub(super) fn migration_lost_daemon(&mut self, host: usize) {
+        let Some(mig) = self.mig.take_if(|mig| mig.from == host) else { return };
+        self.left_alone(&mig);
+        self.qemu_left_alone(host);
+    }
+
+    /// A host lost its power.
+    pub(super) fn migration_lost_power(&mut self, host: usize) {
+        if let Some(mig) = self.mig.take_if(|mig| mig.from == host) {
+            self.left_alone(&mig);
+        }
+    }
+
     pub(super) fn incoming(&self, to: usize) -> Option<Option<Process>> {
         let domain = self.hosts[to].domains.get(&ours()).filter(|domain| domain.saved == Saved::Incoming)?;
         Some(domain.qemu.map(|qemu| qemu.process))
@@ -81,7 +105,7 @@ impl World {
             return;
         }
         if self.peer_cable && self.hosts[1 - host].power && self.qemu_of(1 - host).is_none() {
-            return self.run(host);
+            return self.run_unasked(host);
         }
         self.after(500, move |world| world.qemu_left_alone(host));
     }
@@ -95,6 +119,7 @@ impl World {
             let Some(mig) = world.mig.as_mut().filter(|mig| mig.id == id) else { return };
             mig.conn = false;
             mig.data_closed |= matches!(mig.phase, Phase::Copy | Phase::SwitchOver);
+            world.stream_breaks();
         });
         u32::from(phase >= Phase::Copy)
     }
