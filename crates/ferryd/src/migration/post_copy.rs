@@ -32,7 +32,7 @@ pub(super) fn post_copy(source: Copy, destination: Copy, know: &Knowledge) -> Op
         (Copy::Running(sight), Copy::Running(_)) if sight.job => Some(Wait(Why::AtWork)),
         // libvirt may have ended it without writing the definition there, when nobody was left to hear of it.
         (Copy::Off(_) | Copy::Absent | Copy::Dead, Copy::Running(sight) | Copy::Paused(sight))
-            if know.switched && know.persistent && !sight.persistent =>
+            if (know.switched || know.switch_intended) && know.persistent && !sight.persistent =>
         {
             Some(Act(A::DefineDestination))
         }

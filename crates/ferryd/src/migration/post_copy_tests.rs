@@ -142,6 +142,7 @@ fn each_state_has_its_next_step() {
         ..Knowledge::default()
     };
     let late = Knowledge { waited: true, ..know };
+    let ordered = Knowledge { switched: false, may_have_switched: true, ..know };
     let no_definition = Copy::Running(DomainSight {
         persistent: false,
         ..sight(VmState::Running, Reason::Migrated, false, false)
@@ -190,6 +191,8 @@ fn each_state_has_its_next_step() {
             }),
         ),
         (Copy::Dead, no_definition, know, Next::Act(Action::DefineDestination)),
+        // The order to switch got no answer, and all was over before anybody looked.
+        (off(Reason::Migrated), no_definition, ordered, Next::Act(Action::DefineDestination)),
         (Copy::Unknown, no_definition, know, Next::Wait(Why::SourceSilent)),
         (Copy::Unknown, no_definition, late, Next::Act(Action::DefineDestination)),
         (
