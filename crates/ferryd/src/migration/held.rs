@@ -41,6 +41,11 @@ impl Held {
         };
     }
 
+    /// Notes which act is due: of another one it was seen that it is done.
+    pub(super) fn is_due(&mut self, action: Action) {
+        self.0.take_if(|failing| failing.action != action);
+    }
+
     /// Whether this act was tried, and the host only let it wait.
     fn waits(&self, action: Action) -> bool {
         self.0.as_ref().is_some_and(|failing| failing.action == action && failing.unanswered)
@@ -121,7 +126,12 @@ mod tests {
         assert_eq!(held.lasts(Action::AutostartSource), second * 2);
         assert_eq!(held.lasts(Action::DestroySource), Duration::ZERO);
         assert!(held.waits(Action::AutostartSource) && !held.waits(Action::DestroySource));
+        held.is_due(Action::AutostartSource);
+        assert!(held.waits(Action::AutostartSource));
         held.came(Action::AutostartSource, &Acted::Done);
         assert_eq!(held.lasts(Action::AutostartSource), Duration::ZERO);
+        held.came(Action::AutostartSource, &failed());
+        held.is_due(Action::DestroySource);
+        assert!(held.said().is_none(), "it was done after all");
     }
 }

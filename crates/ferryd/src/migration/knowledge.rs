@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::again::GIVE_WAY;
+use super::copy::Copy;
 use super::outcome::{Action, Keep, Knowledge};
 use super::steps::PERFORM;
 use crate::libvirt::error::{HostError, NO_DOMAIN, OPERATION_INVALID, VOLUME_EXISTS};
-use crate::model::domain::Run;
+use crate::model::domain::{DomainSight, Run};
 use crate::plan::Plan;
 use crate::store::LogEntry;
 use crate::task::Handle;
@@ -102,6 +103,17 @@ impl Knowledge {
             Action::StartPostCopy => self.switch_intended = true,
             _ => {}
         }
+    }
+
+    /// Whether it cannot run on the destination yet: neither by an order of this task, nor by itself.
+    pub(super) fn cannot_run_there(&self) -> bool {
+        !self.resume_intended && !self.switched && !self.may_have_switched
+    }
+
+    /// Whether the copy that is the domain from now on is to start with its host otherwise than it does.
+    pub(super) fn wants_autostart(&self, owner: Copy) -> bool {
+        let other = |sight: &DomainSight| sight.persistent && sight.autostart != self.autostart;
+        !self.autostart_left && owner.sight().is_some_and(other)
     }
 
     /// Notes what came of an action, none where that is not known.

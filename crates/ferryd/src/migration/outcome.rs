@@ -274,11 +274,6 @@ fn not_begun(source: Copy, destination: Copy, know: &Knowledge) -> Option<Next> 
     })
 }
 
-/// Nobody may run it on the destination yet: by an order of this task, or by itself.
-fn cannot_run_there(know: &Knowledge) -> bool {
-    !know.resume_intended && !know.switched && !know.may_have_switched
-}
-
 fn job_at_work(know: &Knowledge) -> Next {
     if know.stuck {
         Act(A::CloseSockets)
@@ -317,7 +312,7 @@ fn source_frozen(source: Copy, destination: Copy, know: &Knowledge) -> Next {
         Copy::PausedMigrating(_) => Act(A::DestroyDestination),
         Copy::PostCopy(_) | Copy::Stranger(_) => Ask(Question::Unexpected),
         // It cannot be running there: the guest need not wait for an answer.
-        _ if cannot_run_there(know) => resume_or_leave(source, destination, know),
+        _ if know.cannot_run_there() => resume_or_leave(source, destination, know),
         // By post-copy it may; but libvirt says that it does not, and it never did if nothing is left of it.
         Copy::Absent if !know.resume_intended && !know.switched => resume_or_leave(source, destination, know),
         Copy::Absent | Copy::Off(_) => Ask(Question::Unexpected),
@@ -464,7 +459,7 @@ fn rolled_back(source: Copy, destination: Copy, know: &Knowledge) -> Next {
         Copy::Paused(_) | Copy::PausedMigrating(_) => Act(A::DestroyDestination),
         Copy::Off(_) => Act(A::UndefineDestination),
         Copy::Absent => owner_is_source(source, destination, know, false),
-        Copy::Unknown | Copy::Dead if know.waited && cannot_run_there(know) => {
+        Copy::Unknown | Copy::Dead if know.waited && know.cannot_run_there() => {
             owner_is_source(source, destination, know, false)
         }
         // Until it is seen, it may run there.
@@ -474,9 +469,7 @@ fn rolled_back(source: Copy, destination: Copy, know: &Knowledge) -> Next {
 }
 
 pub(super) fn owner_is_source(source: Copy, destination: Copy, know: &Knowledge, memory_lost: bool) -> Next {
-    if !know.autostart_left
-        && source.sight().is_some_and(|sight| sight.persistent && sight.autostart != know.autostart)
-    {
+    if know.wants_autostart(source) {
         return Act(A::AutostartSource);
     }
     let owed = matches!(destination, Copy::Unknown | Copy::Dead).then_some(Side::Destination);
@@ -495,9 +488,7 @@ pub(super) fn moved(source: Copy, destination: Copy, know: &Knowledge, memory_lo
         Copy::Unknown | Copy::Dead => Some(Side::Source),
         Copy::Absent => None,
     };
-    if !know.autostart_left
-        && destination.sight().is_some_and(|sight| sight.persistent && sight.autostart != know.autostart)
-    {
+    if know.wants_autostart(destination) {
         return Act(A::AutostartDestination);
     }
     End(Ending { location: Location::Destination, memory_lost, owed })

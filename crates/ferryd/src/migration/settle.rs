@@ -127,6 +127,9 @@ impl Work {
         waiting: &mut Waiting,
     ) -> Result<Option<Settled>, Stop> {
         let [source, destination] = copies;
+        if let Next::Act(action) = next {
+            self.held.is_due(action);
+        }
         match next {
             // It was long ago: look again.
             Next::End(_) | Next::Act(_) if looked.elapsed() > self.timing.stale => {}

@@ -28,8 +28,6 @@ const HEADER_BYTES: u64 = 4_096;
 
 /// What is sent in a second, where that matters.
 const RATE: u64 = 1 << 27;
-/// How long a guest that rewrites its memory so fast goes on to do so.
-const BUSY: Ms = 60_000;
 
 /// Where a migration stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -83,9 +81,9 @@ pub struct Mig {
     /// The controller between the daemons, where there is one.
     pub(super) client: Option<Client>,
     reply: Option<Reply<()>>,
-    entered: Ms,
+    pub(super) entered: Ms,
     /// Work left in this phase.
-    left: Ms,
+    pub(super) left: Ms,
     /// The daemons' connection.
     pub conn: bool,
     /// The source has drawn its conclusion from the loss of it.
@@ -107,7 +105,7 @@ pub struct Mig {
     /// It is to be switched to post-copy.
     pub(super) is_to_switch: bool,
     /// The guest rewrites its memory as fast as it is sent.
-    is_stuck: bool,
+    pub(super) is_stuck: bool,
 }
 
 impl Mig {
@@ -171,14 +169,13 @@ impl World {
         self.after(10, move |world| world.mig_tick(id));
     }
 
-    /// The call that joined a post-copy again waits for its end.
-    pub(super) fn begin_follow(&mut self, host: usize, reply: Reply<()>, call: MigrateCall) {
-        let id = self.begin(host, reply, call, None);
-        self.enter(Phase::Follow, 0);
-        self.after(10, move |world| world.mig_tick(id));
-    }
-
-    fn begin(&mut self, host: usize, reply: Reply<()>, call: MigrateCall, client: Option<Client>) -> u32 {
+    pub(super) fn begin(
+        &mut self,
+        host: usize,
+        reply: Reply<()>,
+        call: MigrateCall,
+        client: Option<Client>,
+    ) -> u32 {
         self.next_pid += 1;
         let id = self.next_pid;
         let keep_alive = self.dice.between(25_000, 30_000);
@@ -220,7 +217,7 @@ impl World {
         self.phase_entered(phase);
     }
 
-    fn mig_tick(&mut self, id: u32) {
+    pub(super) fn mig_tick(&mut self, id: u32) {
         let Some(tick) = self.mig_now(id) else { return };
         match self.mig.as_ref().and_then(|mig| mig.client) {
             Some(client) => self.direct_watch(client, tick),
@@ -369,13 +366,6 @@ impl World {
             }
             Phase::Switch | Phase::Follow => {}
         }
-    }
-
-    /// What was rewritten meanwhile has to be sent once more.
-    fn mig_begins_anew(&mut self) -> bool {
-        let now = self.now;
-        let busy = |mig: &&mut Mig| mig.is_stuck && now - mig.entered < BUSY;
-        self.mig.as_mut().filter(busy).map(|mig| mig.left = 2_000).is_some()
     }
 
     fn mig_prepared(&mut self, from: usize, to: usize, copy: Ms) {

@@ -19,9 +19,11 @@ use ferryd::model::domain::{DomainEvent, Reason};
 use super::guest::By;
 use super::host::{Definition, Saved};
 use super::links::{Reply, Told, refusal};
-use super::migration::Phase;
+use super::migration::{Mig, Phase};
 use super::{Ms, World, ours};
 
+/// How long a guest that rewrites its memory so fast goes on to do so.
+const BUSY: Ms = 60_000;
 /// Between two steps of the stream.
 const STEP: Ms = 100;
 /// How many tries to join both again come too soon, at most, and how many of a hundred do so.
@@ -54,6 +56,20 @@ fn invalid<T>(why: &str) -> Told<T> {
 }
 
 impl World {
+    /// The call that joined a post-copy again waits for its end.
+    pub(super) fn begin_follow(&mut self, host: usize, reply: Reply<()>, call: MigrateCall) {
+        let id = self.begin(host, reply, call, None);
+        self.enter(Phase::Follow, 0);
+        self.after(10, move |world| world.mig_tick(id));
+    }
+
+    /// What was rewritten meanwhile has to be sent once more.
+    pub(super) fn mig_begins_anew(&mut self) -> bool {
+        let now = self.now;
+        let busy = |mig: &&mut Mig| mig.is_stuck && now - mig.entered < BUSY;
+        self.mig.as_mut().filter(busy).map(|mig| mig.left = 2_000).is_some()
+    }
+
     /// The order to switch. What comes when the last data is on its way already is taken, and changes nothing.
     pub fn start_post_copy(&mut self, host: usize) -> Told<()> {
         match self.mig.as_mut().filter(|mig| mig.from == host && mig.call.post_copy) {
