@@ -38,7 +38,8 @@ async fn wrong_requests_are_refused_as_recorded_or_better() {
         let migrate = format!("{prefix}/vms/vm1/migrate");
         for (content_type, body, code, reason) in [
             (json, "{\"remote_host\": \"kim-h2\"", bad, "WOKAPI0006E: "),
-            (json, "", bad, "WOKAPI0006E: "),
+            // A body of no byte is an object of no key.
+            (json, "", bad, "WOKAPI0008E: "),
             (
                 json,
                 "{\"user\":\"root\"}",

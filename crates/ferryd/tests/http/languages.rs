@@ -150,10 +150,14 @@ async fn a_problem_of_our_own_has_its_title_in_the_language_that_is_asked_for() 
         assert_eq!(answer.header("content-length"), answer.body.len().to_string());
     }
     // A page of another name is refused before anything is looked at.
-    let mut foreign = request(Method::GET, "/vms", &[b"de"]);
-    foreign.headers_mut().insert("host", HeaderValue::from_static("evil.example"));
-    let answer = ask(served.router(Door::Loopback), foreign).await;
-    assert_eq!(answer.json()["title"], "Die Anfrage ist nicht erlaubt");
+    for (address, key, said) in
+        [("/api/v1/vms", "title", "Die Anfrage ist nicht erlaubt"), ("/vms", "reason", "WOKAPI0009E: ")]
+    {
+        let mut foreign = request(Method::GET, address, &[b"de"]);
+        foreign.headers_mut().insert("host", HeaderValue::from_static("evil.example"));
+        let answer = ask(served.router(Door::Loopback), foreign).await;
+        assert!(answer.json()[key].as_str().unwrap().starts_with(said), "{}", answer.json());
+    }
 }
 
 #[tokio::test]
