@@ -55,7 +55,9 @@ impl Waiting {
         Self { silent_since: None, unchanged_since: Instant::now(), pause: FIRST_PAUSE, last: None }
     }
 
-    fn saw(&mut self, source: &HostSight, destination: &HostSight, copies: [Copy; 2]) {
+    /// Takes what was seen; whether an answer has come back that was missing.
+    fn saw(&mut self, source: &HostSight, destination: &HostSight, copies: [Copy; 2]) -> bool {
+        let was_silent = self.silent_since.is_some();
         let silent = copies.iter().any(|copy| matches!(copy, Copy::Unknown | Copy::Dead));
         self.silent_since = silent.then(|| self.silent_since.unwrap_or_else(Instant::now));
         let same = self
@@ -67,6 +69,7 @@ impl Waiting {
             self.pause = FIRST_PAUSE;
             self.last = Some((source.clone(), destination.clone()));
         }
+        was_silent && !silent
     }
 
     fn silent_for(&self) -> Duration {
@@ -83,7 +86,10 @@ impl Work {
             let grace = self.timing.glance;
             let (looked, source, destination) = look(&mut here, &mut there, self.plan.domain, grace).await;
             let copies = [Copy::of_source(&source, &self.run), Copy::of(&destination)];
-            waiting.saw(&source, &destination, copies);
+            if waiting.saw(&source, &destination, copies) {
+                // What a host was asked before it fell silent it may do yet, right after it answers again.
+                self.linger();
+            }
             self.know.waited = waiting.silent_for() > self.timing.waited
                 || waiting.unchanged_since.elapsed() > self.timing.waited;
             self.know.patience_over = waiting.silent_for() > self.timing.patience;

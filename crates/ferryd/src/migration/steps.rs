@@ -233,7 +233,7 @@ impl Work {
     }
 
     /// A call that got no answer, or whose controller died, may still take effect: for a while "nothing happens" is no end.
-    fn linger(&mut self) {
+    pub(super) fn linger(&mut self) {
         self.linger_until = Some(Instant::now() + self.timing.linger);
     }
 
