@@ -202,6 +202,11 @@ impl Host {
         kill(Pid::from_raw(process.pid), signal).context("kill")
     }
 
+    /// Whether a daemon is there, frozen or not.
+    pub fn has_daemon(&self, daemon: Daemon) -> bool {
+        self.daemon_process(daemon).is_some()
+    }
+
     /// The daemon itself, which is a child of PID 1. Its helpers are not; open sessions of an sshd that was killed become so,
     /// and bear the names of their users.
     fn daemon_process(&self, daemon: Daemon) -> Option<ProcessInfo> {

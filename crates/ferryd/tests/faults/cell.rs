@@ -1,10 +1,12 @@
 //! One cell of the matrix, and the criterion that all cells share.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use api::host::{Host as ApiHost, HostState};
 use api::task::{Location, Task, TaskState};
-use lab::{DiskSpec, Expect, GuestLog, GuestSpec, Oracle, Release};
+use lab::{Daemon, DiskSpec, Expect, GuestLog, GuestSpec, Oracle, Release};
 use uuid::Uuid;
 
 use super::moment::{self, Moment};
@@ -13,6 +15,8 @@ use super::table::Record;
 use super::{DESTINATION, GUEST, SOURCE, again, sides, twin};
 use crate::support::{SOON, World, until, until_seen};
 
+/// How often it is looked whether a daemon has crashed.
+const LOOKED_AFTER: Duration = Duration::from_secs(1);
 const BOOTS_WITHIN: Duration = Duration::from_secs(120);
 /// The guest is back 15 s after a cut; the rest is what this machine's own noise may take.
 const BACK_WITHIN: Duration = Duration::from_secs(20);
@@ -172,13 +176,45 @@ pub(crate) fn run(cell: Cell) {
         println!("the guest is back after {:.1} s", (tick.at - struck).as_secs_f64());
     }
     cell.fault.heal(&world, || drop(wait_final(&world, at.task)));
-    let task = wait_final(&world, at.task);
+    let task = supervised(&world, || wait_final(&world, at.task));
     println!("{:.1} s after the fault: {:?}, {}", struck.elapsed().as_secs_f64(), task.state, task.message);
     wait_whole(&world, &subject);
     let owner = judge(&world, &subject, &task, cell);
     twin::agrees(cell, &at.sides, &task);
     again::migrates(&world, &subject, &owner);
     record.held();
+}
+
+/// Does something while libvirtd is looked after as systemd does it on a real host: one that crashed is started again. (libvirt 9.0's was
+/// seen to, in its own code, when it was let go on after its client had been killed.)
+fn supervised<T>(world: &World, work: impl FnOnce() -> T) -> T {
+    /// Also where the work panics.
+    struct Until<'a>(&'a AtomicBool);
+    impl Drop for Until<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let over = AtomicBool::new(false);
+    let hosts = [world.host(SOURCE), world.host(DESTINATION)];
+    thread::scope(|scope| {
+        let _until = Until(&over);
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                for host in
+                    hosts.iter().filter(|host| host.is_running() && !host.has_daemon(Daemon::Libvirtd))
+                {
+                    let started = host.start_daemon(Daemon::Libvirtd);
+                    println!(
+                        "libvirtd of {} is gone by itself, and is started again: {started:?}",
+                        host.name()
+                    );
+                }
+                thread::sleep(LOOKED_AFTER);
+            }
+        });
+        work()
+    })
 }
 
 /// Waits for a task's end; the task as a person is told of it.
@@ -225,7 +261,7 @@ pub(super) fn judge(world: &World, subject: &Subject, task: &Task, cell: Cell) -
         subject.assert_well(world, Expect::Lost, None);
         let owner = if outcome.location == Location::Source { SOURCE } else { DESTINATION };
         assert!(sides::has_definition(&world.host(owner)), "it is not on {owner}: {task:#?}");
-        return again::start_afresh(world, subject);
+        return again::start_afresh(world, subject, task);
     }
     let owner = judge_moved(world, subject, task, SOURCE, DESTINATION);
     let cancelled = task.state == TaskState::Cancelled;
