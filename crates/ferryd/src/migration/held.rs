@@ -13,6 +13,10 @@ use super::story;
 use crate::libvirt::error::{HostError, OPERATION_TIMEOUT};
 use crate::task::Stop;
 
+/// How long autostart may come to nothing until the task ends without it: longer than libvirt lets it wait for a job
+/// (`QEMU_JOB_WAIT_TIME`, 30 s).
+const AUTOSTART_LEFT_AFTER: Duration = Duration::from_secs(45);
+
 /// The act that has come to nothing, again and again.
 #[derive(Debug, Default)]
 pub(super) struct Held(Option<Failing>);
@@ -57,6 +61,11 @@ impl Held {
         failing.map(|failing| failing.since.elapsed()).unwrap_or_default()
     }
 
+    /// Whether autostart has come to nothing for so long that it is left as it is.
+    pub(super) fn is_left(&self, action: Action) -> bool {
+        self.lasts(action) > AUTOSTART_LEFT_AFTER
+    }
+
     /// What was said to it last.
     pub(super) fn said(&self) -> Option<&str> {
         self.0.as_ref().map(|failing| &*failing.said)
@@ -93,7 +102,7 @@ impl Work {
     }
 
     /// Whether an act has come to nothing for so long that a person should look.
-    pub(super) fn is_held(&self, action: Action) -> bool {
+    fn is_held(&self, action: Action) -> bool {
         self.held.lasts(action) > self.timing.patience
     }
 

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::contact::Contact;
 use super::copy::Copy;
 use super::glance::{Glance, look};
+use super::held::Held;
 use super::outcome::{Action, Ending, Next, Question, Why, decide};
 use super::steps::Work;
 use super::story;
@@ -89,6 +90,7 @@ impl Work {
             if waiting.saw(&source, &destination, copies) {
                 // What a host was asked before it fell silent it may do yet, right after it answers again.
                 self.linger();
+                self.held = Held::default();
             }
             self.know.waited = waiting.silent_for() > self.timing.waited
                 || waiting.unchanged_since.elapsed() > self.timing.waited;
@@ -159,7 +161,7 @@ impl Work {
             }
             // It is where it is, and must not stay locked for that.
             Next::Act(action @ (Action::AutostartSource | Action::AutostartDestination))
-                if self.is_held(action) =>
+                if self.held.is_left(action) =>
             {
                 self.know.autostart_left = true;
             }
