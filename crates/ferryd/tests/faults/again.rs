@@ -12,16 +12,26 @@ use crate::support::World;
 /// A guest boots under TCG in seconds, on a machine that does other things meanwhile in more.
 const BOOTS_WITHIN: Duration = Duration::from_secs(120);
 
-/// Starts a guest whose memory was lost where its definition is; that host. libvirt 9.0 was seen to keep the job of a post-copy whose
-/// QEMU died, and then starts nothing of that name: what the task says of it is done.
-pub(crate) fn start_afresh(world: &World, subject: &Subject, task: &Task) -> String {
+/// The host on which a guest whose memory was lost is defined.
+fn defined_on(world: &World) -> &'static str {
     let has = |host: &&str| sides::has_definition(&world.host(host));
-    let host = [SOURCE, DESTINATION].into_iter().find(has).expect("the definition is never lost");
+    [SOURCE, DESTINATION].into_iter().find(has).expect("the definition is never lost")
+}
+
+/// Does what the task says where libvirt keeps a job that has ended: 9.0 was seen to, of a post-copy whose QEMU died, and then neither sets
+/// autostart nor starts anything of that name.
+pub(crate) fn do_as_told(world: &World, task: &Task) {
     if task.message.contains("restart libvirtd") {
-        world.host(host).kill_daemon(Daemon::Libvirtd).expect("it is ended");
-        world.host(host).start_daemon(Daemon::Libvirtd).expect("it is started");
-        world.host(host).virsh(&["autostart", GUEST]).expect("autostart is set");
+        let host = world.host(defined_on(world));
+        host.kill_daemon(Daemon::Libvirtd).expect("it is ended");
+        host.start_daemon(Daemon::Libvirtd).expect("it is started");
+        host.virsh(&["autostart", GUEST]).expect("autostart is set");
     }
+}
+
+/// Starts a guest whose memory was lost where its definition is; that host.
+pub(crate) fn start_afresh(world: &World, subject: &Subject) -> String {
+    let host = defined_on(world);
     world.host(host).virsh(&["start", GUEST]).expect("it starts where it is defined");
     subject.log.wait_next_tick(host, BOOTS_WITHIN).expect("it boots");
     host.to_owned()

@@ -258,10 +258,11 @@ pub(super) fn judge(world: &World, subject: &Subject, task: &Task, cell: Cell) -
     if outcome.memory_lost {
         assert!(cell.fault.may_lose_memory(cell.moment), "nothing died that held the memory: {task:#?}");
         assert_eq!(task.state, TaskState::Failed, "a loss is no success: {task:#?}");
+        again::do_as_told(world, task);
         subject.assert_well(world, Expect::Lost, None);
         let owner = if outcome.location == Location::Source { SOURCE } else { DESTINATION };
         assert!(sides::has_definition(&world.host(owner)), "it is not on {owner}: {task:#?}");
-        return again::start_afresh(world, subject, task);
+        return again::start_afresh(world, subject);
     }
     let owner = judge_moved(world, subject, task, SOURCE, DESTINATION);
     let cancelled = task.state == TaskState::Cancelled;
