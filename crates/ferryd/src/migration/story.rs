@@ -438,6 +438,7 @@ mod tests {
             assert!(effect.ends_with(&lost), "{effect}");
         }
     }
+
     #[test]
     fn what_comes_to_nothing_is_told_with_what_the_host_says() {
         let know = Knowledge { wants_running: true, persistent: true, ..Knowledge::default() };
