@@ -16,6 +16,11 @@ use crate::{helper, roots};
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// What a program may take, in seconds: whoever waits for one that hangs (a virsh whose libvirtd does not answer, say) is told which
+/// it was. `timeout` ends its children too, which would keep the pipes open.
+const PROGRAM_LIMIT_S: &str = "150";
+/// What `timeout` says of a program that it ended: by SIGTERM, and by SIGKILL where that did not help.
+const ENDED_BY_LIMIT: [i32; 2] = [124, 137];
 
 /// A host, or the controller.
 #[derive(Clone, Debug)]
@@ -67,11 +72,18 @@ impl Host {
         Ok(command)
     }
 
-    /// Runs a program inside and returns what it printed, whatever its end.
+    /// A command that is ended after [`PROGRAM_LIMIT_S`].
+    fn limited(&self, program: &[&str]) -> Result<Command> {
+        anyhow::ensure!(!program.is_empty(), "no program was named");
+        let mut command = self.command("timeout")?;
+        command.args(["-k", "5", PROGRAM_LIMIT_S]).args(program);
+        Ok(command)
+    }
+
+    /// Runs a program inside and returns what it printed, whatever its end. One that hangs is ended, and then answers 124.
     pub fn output(&self, program: &[&str]) -> Result<Output> {
-        let (name, arguments) = program.split_first().context("no program was named")?;
-        let mut command = self.command(name)?;
-        command.args(arguments).stdin(Stdio::null());
+        let mut command = self.limited(program)?;
+        command.stdin(Stdio::null());
         command.output().with_context(|| format!("{} on {}", program.join(" "), self.name))
     }
 
@@ -82,9 +94,8 @@ impl Host {
 
     /// Runs a program inside with `input`; it has to succeed.
     pub fn run_with_input(&self, program: &[&str], input: &[u8]) -> Result<String> {
-        let (name, arguments) = program.split_first().context("no program was named")?;
-        let mut command = self.command(name)?;
-        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut command = self.limited(program)?;
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn()?;
         if let Some(mut stdin) = child.stdin.take() {
             std::io::Write::write_all(&mut stdin, input)?;
@@ -188,6 +199,9 @@ fn relative(inside: &Path) -> &Path {
 
 fn checked(host: &str, what: &str, output: Output) -> Result<String> {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    if output.status.code().is_some_and(|code| ENDED_BY_LIMIT.contains(&code)) {
+        bail!("{what} on {host} did not end within {PROGRAM_LIMIT_S} s");
+    }
     if !output.status.success() {
         let errors = String::from_utf8_lossy(&output.stderr);
         bail!("{what} on {host} failed ({}):\n{}{}", output.status, text, errors.trim());

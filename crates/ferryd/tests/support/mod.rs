@@ -7,7 +7,7 @@
 //! * [`images`] – their images; [`screen`] – what is on their screens;
 //! * [`kimchi`] – the inherited interface on real hosts;
 //! * [`http`] – requests as bytes, for what no well-behaved client sends;
-//! * [`tasks`] – waiting for what tasks tell.
+//! * [`tasks`] – waiting for what tasks tell; [`standstill`] – what runs when a test does not end.
 //!
 //! Nothing here sleeps for a fixed time: tasks and readiness are awaited by their events. Where a thing tells nobody that it
 //! changes, [`until`] looks again and again.
@@ -21,6 +21,7 @@ pub(crate) mod kimchi;
 pub(crate) mod process;
 pub(crate) mod recorded;
 pub(crate) mod screen;
+mod standstill;
 pub(crate) mod tasks;
 
 use std::cell::RefCell;
@@ -33,6 +34,7 @@ use lab::{Host, Lab, Release};
 use serde::de::DeserializeOwned;
 
 use self::process::Ferryd;
+use self::standstill::Standstill;
 
 use lab::CONTROLLER;
 
@@ -49,6 +51,7 @@ pub(crate) struct World {
     machine: Host,
     runtime: tokio::runtime::Runtime,
     pub(crate) lab: Lab,
+    _standstill: Standstill,
 }
 
 /// What a world shall consist of.
@@ -174,6 +177,7 @@ impl Plan {
 
     /// Brings it up.
     pub(crate) fn up(self) -> World {
+        let standstill = Standstill::watched();
         let name = format!("{}-{}", self.test, std::process::id());
         let builder = Lab::builder(&name).bin_dir(programs());
         let builder =
@@ -182,7 +186,7 @@ impl Plan {
         let machine = lab.host(self.machine);
         let ferryd = RefCell::new(Ferryd::started(machine.clone(), &self.flags));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        World { ferryd, machine, runtime, lab }
+        World { ferryd, machine, runtime, lab, _standstill: standstill }
     }
 }
 
