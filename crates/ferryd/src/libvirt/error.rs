@@ -3,7 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
-/// `VIR_ERR_OPERATION_INVALID` of libvirt's `virErrorNumber`.
+use super::ffi;
+
+/// `VIR_ERR_INTERNAL_ERROR` of libvirt's `virErrorNumber`.
+pub const INTERNAL_ERROR: i32 = 1;
+/// `VIR_ERR_OPERATION_INVALID`.
 pub const OPERATION_INVALID: i32 = 55;
 /// `VIR_ERR_NO_DOMAIN`.
 pub const NO_DOMAIN: i32 = 42;
@@ -45,8 +49,10 @@ pub struct LibvirtError {
     pub code: i32,
     /// `virErrorDomain`: the part of libvirt that reported it.
     pub domain: i32,
-    /// Its text, unchanged.
+    /// Its text, unchanged: in the language of whoever runs that libvirtd.
     pub message: String,
+    /// The system's error number (`int1` of a `VIR_ERR_SYSTEM_ERROR`), where it was the system that refused.
+    pub errno: Option<i32>,
 }
 
 impl fmt::Display for LibvirtError {
@@ -61,16 +67,24 @@ impl LibvirtError {
     /// What Ferry itself says with one of libvirt's codes.
     #[must_use]
     pub fn of(code: i32, message: impl Into<String>) -> Self {
-        Self { code, domain: 0, message: message.into() }
+        Self { code, domain: 0, message: message.into(), errno: None }
+    }
+
+    /// What the system said there was: no such file or directory.
+    #[must_use]
+    pub fn is_no_file(&self) -> bool {
+        self.errno == Some(libc::ENOENT)
     }
 }
 
 impl From<virt::error::Error> for LibvirtError {
     fn from(error: virt::error::Error) -> Self {
+        let code = i32::try_from(error.code().to_raw()).unwrap_or(i32::MAX);
         Self {
-            code: i32::try_from(error.code().to_raw()).unwrap_or(i32::MAX),
+            code,
             domain: i32::try_from(error.domain().to_raw()).unwrap_or(i32::MAX),
             message: error.message().to_owned(),
+            errno: if code == SYSTEM_ERROR { ffi::errno_of(error.message()) } else { None },
         }
     }
 }
@@ -131,6 +145,18 @@ impl HostError {
     #[must_use]
     pub fn is_no_domain(&self) -> bool {
         self.libvirt_code() == Some(NO_DOMAIN)
+    }
+
+    /// There was no room for what was to be written: by the system's number, or in the words of a program that libvirt ran for it, which
+    /// it runs in English (`virCommandAddEnvPassCommon`).
+    #[must_use]
+    pub fn is_no_room(&self) -> bool {
+        match self {
+            Self::Libvirt { source, .. } => {
+                source.errno == Some(libc::ENOSPC) || source.message.contains("No space left on device")
+            }
+            _ => false,
+        }
     }
 
     /// The connection broke, or nothing came by it: the same may succeed over another one.

@@ -79,7 +79,7 @@ pub(super) fn volume(connect: &Connect, task: TaskId, path: &str) -> Told<Option
     let (directory, name) = parts(path)?;
     let pool = match pool_over(connect, task, directory, false) {
         Ok(pool) => pool,
-        Err(error) if error.message.contains("No such file or directory") => return Ok(None),
+        Err(error) if error.is_no_file() => return Ok(None),
         Err(error) => return Err(error),
     };
     let look = |pool: &StoragePool| pool.lookup_storage_vol_by_name(name).map_err(LibvirtError::from);

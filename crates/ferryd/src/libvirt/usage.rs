@@ -48,7 +48,7 @@ pub(super) fn users_of(connect: &Connect, task: TaskId, but: DomainUuid, paths: 
     for directory in directories {
         let pool = match pool_over(connect, task, &directory, false) {
             Ok(pool) => pool,
-            Err(error) if error.message.contains("No such file or directory") => continue,
+            Err(error) if error.is_no_file() => continue,
             Err(error) => return Err(error),
         };
         pool.refresh(0)?;

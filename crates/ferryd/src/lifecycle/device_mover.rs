@@ -146,7 +146,7 @@ impl Work {
             if error.is_no_domain() {
                 return End::Done;
             }
-            // One that was asked for before is waited for; a host that did not answer may have asked.
+            // One that was asked for before is waited for (QEMU's words, which it has in English alone); a host that did not answer may have asked.
             if !error.is_broken_connection() && !error.cause().contains("in the process of unplug") {
                 return End::Not(error.cause());
             }

@@ -365,5 +365,5 @@ impl World {
 /// An error of libvirt's.
 #[must_use]
 pub fn refusal(code: i32, message: &str) -> LibvirtError {
-    LibvirtError { code, domain: 10, message: message.to_owned() }
+    LibvirtError { domain: 10, ..LibvirtError::of(code, message) }
 }

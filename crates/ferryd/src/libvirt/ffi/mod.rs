@@ -27,13 +27,26 @@ pub use questions::{
 };
 
 use self::params::{ParamList, read_params};
-use super::error::{INVALID_ARGUMENT, LibvirtError};
+use super::error::{INTERNAL_ERROR, INVALID_ARGUMENT, LibvirtError};
 
 /// Result of a libvirt call.
 pub type Result<T> = std::result::Result<T, LibvirtError>;
 
 fn last_error() -> LibvirtError {
     virt::error::Error::last_error().into()
+}
+
+/// The system's error number that the last error of this thread holds, if that is the one of this text: libvirt forgets it at its next
+/// call. The `virt` crate leaves it out.
+pub(super) fn errno_of(message: &str) -> Option<i32> {
+    // SAFETY: libvirt answers null or a pointer to an error of this thread, which stays as it is until the thread calls it again.
+    let error = unsafe { sys::virGetLastError().as_ref() }?;
+    if error.message.is_null() {
+        return None;
+    }
+    // SAFETY: a text of libvirt's ends with a null byte, and lives as long as its error.
+    let text = unsafe { CStr::from_ptr(error.message) };
+    (text.to_bytes() == message.as_bytes() && error.int1 > 0).then_some(error.int1)
 }
 
 fn check(result: c_int) -> Result<c_int> {
@@ -66,7 +79,7 @@ pub fn start_event_loop() -> Result<()> {
             }
         })
         .map(drop)
-        .map_err(|error| LibvirtError { code: 1, domain: 0, message: error.to_string() })
+        .map_err(|error| LibvirtError::of(INTERNAL_ERROR, error.to_string()))
 }
 
 /// State and reason of a domain (`virDomainGetState`), with errors reported.

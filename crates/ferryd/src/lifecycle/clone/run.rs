@@ -74,8 +74,7 @@ async fn copy(site: &mut Site, part: &Part) -> Result<Option<String>, Fault> {
         }
         Ok(Copied::ByBytes { from, into }) => carry(site, &from, &into).await.map(Some),
         Err(error) if error.libvirt_code() == Some(VOLUME_EXISTS) => Err(Fault::Foreign(error.cause())),
-        // What libvirt says of ENOSPC, in the system's words.
-        Err(error) if error.cause().contains("No space left on device") => {
+        Err(error) if error.is_no_room() => {
             Err(Fault::NoRoom(format!("where {} is", part.original), error.cause()))
         }
         Err(error) => Err(error.into()),
