@@ -45,6 +45,12 @@ impl World {
 
     fn lie(&self, task: &Task, outcome: &Outcome) -> Option<&'static str> {
         let (source, destination) = (place(&task.source), place(&task.destination));
+        // It had not begun, and its source is gone for good: nothing is claimed of where it is. Or somebody removed it there.
+        let gone = outcome.location == Location::Unknown && self.hosts[source].gone;
+        if (gone || outcome.location == Location::Neither && self.was_removed(source)) && !outcome.memory_lost
+        {
+            return None;
+        }
         let fits = match task.state {
             TaskState::Done => outcome.location == Location::Destination && !outcome.memory_lost,
             TaskState::Cancelled => outcome.location == Location::Source && !outcome.memory_lost,

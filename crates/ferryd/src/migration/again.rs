@@ -140,6 +140,7 @@ impl Work {
             post_copy: true,
             // What the copy that was given up had made there is gone: that was seen.
             not_begun: true,
+            source_touched: true,
             ..Knowledge::default()
         };
         self.know.wish(self.handle.wish());

@@ -74,6 +74,7 @@ impl Work {
         let before = std::mem::take(&mut self.aside.snapshots);
         let names: Vec<String> = bare.iter().map(|snapshot| snapshot.name.clone()).collect();
         self.aside.snapshots = merged(before.clone(), whole);
+        self.know.source_touched = true;
         let seq = self.handle.intend(TAKE, &merged(before, bare)).await?;
         if looked.elapsed() > self.timing.stale {
             self.handle.came_to(TAKE, seq, &Came::NotSent).await?;

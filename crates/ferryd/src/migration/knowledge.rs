@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::again::GIVE_WAY;
+use super::aside::TAKE;
 use super::copy::Copy;
 use super::outcome::{Action, Keep, Knowledge};
-use super::steps::PERFORM;
+use super::steps::{PERFORM, PREPARE};
 use crate::libvirt::error::{HostError, NO_DOMAIN, OPERATION_INVALID, VOLUME_EXISTS};
 use crate::model::domain::{DomainSight, Run};
 use crate::plan::Plan;
@@ -65,6 +66,7 @@ pub(super) fn knowledge(plan: &Plan, log: &[LogEntry], handle: &mut Handle) -> K
         autostart: plan.autostart,
         cold: plan.cold,
         not_begun: !plan.found_twice && !begun(log),
+        source_touched: log.iter().any(|entry| entry.step == PREPARE || entry.step == TAKE),
         suspended_both: plan.found_twice,
         suspension_open: plan.found_twice,
         ..Knowledge::default()

@@ -16,13 +16,13 @@ use crate::task::Stop;
 
 impl Work {
     /// Storage pools that were made for the while go when they are not needed any more. What fails is done again at the end.
-    pub(super) async fn release_pools(&self) -> bool {
+    pub(super) async fn release_pools(&self) -> [bool; 2] {
         let id = self.handle.id();
         let (here, there) = tokio::join!(self.source.release_pools(id), self.destination.release_pools(id));
         for error in [&here, &there].into_iter().filter_map(|result| result.as_ref().err()) {
             tracing::debug!(migration.id = %id, error = %error.cause(), "a storage pool of this task's is still there");
         }
-        here.is_ok() && there.is_ok()
+        [here.is_ok(), there.is_ok()]
     }
 
     pub(super) fn made(&self, path: &str) -> Option<&Made> {
@@ -125,21 +125,33 @@ impl Work {
 
     /// Where the domain stays at the source, what was made on the destination goes. What cannot be removed now is owed. It is done
     /// once: asked again, it tells what came of that.
-    pub(super) async fn clear_away(&mut self, ending: Ending, destination: Copy) -> Result<Ending, Stop> {
+    pub(super) async fn clear_away(
+        &mut self,
+        ending: Ending,
+        source: Copy,
+        destination: Copy,
+    ) -> Result<Ending, Stop> {
         if self.plan.files.is_empty() {
             return Ok(ending);
         }
         if let Some(cleared) = self.cleared.filter(|cleared| cleared.location == ending.location) {
             return Ok(Ending { owed: ending.owed.or(cleared.owed), ..ending });
         }
-        let ending = self.clear_away_now(ending, destination).await?;
+        let ending = self.clear_away_now(ending, source, destination).await?;
         self.cleared = Some(ending);
         Ok(ending)
     }
 
-    async fn clear_away_now(&mut self, ending: Ending, destination: Copy) -> Result<Ending, Stop> {
+    async fn clear_away_now(
+        &mut self,
+        ending: Ending,
+        source: Copy,
+        destination: Copy,
+    ) -> Result<Ending, Stop> {
         let mut owed = ending.owed;
-        let gone = ending.location == Location::Source && !self.know.resume_intended;
+        // Where it had not begun, nothing here has come to be anybody's, wherever the domain is.
+        let stays = ending.location == Location::Source || self.know.not_begun;
+        let gone = stays && !self.know.resume_intended;
         let in_use = self.know.not_begun && self.is_used_by_another(destination);
         if gone && owed.is_none() && !in_use && (destination == Copy::Absent || self.know.not_begun) {
             for path in self.made.iter().map(|made| made.path().to_owned()).collect::<Vec<_>>() {
@@ -149,7 +161,10 @@ impl Work {
                 }
             }
         }
-        if !self.release_pools().await && owed.is_none() {
+        let [here, there] = self.release_pools().await;
+        // A source that has been given up is not waited for because of a pool that is none without its libvirtd.
+        let left = !there || !(here || gone && matches!(source, Copy::Unknown | Copy::Dead));
+        if left && owed.is_none() {
             owed = Some(if gone { Side::Destination } else { Side::Source });
         }
         Ok(Ending { owed, ..ending })

@@ -60,11 +60,15 @@ pub struct Knowledge {
     pub waited: bool,
     /// An answer has been missing for so long that a person should look.
     pub patience_over: bool,
+    /// It is the source's that has been missing for so long.
+    pub source_given_up: bool,
     /// It is moved stopped: its definition goes over, and nothing may run meanwhile.
     pub cold: bool,
     /// The log holds no intent to hand it to libvirt, or (of one that is moved stopped) to write its definition on the destination.
     /// What is there is not this task's.
     pub not_begun: bool,
+    /// The log holds the intent to change something of the source's ahead of that: its autostart, or what is known of its snapshots.
+    pub source_touched: bool,
     /// Of one that is moved stopped: the log holds that the destination has taken everything.
     pub arrived: bool,
     /// The log holds the intent to remove the source's definition: only forwards is left.
@@ -213,8 +217,8 @@ pub fn decide(source: Copy, destination: Copy, know: &Knowledge) -> Next {
             _ => Ask(Question::TwoCopies),
         };
     }
-    if let Some(next) = know.not_begun.then(|| not_begun(source, destination, know)).flatten() {
-        return next;
+    if know.not_begun {
+        return not_begun(source, destination, know);
     }
     if know.cold {
         return cold(source, destination, know);
@@ -253,17 +257,27 @@ fn runs(copy: Copy) -> bool {
     }
 }
 
-/// Nothing was begun yet, so a copy on the destination and a job on the source are somebody else's: they are left alone. None where
-/// there is neither.
-fn not_begun(source: Copy, destination: Copy, know: &Knowledge) -> Option<Next> {
-    if destination.sight().is_none() && !source.job() {
-        return None;
-    }
-    Some(match source {
-        Copy::Unknown | Copy::Dead if know.patience_over => Ask(Question::SourceSilent),
+/// Nothing was begun yet: a copy on the destination, a job on the source, and whatever became of its copy there, are somebody else's, and
+/// are left alone. Somebody may be moving it by hand, also to a third host: that nothing of it is on the destination proves nothing then.
+fn not_begun(source: Copy, destination: Copy, know: &Knowledge) -> Next {
+    let (silent, theirs) = (is_silent(destination), destination.sight().is_some());
+    match source {
+        // There is nothing of this task's that an answer of the source's could tell of.
+        Copy::Unknown | Copy::Dead if know.source_given_up && !know.source_touched && !theirs => {
+            owner_is_source(source, destination, know, false)
+        }
+        Copy::Unknown | Copy::Dead if know.source_given_up => Ask(Question::SourceSilent),
         Copy::Unknown | Copy::Dead => Wait(Why::SourceSilent),
+        Copy::Absent if destination == Copy::Absent => {
+            End(Ending { location: Location::Neither, memory_lost: false, owed: None })
+        }
+        Copy::Absent if silent && know.patience_over => Ask(Question::DestinationSilent),
+        _ if silent && !know.waited => Wait(Why::DestinationSilent),
+        Copy::Absent if silent => Wait(Why::DestinationSilent),
         // It was moved, or is being moved, by somebody else.
         Copy::Absent | Copy::PausedMigrating(_) | Copy::PostCopy(_) => Ask(Question::Unexpected),
+        // (Of one that is moved stopped it tells how it came there long ago.)
+        Copy::Off(sight) if sight.reason == Reason::Migrated && !know.cold => Ask(Question::Unexpected),
         // Its run ended, or another one has begun, before this task did anything.
         Copy::Off(sight) => {
             let lost = know.wants_running && sight.reason != Reason::Ended;
@@ -271,7 +285,11 @@ fn not_begun(source: Copy, destination: Copy, know: &Knowledge) -> Option<Next> 
         }
         Copy::Stranger(_) => owner_is_source(source, destination, know, know.wants_running),
         Copy::Running(_) | Copy::Paused(_) => owner_is_source(source, destination, know, false),
-    })
+    }
+}
+
+fn is_silent(copy: Copy) -> bool {
+    matches!(copy, Copy::Unknown | Copy::Dead)
 }
 
 fn job_at_work(know: &Knowledge) -> Next {
@@ -472,7 +490,7 @@ pub(super) fn owner_is_source(source: Copy, destination: Copy, know: &Knowledge,
     if know.wants_autostart(source) {
         return Act(A::AutostartSource);
     }
-    let owed = matches!(destination, Copy::Unknown | Copy::Dead).then_some(Side::Destination);
+    let owed = is_silent(destination).then_some(Side::Destination);
     let lost = memory_lost || (know.source_redefined && know.wants_running);
     End(Ending { location: Location::Source, memory_lost: lost, owed })
 }

@@ -47,7 +47,8 @@ impl Work {
     /// Has libvirt send the domain, watches, and hands over. Ends when libvirt's call ends; where the domain is then, `settle`
     /// finds out.
     pub(super) async fn perform(&mut self) -> Result<(), Stop> {
-        if !self.nothing_is_there().await {
+        let looked = Instant::now();
+        if !self.can_begin().await {
             return Ok(());
         }
         self.note_limit_before().await?;
@@ -55,6 +56,11 @@ impl Work {
         let mut proof = pin!(proof_of_death(self.source.clone(), self.plan.domain));
         let mut wishes = self.handle.wishes();
         let seq = self.intend_perform().await?;
+        // Whoever stood still since then does not know any more what is there.
+        if looked.elapsed() > self.timing.stale {
+            self.cause.get_or_insert_with(|| "ferryd stood still right before it was begun".to_owned());
+            return self.not_sent(seq).await;
+        }
         self.monitor.begin();
         self.contact.made();
         self.limit.begun_with(self.handle.wish().bandwidth);

@@ -43,8 +43,9 @@ enum Concluded {
 /// How long what has been going on.
 #[derive(Debug)]
 struct Waiting {
-    /// Since when an answer has been missing.
+    /// Since when an answer has been missing, of either; and the source's.
     silent_since: Option<Instant>,
+    source_silent_since: Option<Instant>,
     /// Since when the answers have been the same.
     unchanged_since: Instant,
     pause: Duration,
@@ -53,14 +54,24 @@ struct Waiting {
 
 impl Waiting {
     fn new() -> Self {
-        Self { silent_since: None, unchanged_since: Instant::now(), pause: FIRST_PAUSE, last: None }
+        Self {
+            silent_since: None,
+            source_silent_since: None,
+            unchanged_since: Instant::now(),
+            pause: FIRST_PAUSE,
+            last: None,
+        }
     }
 
     /// Takes what was seen; whether an answer has come back that was missing.
     fn saw(&mut self, source: &HostSight, destination: &HostSight, copies: [Copy; 2]) -> bool {
         let was_silent = self.silent_since.is_some();
-        let silent = copies.iter().any(|copy| matches!(copy, Copy::Unknown | Copy::Dead));
-        self.silent_since = silent.then(|| self.silent_since.unwrap_or_else(Instant::now));
+        let now = Instant::now();
+        let [source_silent, destination_silent] =
+            copies.map(|copy| matches!(copy, Copy::Unknown | Copy::Dead));
+        let silent = source_silent || destination_silent;
+        self.silent_since = silent.then(|| self.silent_since.unwrap_or(now));
+        self.source_silent_since = source_silent.then(|| self.source_silent_since.unwrap_or(now));
         let same = self
             .last
             .as_ref()
@@ -75,6 +86,10 @@ impl Waiting {
 
     fn silent_for(&self) -> Duration {
         self.silent_since.map(|since| since.elapsed()).unwrap_or_default()
+    }
+
+    fn source_silent_for(&self) -> Duration {
+        self.source_silent_since.map(|since| since.elapsed()).unwrap_or_default()
     }
 }
 
@@ -95,6 +110,7 @@ impl Work {
             self.know.waited = waiting.silent_for() > self.timing.waited
                 || waiting.unchanged_since.elapsed() > self.timing.waited;
             self.know.patience_over = waiting.silent_for() > self.timing.patience;
+            self.know.source_given_up = waiting.source_silent_for() > self.timing.patience;
             self.know.wish(self.handle.wish());
             self.drop_what_no_longer_holds(&source, &destination).await?;
             self.take_in(&source, &destination, copies, looked);
@@ -205,7 +221,7 @@ impl Work {
         }
         let began = Instant::now();
         self.see_to_the_source(ending, destination).await?;
-        let ending = self.clear_away(ending, destination).await?;
+        let ending = self.clear_away(ending, source, destination).await?;
         self.note_new_limit().await?;
         if ending.location == Location::Source {
             self.forget_limit().await?;
@@ -445,8 +461,13 @@ impl Work {
             None => message,
         };
         let now_ms = self.handle.now_ms();
+        // One that had not begun ends without an answer of its source's, too.
+        let location = match owner {
+            Copy::Unknown | Copy::Dead => Location::Unknown,
+            _ => ending.location,
+        };
         let outcome = Outcome {
-            location: ending.location,
+            location,
             total_ms: now_ms.saturating_sub(self.handle.task().created_at_ms),
             downtime_ms: self.monitor.downtime_ms().filter(|_| self.plan.wants_running),
             transferred_bytes: self.transferred_bytes(),
@@ -460,7 +481,7 @@ impl Work {
             let copy = if side == Side::Source { source } else { destination };
             self.owe(side, copy == Copy::Absent).await?;
         }
-        if let Some(host) = self.plan.host_at(ending.location) {
+        if let Some(host) = self.plan.host_at(location) {
             self.handle.owned_by(self.plan.domain, host).await?;
         }
         let also = |task: &mut Task| {

@@ -282,6 +282,7 @@ impl Work {
             })
             .await?;
         if self.plan.autostart {
+            self.know.source_touched = true;
             let seq = self.handle.intend(PREPARE, &serde_json::json!({ "clear_autostart_on": from })).await?;
             let result = self.source.set_autostart(self.plan.domain, false).await;
             self.handle.came_to(PREPARE, seq, &Came::to(&result)).await?;
@@ -307,20 +308,22 @@ impl Work {
     }
 
     /// Nothing was sent after all: a definition on the destination is not this task's.
-    async fn not_sent(&mut self, seq: i64) -> Result<(), Stop> {
+    pub(super) async fn not_sent(&mut self, seq: i64) -> Result<(), Stop> {
         self.know.not_begun = true;
         self.handle.came_to(PERFORM, seq, &Came::NotSent).await
     }
 
-    /// Whether the destination still has no such domain, right before one is made there: what the checks have seen may be otherwise by
-    /// now. libvirt's own migration would take a definition that somebody has put there for its own.
-    pub(super) async fn nothing_is_there(&mut self) -> bool {
-        let why = match self.destination.domain(self.plan.domain).await {
-            Answer::Absent => return true,
-            Answer::Unknown(reason) => reason,
-            Answer::Present(_) => {
-                format!("{} was defined on {} meanwhile", self.plan.name, self.plan.destination)
-            }
+    /// Whether the source still has the domain and the destination has none, right before one is made there: what the checks have seen
+    /// may be otherwise by now. libvirt's own migration would take a definition that somebody has put there for its own.
+    pub(super) async fn can_begin(&mut self) -> bool {
+        let (name, from, to) = (&self.plan.name, &self.plan.source, &self.plan.destination);
+        let answers =
+            tokio::join!(self.source.domain(self.plan.domain), self.destination.domain(self.plan.domain));
+        let why = match answers {
+            (Answer::Absent, _) => format!("{name} was removed from {from} meanwhile"),
+            (_, Answer::Absent) => return true,
+            (_, Answer::Unknown(reason)) => reason,
+            (_, Answer::Present(_)) => format!("{name} was defined on {to} meanwhile"),
         };
         self.cause.get_or_insert(why);
         false
@@ -337,7 +340,7 @@ impl Work {
                 task.message = format!("carrying the definition from {from} to {there}");
             })
             .await?;
-        if !self.nothing_is_there().await {
+        if !self.can_begin().await {
             return Ok(());
         }
         // Whoever stands still from here on acts on nothing: another may have taken the task over.

@@ -52,7 +52,7 @@ pub(super) fn waiting(why: Why, source: Copy, destination: Copy, know: &Knowledg
             "{from} does not answer; the copy of {name} on {to} stays paused until {from} is seen not to run it: unless it runs on {from}, \
              {name} does not run now"
         ),
-        Why::SourceSilent if stands_there => {
+        Why::SourceSilent if matches!(destination, Copy::PausedMigrating(_)) && stands_there => {
             format!("{from} does not answer; the copy on {to} stays paused until it does")
         }
         Why::SourceSilent => format!("{from} does not answer; it is asked again"),
@@ -137,6 +137,11 @@ fn what_is_asked(
         Question::TwoCopies => format!(
             "{name} was found running on both {from} and {to}. Both copies are suspended and both sides' disks kept. Look at \
              both, then say which one to keep; the other is destroyed first."
+        ),
+        Question::SourceSilent if destination.sight().is_none() => format!(
+            "{from} does not answer, and {name} may be running there. Nothing needs to be done if {from} comes back: the task goes on \
+             by itself. If it never does, and a definition of {name} is written on {to} by hand (virsh define), it is asked what is to \
+             become of that."
         ),
         Question::SourceSilent => format!(
             "{from} does not answer, and as long as it may be running {name}, the copy on {to} must not run{}. Nothing needs to be \
@@ -291,6 +296,7 @@ pub(super) fn ending(
 ) -> (TaskState, String) {
     let (from, to, name) = (&plan.source, &plan.destination, &plan.name);
     let (there, owed, state_there) = (plan.place_there(), owed(ending, plan), state_of(owner, plan));
+    let not_begun = if know.cancel { TaskState::Cancelled } else { TaskState::Failed };
     let because = cause.map(|cause| format!(" ({})", first_line(cause))).unwrap_or_default();
     match ending.location {
         Location::Destination if ending.memory_lost => (
@@ -314,12 +320,26 @@ pub(super) fn ending(
         Location::Source if plan.found_twice => {
             (TaskState::Done, format!("{name} {state_there} on {from}; the copy on {to} is gone.{owed}"))
         }
+        // Only of one that had not begun.
+        Location::Source if is_silent(owner) => (
+            not_begun,
+            format!(
+                "The migration was not begun{because}: {from} does not answer. Nothing was done to {name}, and what has become of it there \
+                 is not known.{owed}"
+            ),
+        ),
         Location::Source if know.cancel => {
             (TaskState::Cancelled, format!("Cancelled: {name} {state_there} on {from} as before.{owed}"))
         }
         Location::Source => (
             TaskState::Failed,
             format!("The migration failed{because}; {name} {state_there} on {from}, unharmed.{owed}"),
+        ),
+        Location::Neither if know.not_begun => (
+            not_begun,
+            format!(
+                "The migration was not begun{because}: {name} is neither on {from} nor on {to}. Somebody has removed or moved it."
+            ),
         ),
         Location::Neither | Location::Both | Location::Unknown => (
             TaskState::Failed,
@@ -396,6 +416,17 @@ mod tests {
     }
 
     #[test]
+    fn no_copy_is_told_of_that_is_not_there() {
+        let know = Knowledge { wants_running: true, persistent: true, ..Knowledge::default() };
+        let told = waiting(Why::SourceSilent, Copy::Unknown, Copy::Absent, &know, &plan());
+        assert_eq!(told, "kvm1 does not answer; it is asked again");
+        let (said, _) = asked(Question::SourceSilent, Copy::Unknown, Copy::Absent);
+        assert!(!said.contains("paused") && said.contains("virsh define"), "{said}");
+        let (said, _) = asked(Question::SourceSilent, Copy::Unknown, arrived());
+        assert!(said.contains("and stays paused"), "{said}");
+    }
+
+    #[test]
     fn only_what_leads_on_is_offered() {
         // What does not answer cannot be kept.
         let (said, offers) = asked(Question::SourceSilent, Copy::Unknown, arrived());
@@ -437,6 +468,25 @@ mod tests {
             );
             assert!(effect.ends_with(&lost), "{effect}");
         }
+    }
+
+    #[test]
+    fn one_that_had_not_begun_is_not_said_to_run() {
+        let know =
+            Knowledge { not_begun: true, patience_over: true, wants_running: true, ..Knowledge::default() };
+        let end = Ending { location: Location::Source, memory_lost: false, owed: None };
+        let (state, said) = ending(end, Copy::Unknown, &know, Some("no route to host\nand more"), &plan());
+        assert_eq!(state, TaskState::Failed);
+        assert_eq!(
+            said,
+            "The migration was not begun (no route to host): kvm1 does not answer. Nothing was done to web1, and what has become of it \
+             there is not known."
+        );
+        let (state, _) = ending(end, Copy::Unknown, &Knowledge { cancel: true, ..know }, None, &plan());
+        assert_eq!(state, TaskState::Cancelled);
+        let end = Ending { location: Location::Neither, ..end };
+        let (_, said) = ending(end, Copy::Absent, &know, None, &plan());
+        assert!(said.contains("neither on kvm1 nor on kvm2") && !said.contains("QEMU"), "{said}");
     }
 
     #[test]

@@ -204,11 +204,16 @@ impl Fault {
             }
             Self::SourcePowerOff | Self::SourcePowerOffAutostart => source.kill().expect("no power"),
             Self::Cancel => {
-                // Begun, not awaited: ferryd itself may stand still at this moment.
                 let id = at.task.to_string();
                 at.struck();
-                at.let_go_on(world, &self.down());
-                world.ferry(&["task", "cancel", &id]);
+                // Answered while libvirt blocks. (At the last moment ferryd itself stands still.)
+                if at.moment == Moment::T7 {
+                    at.let_go_on(world, &self.down());
+                    world.ferry(&["task", "cancel", &id]);
+                } else {
+                    world.ferry(&["task", "cancel", &id]);
+                    at.let_go_on(world, &self.down());
+                }
                 return;
             }
             Self::RemovedFromDestination => {
