@@ -2,21 +2,23 @@
 //!
 //! Memory and disks are told by the guests' QEMUs, so this is asked on a connection that nothing else waits for, and only while
 //! somebody wants to know: a host whose figures nobody reads is not asked for them. A QEMU that stands still costs its host's
-//! figures, and nothing else.
+//! figures, and nothing else. In between it is looked whether guests were given processors while they run, or lost some: of that
+//! libvirt tells by no event, and to ask it needs a call for each guest.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
+use super::view::{Changed, LOOK, View, refresh};
 use crate::libvirt::link::{Link, LinkState};
 use crate::libvirt::survey::{self, Usage};
 
-/// The figures are read this often, while somebody wants them.
-const EVERY: Duration = Duration::from_secs(5);
+/// The figures are read after so many looks at processors ([`LOOK`]: about every five seconds), while somebody wants them.
+const LOOKS: u32 = 6;
 /// Who has asked within this time wants them.
 const WANTED_FOR: Duration = Duration::from_secs(60);
 /// Peaks begin here: what Kimchi's charts were scaled to while nothing went on.
@@ -104,10 +106,11 @@ impl Drop for Meter {
 }
 
 impl Meter {
-    /// Begins to read the figures of the host on this link as soon as somebody wants them.
-    pub(super) fn start(link: Arc<Link>) -> Self {
+    /// Begins to read the figures of the host on this link as soon as somebody wants them. The definitions in its view are read anew when
+    /// processors are others than they say.
+    pub(super) fn start(link: Arc<Link>, view: Arc<watch::Sender<View>>) -> Self {
         let shared = Arc::<Shared>::default();
-        let reader = tokio::spawn(read(link, shared.clone()));
+        let reader = tokio::spawn(read(link, view, shared.clone()));
         Self { shared, reader }
     }
 
@@ -125,7 +128,7 @@ impl Meter {
     }
 }
 
-async fn read(link: Arc<Link>, shared: Arc<Shared>) {
+async fn read(link: Arc<Link>, view: Arc<watch::Sender<View>>, shared: Arc<Shared>) {
     let mut state = link.state();
     let mut last = Instant::now();
     loop {
@@ -149,8 +152,34 @@ async fn read(link: Arc<Link>, shared: Arc<Shared>) {
             }
             Err(error) => tracing::debug!(host = link.host(), %error, "the figures were not read"),
         }
-        tokio::time::sleep(EVERY).await;
+        for _ in 0..LOOKS {
+            look_at_processors(&link, &view).await;
+            tokio::time::sleep(LOOK).await;
+        }
     }
+}
+
+/// Has the definitions read of those whose processors are others than theirs say.
+async fn look_at_processors(link: &Link, view: &watch::Sender<View>) {
+    // Without a limit, as above.
+    let told = match link.long_call("processors", survey::processors).await {
+        Ok(told) => told,
+        Err(error) => {
+            return tracing::debug!(host = link.host(), %error, "the processors were not read");
+        }
+    };
+    let given: HashMap<Uuid, u32> =
+        view.borrow().definitions.iter().map(|(uuid, definition)| (*uuid, definition.vcpus)).collect();
+    let others = others(&told, &given);
+    if !others.is_empty() {
+        refresh(link, view, &Changed::These(others)).await;
+    }
+}
+
+/// Those that have other processors than their definitions say.
+fn others(told: &HashMap<Uuid, u32>, given: &HashMap<Uuid, u32>) -> HashSet<Uuid> {
+    let is_other = |uuid: &Uuid, count: &u32| given.get(uuid).is_some_and(|given| given != count);
+    told.iter().filter(|(uuid, count)| is_other(uuid, count)).map(|(uuid, _)| *uuid).collect()
 }
 
 fn follow(
@@ -201,5 +230,14 @@ mod tests {
         usage.resident_kib = 2000;
         assert!((percent(&usage) - 100.0).abs() < 1e-9);
         assert!(percent(&Usage::default()) == 0.0);
+    }
+
+    #[test]
+    fn a_definition_is_read_when_its_processors_are_others() {
+        let [a, b, c] = [1, 2, 3].map(Uuid::from_u128);
+        let given = HashMap::from([(a, 1), (b, 2)]);
+        let same = HashMap::from([(a, 1), (b, 2), (c, 4)]);
+        assert_eq!(others(&same, &given), HashSet::new(), "one that is not known yet is read anyway");
+        assert_eq!(others(&HashMap::from([(a, 1), (b, 3)]), &given), HashSet::from([b]));
     }
 }

@@ -75,7 +75,7 @@ impl Member {
         let host = Arc::new(LibvirtHost::new(link, shell));
         let view = Arc::new(watch::Sender::new(View::default()));
         let keeper = tokio::spawn(keep_view(host.clone(), view.clone()));
-        let meter = Meter::start(host.link().clone());
+        let meter = Meter::start(host.link().clone(), view.clone());
         Ok(Arc::new(Self {
             record: record.clone(),
             uri,

@@ -27,7 +27,7 @@ const BURST: Duration = Duration::from_millis(200);
 /// How long a host may take to tell the definitions of all its domains.
 const DEFINITIONS_LIMIT: Duration = Duration::from_secs(30);
 /// What no event tells is looked at this often: with the look itself, within a second.
-const LOOK: Duration = Duration::from_millis(875);
+pub(super) const LOOK: Duration = Duration::from_millis(875);
 
 /// What is known of a host.
 #[derive(Clone, Debug, Default)]

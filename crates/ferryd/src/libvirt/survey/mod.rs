@@ -155,6 +155,20 @@ fn size(stats: &DomainStats) -> Option<Sizes> {
     })
 }
 
+/// The virtual CPUs of every domain that runs, by a call for each: libvirt tells them by itself (`qemuDomainGetVcpusFlags`), while in
+/// bulk (`VIR_DOMAIN_STATS_VCPU`) it asks the QEMUs too.
+///
+/// # Errors
+/// What libvirt says.
+pub fn processors(connect: &Connect) -> Result<HashMap<Uuid, u32>> {
+    let running = connect.list_all_domains(sys::VIR_CONNECT_LIST_DOMAINS_ACTIVE)?;
+    // One that ends meanwhile has none.
+    let told = running.iter().filter_map(|domain| {
+        Some((domain.uuid().ok()?, domain.vcpus_flags(sys::VIR_DOMAIN_AFFECT_LIVE).ok()?))
+    });
+    Ok(told.collect())
+}
+
 /// The definitions of these domains, as they run or would; those that are gone are left out.
 ///
 /// # Errors
