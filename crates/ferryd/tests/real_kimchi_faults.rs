@@ -4,7 +4,6 @@
 
 mod support;
 
-use std::collections::BTreeMap;
 use std::process::{Child, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,13 +15,13 @@ use support::guest::{Guest, TOO_SLOW, busy, quiet};
 use support::http::{Answer, Held, request};
 use support::images::{content, image, sh, sum};
 use support::kimchi::{
-    DESTINATION, as_recorded, assert_kept, at_home, begun, ended, name_destination, refused, replay,
-    replay_of, replay_to_its_end, two_at_home, virsh, with_destination,
+    DESTINATION, SLOW_LINK_MBIT, as_recorded, assert_kept, assert_no_task_of, at_home, begun, ended, id,
+    moves_on, moving, name_destination, refused, replay, replay_of, replay_to_its_end, two_at_home, virsh,
+    with_destination,
 };
-use support::recorded::{self, Exchange};
-use support::tasks::{is_copying, is_midway};
+use support::recorded::{self, Recorded};
+use support::tasks::is_midway;
 use support::{SOON, World, until};
-use uuid::Uuid;
 
 const SECOND_SOCKET: &str = "unix:/run/second/ferry.sock";
 const PREFIXES: [&str; 2] = ["/plugins/kimchi", ""];
@@ -31,31 +30,8 @@ const VM1: &str = "/plugins/kimchi/vms/vm1";
 const LISTED_WITHIN: Duration = Duration::from_secs(2);
 /// A request for a silent host took the original 72 s. The limit of connecting is 5 s; the rest is for a machine that does other things.
 const GIVEN_UP_WITHIN: Duration = Duration::from_secs(20);
-/// A link on which a busy guest never arrives.
-const SLOW_LINK_MBIT: u32 = 128;
 /// What a command would have made that was hidden in a name.
 const OWNED: &str = "/tmp/owned";
-
-type Recorded = BTreeMap<String, Exchange>;
-
-/// Begins what was recorded as `51a-post`, which goes on for as long as the link is slow; the guest that moves, and the task.
-fn moving(world: &World, all: &Recorded) -> (Guest, Value) {
-    let guest = world.boot(busy("vm1"), "kvm1");
-    let task = moves_on(world, all);
-    (guest, task)
-}
-
-/// The same of a guest that is there.
-fn moves_on(world: &World, all: &Recorded) -> Value {
-    world.host("kvm2").rate(Some(SLOW_LINK_MBIT)).expect("a slow link");
-    let task: Value = replay(world, &all["51a-post"]).json();
-    world.wait_task(id(&task), "nothing is copied", is_copying);
-    task
-}
-
-fn id(task: &Value) -> Uuid {
-    task["id"].as_str().and_then(|id| id.parse().ok()).expect("an id")
-}
 
 /// With a fast link it arrives.
 fn arrives(world: &World, all: &Recorded, guest: &Guest, task: &Value) {
@@ -151,7 +127,7 @@ fn fault_03_a_blank_disk_was_taken_for_shared_storage() {
     replay(&world, &all["72b-shutoff-local-disk-retry-post"]);
     assert_eq!(sum(&there, &path), before, "what is in the way stays as it is");
     assert_eq!((defined(&world, "kvm1"), defined(&world, "kvm2")), ("vm4".to_owned(), String::new()));
-    assert!(world.tasks().is_empty(), "what is refused becomes no task");
+    assert_no_task_of(&world, &["72b-shutoff-local-disk-retry-task"], &[]);
 
     sh(&there, &format!("rm {path}"));
     replay_to_its_end(&world, &all["72a-shutoff-local-disk-post"], &all["72a-shutoff-local-disk-task"]);
@@ -190,6 +166,7 @@ fn fault_06_it_was_deleted_while_it_moved() {
     let world = with_destination("fault6");
     let all = recorded::all();
     let (guest, task) = moving(&world, &all);
+    replay(&world, &all["51d-poweroff-during"]);
     replay(&world, &all["51e-delete-vm-during"]);
     for prefix in PREFIXES {
         for query in ["", "?host=kvm1", "?disks=all"] {
@@ -199,6 +176,7 @@ fn fault_06_it_was_deleted_while_it_moved() {
     assert_eq!(virsh(&world, &["domstate", "vm1"]), "running");
     guest.log.wait_next_tick("kvm1", SOON).expect("it runs on");
     arrives(&world, &all, &guest, &task);
+    all["51f-task-end"].assert_ended(&ended(&world, &task));
 }
 
 #[test]
@@ -284,8 +262,9 @@ fn fault_12_of_two_requests_at_once_both_were_taken() {
     }
     let task = begun(&answers[0]);
     replay_of(&world, &all["50a-simultaneous-first-task"], &task);
-    assert_eq!(world.tasks().len(), 1, "what is refused becomes no task");
+    assert_no_task_of(&world, &["50b-simultaneous-second-task"], &[&task]);
     replay(&world, &all["50c-tasks-after"]);
+    replay(&world, &all["28f-task-list"]);
     arrives(&world, &all, &guest, &task);
 }
 

@@ -9,7 +9,10 @@ use lab::{Daemon, DiskSpec, Expect, Release};
 use serde_json::{Value, json};
 use support::guest::quiet;
 use support::images::{image, sh, sum};
-use support::kimchi::{DESTINATION, at_home, replay, replay_to_its_end, virsh, with_destination};
+use support::kimchi::{
+    DESTINATION, assert_no_task_of, at_home, ended, moves_on, moving, name_destination, replay,
+    replay_to_its_end, virsh, with_destination,
+};
 use support::tasks::MOVES_WITHIN;
 use support::{SOON, World, recorded, until};
 
@@ -29,8 +32,17 @@ fn a_destination_that_has_it_already_is_refused_before_there_is_a_task() {
     let all = recorded::all();
     // Without a disk: two of it hurt nobody.
     let spec = quiet("vm1");
-    for (host, registered) in [("kvm1", "kvm1"), ("kvm2", DESTINATION)] {
-        world.lab.start_guest(&spec, host).expect("it starts");
+    // Whoever is named must be let in, though the host is known, and is reached with another login.
+    name_destination(&world);
+    world.lab.start_guest(&spec, "kvm1").expect("it starts");
+    wait_state(&world, "kvm1", VmState::Running);
+    for name in ["22a-no-login", "60e-password-wrong", "60f-user-nonroot-local-home"] {
+        replay(&world, &all[name]);
+    }
+    assert!(world.tasks().is_empty(), "what is refused becomes no task");
+
+    world.lab.start_guest(&spec, "kvm2").expect("it starts");
+    for registered in ["kvm1", DESTINATION] {
         wait_state(&world, registered, VmState::Running);
     }
     for name in [
@@ -59,7 +71,14 @@ fn a_destination_that_has_it_already_is_refused_before_there_is_a_task() {
     let told = replay(&world, &all["45-shutoff-again-post"]);
     assert!(told.body.contains("kim-h2 already has"), "{told:#?}");
     assert_eq!((state_on(&world, "kvm1", "vm1"), theirs()), ("shut off".to_owned(), before));
-    assert!(world.tasks().is_empty(), "what is refused becomes no task");
+    let tasks = [
+        "40-already-running-on-dest-task",
+        "40r1-already-running-on-dest-task",
+        "40r2-already-running-on-dest-task",
+        "41-already-defined-on-dest-task",
+        "45-shutoff-again-task",
+    ];
+    assert_no_task_of(&world, &tasks, &[]);
 }
 
 #[test]
@@ -76,7 +95,7 @@ fn a_disk_that_is_not_shared_goes_along_and_writes_over_nothing() {
     let before = sum(&there, &path);
     replay(&world, &all["71r-nonshared-disk-retry-post"]);
     assert_eq!(sum(&there, &path), before, "what is in the way stays as it is");
-    assert!(world.tasks().is_empty(), "what is refused becomes no task");
+    assert_no_task_of(&world, &["71r-nonshared-disk-retry-task"], &[]);
     sh(&there, &format!("rm {path}"));
     guest.log.wait_next_tick("kvm1", SOON).expect("it runs on");
 
@@ -85,6 +104,26 @@ fn a_disk_that_is_not_shared_goes_along_and_writes_over_nothing() {
     // Its disk is on both hosts now, which is right.
     world.look_anew(&mut guest);
     world.assert_well(&guest, Expect::Running, "kvm2");
+}
+
+/// The task whose destination loses its power, or whose source loses its libvirtd, tells that it failed; the machine runs on.
+#[test]
+fn a_migration_that_loses_one_of_its_ends_fails_and_its_machine_runs_on() {
+    let world = with_destination("kends");
+    let all = recorded::all();
+    let (kvm1, kvm2) = (world.host("kvm1"), world.host("kvm2"));
+    let (guest, task) = moving(&world, &all);
+    kvm1.kill_daemon(Daemon::Libvirtd).expect("SIGKILL");
+    kvm1.start_daemon(Daemon::Libvirtd).expect("it comes back");
+    all["54-source-libvirtd-killed-task"].assert_ended(&ended(&world, &task));
+    guest.log.wait_next_tick("kvm1", SOON).expect("it runs on");
+    world.assert_well(&guest, Expect::Running, "kvm1");
+
+    let task = moves_on(&world, &all);
+    kvm2.kill().expect("its power is gone");
+    all["53-dest-killed-task"].assert_ended(&ended(&world, &task));
+    guest.log.wait_next_tick("kvm1", SOON).expect("it runs on");
+    assert_eq!(state_on(&world, "kvm1", "vm1"), "running");
 }
 
 #[test]

@@ -211,6 +211,11 @@ fn stopped(world: &World, guest: &Guest) {
     refused(&world.get(VM1), 404, "KCHVM0002E: ");
     assert_eq!(world.post("/vms/web%201/start", &json!({})).status, 200);
     assert_eq!(virsh(world, &["domstate", "web 1"]), "running");
+    virsh(world, &["setvcpus", "web 1", "3", "--live"]);
+    until_seen(SOON, "another number of processors than virsh gave it while it runs", || {
+        let vm = world.get("/plugins/kimchi/vms/web%201").json::<Value>();
+        if vm["cpu_info"]["vcpus"] == 3 { Ok(()) } else { Err(vm) }
+    });
     let removed = world.send(&request("DELETE", "/plugins/kimchi/vms/web%201", "", b""));
     assert_eq!((removed.status, removed.body.as_str()), (204, ""), "{removed:#?}");
     assert_eq!(virsh(world, &["list", "--all", "--name"]), "", "it was ended and is gone");

@@ -9,14 +9,15 @@ use ferryd::http::rights::{INHERITED, OWN, Right, Route};
 use lab::Release;
 use serde_json::{Value, json};
 use support::guest::quiet;
-use support::http::Answer;
-use support::recorded::{self, Exchange, Given};
+use support::http::{AT_LOOPBACK, Answer, loopback_request};
+use support::kimchi::assert_kept;
+use support::recorded::{self, Exchange};
 use support::tasks::MOVES_WITHIN;
 use support::{SOON, World, until, uri};
 
+/// Over this link it does not arrive before it is stopped.
+const NEVER_THERE_MBIT: u32 = 16;
 const PREFIX: &str = "/plugins/kimchi";
-/// Speaks to `ferryd` from its own machine.
-const SPEAK: &str = "exec 3<>/dev/tcp/127.0.0.1/8010 && cat >&3 && cat <&3";
 /// Users with their passwords: words that stand nowhere else. ann is made a member of sudo.
 const JOE: &str = "joe:joes-wort-5521";
 const EVE: &str = "eve:eves-wort-6632";
@@ -36,17 +37,11 @@ fn ask_for(
     who: Option<&str>,
     body: &str,
 ) -> Answer {
-    let accept = accept.map(|accept| format!("Accept: {accept}\r\n")).unwrap_or_default();
-    let login = who.map(|who| format!("Authorization: Basic {}\r\n", BASE64_STANDARD.encode(who)));
-    let request = format!(
-        "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:8010\r\nConnection: close\r\n{accept}{}\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        login.unwrap_or_default(),
-        body.len()
-    );
-    let said =
-        world.machine().run_with_input(&["bash", "-c", SPEAK], request.as_bytes()).expect("ferryd listens");
-    Answer::read(said.as_bytes())
+    let login = who.map(|who| format!("Basic {}", BASE64_STANDARD.encode(who)));
+    let mut headers = vec![("Content-Type", "application/json")];
+    headers.extend(accept.map(|accept| ("Accept", accept)));
+    headers.extend(login.as_deref().map(|login| ("Authorization", login)));
+    world.send_at_loopback(&loopback_request(method, path, &headers, body))
 }
 
 fn users(world: &World) {
@@ -74,11 +69,7 @@ fn replay_at(world: &World, exchange: &Exchange, who: &str) -> Answer {
         false => exchange.asks.get("accept").map(String::as_str),
     };
     let answer = ask_for(world, accept, &exchange.method, &exchange.path, Some(who), body);
-    let header = |name: &str| {
-        let line = answer.head.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")));
-        line.map(str::to_owned)
-    };
-    exchange.assert_kept(&Given { status: answer.status, header: &header, body: answer.body.as_bytes() });
+    assert_kept(exchange, &answer);
     answer
 }
 
@@ -98,7 +89,7 @@ fn expected(route: &Route) -> [&'static [u16]; 4] {
 #[test]
 fn users_of_this_machine_may_do_what_the_table_says() {
     let plan = World::of("rights").host("kvm1", Release::Bookworm).host("kvm2", Release::Bookworm);
-    let world = plan.flag("--listen=127.0.0.1:8010").up();
+    let world = plan.flag(AT_LOOPBACK).up();
     world.register("kvm1");
     users(&world);
     let _guest = world.boot(quiet("vm1"), "kvm1");
@@ -127,9 +118,23 @@ fn users_of_this_machine_may_do_what_the_table_says() {
     assert!(![JOE, EVE, ANN].iter().any(|who| world.log().contains(&who[4..])), "no password is logged");
 }
 
-/// Whom a machine lists may move it, and reads how that went.
+/// Whom a machine lists may move it, stop that, and read how it went; nobody else of those who are no administrators may.
 fn migrates_as_joe(world: &World) {
     world.ferry(&["host", "add", "kim-h2", &uri("kvm2")]).succeeded();
+    world.host("kvm2").rate(Some(NEVER_THERE_MBIT)).expect("a slow link");
+    let begun: Value = replay(world, "60c-joe-migrates", JOE).json();
+    let task = format!("{PREFIX}/tasks/{}", begun["id"].as_str().expect("an id"));
+    for (who, expected) in [(None, 401), (Some(EVE), 403), (Some(JOE), 204)] {
+        let answer = ask(world, "DELETE", &task, who, "");
+        assert_eq!(answer.status, expected, "{who:?}: {answer:#?}");
+    }
+    let stopped: Value = until(MOVES_WITHIN, "it does not stop", || {
+        let now: Value = ask(world, "GET", &task, Some(JOE), "").json();
+        (now["status"] != "running").then_some(now)
+    });
+    assert_eq!(stopped["status"], "killed", "{stopped:#}");
+    world.host("kvm2").rate(None).expect("a fast link");
+
     let begun: Value = replay(world, "60c-joe-migrates", JOE).json();
     let mut exchange = recorded::all().remove("60d-joe-task").expect("it was recorded");
     exchange.path = format!("{PREFIX}/tasks/{}", begun["id"].as_str().expect("an id"));

@@ -59,7 +59,10 @@ impl Consoles {
 
     /// The machine that is meant by a name, if the caller may use that one.
     fn find(&self, name: &str, caller: &Caller) -> Result<(Known, Arc<Member>), Refused> {
-        let vm = self.fleet.known_as(name).ok_or(Refused::Unknown)?;
+        let vm = self.fleet.known_as(name).ok_or_else(|| match self.fleet.silent() {
+            hosts if hosts.is_empty() => Refused::Unknown,
+            hosts => Refused::Silent(hosts),
+        })?;
         if !caller.may_use(&vm) {
             return Err(Refused::NotAllowed);
         }

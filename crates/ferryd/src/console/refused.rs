@@ -7,8 +7,10 @@ use crate::messages::{Message, Text};
 #[derive(Debug, thiserror::Error)]
 #[error("{}", self.text())]
 pub enum Refused {
-    /// No host that answers has a machine of that name.
+    /// No host has a machine of that name.
     Unknown,
+    /// No host that answers has one, and these do not answer.
+    Silent(Vec<String>),
     /// It does not list whoever asks.
     NotAllowed,
     /// It does not run.
@@ -41,6 +43,7 @@ impl Refused {
     pub fn text(&self) -> Text {
         let message = match self {
             Self::Unknown => Message::FERRYWHY0001I,
+            Self::Silent(hosts) => Message::FERRYWHY0099I { hosts: hosts.join(", ").into() },
             Self::NotAllowed => Message::WOKAPI0009E,
             Self::Stopped => Message::FERRYWHY0060I,
             Self::NoPicture => Message::FERRYWHY0061I,

@@ -32,6 +32,8 @@ pub(super) enum Denial {
     NoSuchAddress,
     /// There is no such machine.
     NoSuchVm(String),
+    /// No host that answers has this machine, and these do not answer.
+    NotKnown(String, Vec<String>),
     /// There is no such task.
     NoSuchTask(String),
     /// What it takes to decide could not be read.
@@ -84,6 +86,14 @@ impl Denial {
             }
             Self::NoSuchVm(name) => {
                 Problem::new(Code::UnknownVm, format!("there is no virtual machine {}", shortened(&name)))
+            }
+            Self::NotKnown(name, hosts) => {
+                let detail = format!(
+                    "{} may be on {}, which cannot be asked now",
+                    shortened(&name),
+                    hosts.join(" or ")
+                );
+                Problem::new(Code::HostUnreachable, detail)
             }
             Self::NoSuchTask(id) => {
                 Problem::new(Code::UnknownTask, format!("there is no task {}", shortened(&id)))

@@ -15,7 +15,9 @@
 use api::problem::{Code, Problem};
 use axum::extract::{FromRequestParts, Query, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::uri::PathAndQuery;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router, middleware};
@@ -24,7 +26,7 @@ use serde_json::Value;
 
 use super::extract::{NamePath, read_body};
 use super::problem::Failure;
-use super::{AppState, to_the_end, wording};
+use super::{AppState, rights, to_the_end, wording};
 use crate::access::Caller;
 use crate::messages::Language;
 use crate::model::action::Action;
@@ -102,6 +104,22 @@ pub(super) fn dressed(mut response: Response) -> Response {
         headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'self'"));
     }
     response
+}
+
+/// Kimchi's server took an address with a slash at its end for the one without.
+pub(super) async fn without_last_slash(mut request: Request, next: Next) -> Response {
+    let uri = request.uri();
+    let shorter = uri.path().strip_suffix('/').filter(|path| !path.is_empty() && !rights::is_own(path));
+    if let Some(path) = shorter {
+        let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+        let mut parts = uri.clone().into_parts();
+        parts.path_and_query = PathAndQuery::try_from(format!("{path}{query}")).ok();
+        // What is a part of a good address is one.
+        if let Ok(shorter) = Uri::from_parts(parts) {
+            *request.uri_mut() = shorter;
+        }
+    }
+    next.run(request).await
 }
 
 async fn migrate(

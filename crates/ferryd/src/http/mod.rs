@@ -12,6 +12,8 @@
 use std::sync::Arc;
 
 use api::problem::{Code, Problem};
+use axum::http::Uri;
+use axum::response::{IntoResponse, Response};
 use axum::{Router, middleware};
 use tokio_util::sync::CancellationToken;
 
@@ -69,17 +71,28 @@ pub fn router(app: AppState, door: Door) -> Router {
     let router = Router::new()
         .merge(v1::router())
         .merge(kimchi::router())
-        .fallback(problem::no_such_route)
+        .fallback(nothing_there)
         .layer(middleware::from_fn_with_state((app.clone(), door), rights::decide))
         .with_state(app);
     // Layers of the router itself would lie inside of what adds `Allow` to an answer.
-    let router = Router::new().fallback_service(router).layer(middleware::from_fn(guard::options));
+    let router = Router::new()
+        .fallback_service(router)
+        .layer(middleware::from_fn(guard::options))
+        .layer(middleware::from_fn(kimchi::without_last_slash));
     let router = match door {
         Door::Socket => router,
         Door::Loopback => router.layer(middleware::from_fn(guard::own_pages_only)),
     };
     // Outside of all: each of them may refuse a request.
     router.layer(middleware::from_fn(guard::log)).layer(middleware::from_fn(wording::tell))
+}
+
+/// In the words of the interface that was asked.
+async fn nothing_there(uri: Uri) -> Response {
+    match rights::is_own(uri.path()) {
+        true => problem::no_such_route(uri).await.into_response(),
+        false => kimchi::denied(denial::Denial::NoSuchAddress, false),
+    }
 }
 
 /// Runs what changes something to its end even when the client hangs up meanwhile: a handler is dropped then, and half a

@@ -1,7 +1,7 @@
 //! Who may do what: one table of all routes with the right that each takes, and the layer that goes by it.
 //!
 //! What is not in the table does not exist, whoever asks: a route that is added without a right is answered as an address or a method
-//! that is not there. Nobody in particular is told what there is: without a login every address asks for one.
+//! that is not there.
 
 use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method};
@@ -123,13 +123,14 @@ pub(super) async fn decide(
     request: Request,
     next: Next,
 ) -> Response {
-    let Some(pattern) = request.extensions().get::<MatchedPath>().cloned() else {
-        // There is nothing, and that is what is answered.
-        return next.run(request).await;
-    };
+    let pattern = request.extensions().get::<MatchedPath>().cloned();
     let (mut parts, body) = request.into_parts();
     let looks = credentials::Looks::of(&parts);
-    let right = right_of(&parts.method, pattern.as_str());
+    let right = match pattern {
+        Some(pattern) => right_of(&parts.method, pattern.as_str()),
+        None if is_below_resources(parts.uri.path()) => Some(User),
+        None => Some(Anyone),
+    };
     let known = match door {
         Door::Socket => Ok(credentials::Known { caller: Caller::AtSocket, expires_s: None }),
         // Nothing is asked for there, so no password is checked either: that takes long, and a wrong one counts.
@@ -158,6 +159,12 @@ pub(super) async fn decide(
         response.headers_mut().insert(EXPIRES, value);
     }
     response
+}
+
+/// Whether an address without a route is below one that asks for a login: there nobody in particular is told what there is, as it was.
+fn is_below_resources(path: &str) -> bool {
+    let path = path.strip_prefix(kimchi::PREFIX).unwrap_or(path);
+    ["/vms/", "/tasks/", "/config/"].iter().any(|resource| path.starts_with(resource))
 }
 
 /// The right that a route takes; none where the table has no such route.
@@ -189,7 +196,10 @@ async fn holds(
             let name = parameter(parts, "name").await.ok_or(Denial::NoSuchAddress)?;
             let copies = app.fleet.known_where(|vm| vm.listed.name == name);
             match copies.iter().all(|vm| caller.may_use(vm)) {
-                true if copies.is_empty() => Err(Denial::NoSuchVm(name)),
+                true if copies.is_empty() => match app.fleet.silent() {
+                    hosts if hosts.is_empty() => Err(Denial::NoSuchVm(name)),
+                    hosts => Err(Denial::NotKnown(name, hosts)),
+                },
                 true => Ok(()),
                 false => Err(Denial::NotAllowed),
             }

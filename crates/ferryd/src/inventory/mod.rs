@@ -234,13 +234,17 @@ impl Fleet {
         futures_util::future::join_all(members.iter().map(|member| member.look_again(LOOK_LIMIT))).await;
     }
 
-    fn unknown_vm(&self, name: &str) -> Problem {
-        let silent: Vec<String> = self
-            .members()
-            .iter()
-            .filter(|member| !member.is_listed())
-            .map(|member| member.name().to_owned())
-            .collect();
+    /// The hosts whose virtual machines are not known now.
+    #[must_use]
+    pub fn silent(&self) -> Vec<String> {
+        let members = self.members();
+        members.iter().filter(|member| !member.is_listed()).map(|member| member.name().to_owned()).collect()
+    }
+
+    /// The problem of a virtual machine that no host is known to have.
+    #[must_use]
+    pub fn unknown_vm(&self, name: &str) -> Problem {
+        let silent = self.silent();
         let detail = if silent.is_empty() {
             format!("No registered host has a virtual machine {name}. `ferry vm list` shows all.")
         } else {

@@ -1,6 +1,7 @@
 //! How a host becomes a registered one: its key is trusted, a login exists, libvirt answers, and it is a machine of its own.
 
 use crate::model::HostName;
+use crate::model::facts::HostFacts;
 use crate::model::transport::Via;
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,10 +70,7 @@ impl Fleet {
         if self.member(&record.name).is_some() {
             return Err(exists(&record.name).into());
         }
-        self.let_in(&request).await?;
-        let member = Member::start(&record, &self.ssh, self.limits)?;
-        let limit = self.limits.connect + self.limits.call;
-        let machine = member.known_machine(limit).await.map_err(|error| no_connection(&member, &error))?;
+        let (member, machine) = self.connected(&request, &record).await?;
         // What is registered is known with its virtual machines: the next command may name one.
         member.listed(self.limits.call).await;
         let _alone = self.registering.lock().await;
@@ -84,6 +82,28 @@ impl Fleet {
         }
         self.insert(member.clone());
         Ok(member.describe())
+    }
+
+    /// A host that let us in and whose libvirt has answered.
+    async fn connected(
+        &self,
+        request: &HostRequest,
+        record: &HostRecord,
+    ) -> Result<(Arc<Member>, HostFacts), Problem> {
+        self.let_in(request).await?;
+        let member = Member::start(record, &self.ssh, self.limits)?;
+        let limit = self.limits.connect + self.limits.call;
+        let machine = member.known_machine(limit).await.map_err(|error| no_connection(&member, &error))?;
+        Ok((member, machine))
+    }
+
+    /// Whether a host lets in whom the request names; it is not registered.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn try_login(&self, request: &HostRequest) -> Result<(), Problem> {
+        let record = valid(request)?;
+        self.connected(request, &record).await.map(drop)
     }
 
     /// Registers the machine that Ferry runs on, where it has libvirt and no registered host is it.

@@ -81,7 +81,10 @@ impl Lifecycle {
         if self.fleet.copies_of(name) != 1 {
             self.fleet.look_again().await;
         }
-        self.fleet.known_as(name).ok_or(Refused::Unknown)
+        self.fleet.known_as(name).ok_or_else(|| match self.fleet.silent() {
+            hosts if hosts.is_empty() => Refused::Unknown,
+            hosts => Refused::Silent(hosts),
+        })
     }
 
     /// The host that has a virtual machine.
@@ -127,8 +130,14 @@ impl Lifecycle {
     ///
     /// # Errors
     /// Why it was not changed, or not in everything.
-    pub async fn change(&self, name: &str, changes: Changes) -> Result<Known, Refused> {
+    pub async fn change(&self, name: &str, mut changes: Changes) -> Result<Known, Refused> {
         let (held, turn) = self.hold(self.find(name).await?).await?;
+        // The name that it has is no change. (While it runs not even that is taken, as it was.)
+        let is_off = held.vm.listed.state == VmState::Shutoff;
+        changes.name = changes.name.filter(|name| !is_off || *name != held.vm.listed.name);
+        if let Some(definition) = &held.vm.definition {
+            changes.fit(definition)?;
+        }
         let (domain, only_stopped) = (held.vm.domain(), changes.only_when_stopped());
         let named = match changes.name.as_deref().filter(|name| *name != held.vm.listed.name) {
             Some(name) => Some(self.renaming(domain, name).await?),

@@ -6,15 +6,17 @@ use crate::libvirt::error::{HostError, LibvirtError};
 use crate::messages::{Message, Text};
 use crate::model::TaskId;
 use crate::model::action::Objection;
-use crate::model::change::Change;
+use crate::model::change::{Change, TooMuch};
 use crate::store::StoreError;
 
 /// Why something was not done to a domain, or not wholly.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", self.text())]
 pub enum Refused {
-    /// No host that answers has a machine of that name.
+    /// No host has a machine of that name.
     Unknown,
+    /// No host that answers has one, and these do not answer.
+    Silent(Vec<String>),
     /// It does not list whoever asks.
     NotAllowed,
     /// A task of Ferry's makes it, moves it, clones it, makes a snapshot of it, or gives or takes a device.
@@ -37,6 +39,8 @@ pub enum Refused {
     Left(Text),
     /// The host has no more memory than this, in MiB.
     TooMuchMemory(u64),
+    /// It would have more than it may have.
+    TooMuch(TooMuch),
     /// It has no definition.
     Transient,
     /// Another machine, on any host, has this name or is about to be made by it.
@@ -75,6 +79,7 @@ impl Refused {
         let said = |text: &str| Text::from(text);
         let message = match self {
             Self::Unknown => Message::FERRYWHY0001I,
+            Self::Silent(hosts) => Message::FERRYWHY0099I { hosts: hosts.join(", ").into() },
             Self::NotAllowed => Message::WOKAPI0009E,
             Self::Moves(task) => Message::FERRYWHY0002I { task: task.to_string().into() },
             Self::Busy => Message::FERRYWHY0003I,
@@ -85,6 +90,10 @@ impl Refused {
             Self::NoClone(why) | Self::Keeps(why) => Message::FERRYWHY0008I { why: why.clone() },
             Self::Left(what) => Message::FERRYWHY0009I { what: what.clone() },
             Self::TooMuchMemory(most_mib) => Message::KCHVM0041E { maxmem: (*most_mib).into() },
+            Self::TooMuch(TooMuch::Memory { memory_mib, most_mib }) => {
+                Message::KCHTMPL0031E { memory: (*memory_mib).into(), most: (*most_mib).into() }
+            }
+            Self::TooMuch(TooMuch::Vcpus) => Message::KCHCPUINF0001E,
             Self::Transient => Message::FERRYWHY0010I,
             Self::NameTaken(_) => Message::FERRYWHY0070I,
             Self::Brought { host, from } => Message::FERRYWHY0011I { host: said(host), from: said(from) },
@@ -109,6 +118,12 @@ impl From<StoreError> for Refused {
             StoreError::DomainBusy(task) => Self::Moves(task),
             other => Self::Store(other),
         }
+    }
+}
+
+impl From<TooMuch> for Refused {
+    fn from(too_much: TooMuch) -> Self {
+        Self::TooMuch(too_much)
     }
 }
 

@@ -45,7 +45,8 @@ catalogue! {
     KCHVM0006E { name, details };
     KCHVM0007E { name, details };
     KCHVM0008E { name, details };
-    KCHVM0010E { name, details };
+    KCHVM0009E { name, details };
+    KCHVM0010E { name };
     KCHVM0011E;
     KCHVM0014E;
     KCHVM0015E;
@@ -133,7 +134,6 @@ catalogue! {
     WOKAPI0008E { details };
     WOKAPI0009E;
     WOKASYNC0001E { task };
-    WOKASYNC0004E { details };
     WOKAUTH0001E { user };
     WOKAUTH0002E;
     WOKAUTH0004E { seconds };
@@ -289,6 +289,7 @@ catalogue! {
     FERRYWHY0089I as "" { volume, pool };
     FERRYWHY0097I as "";
     FERRYWHY0098I as "" { host };
+    FERRYWHY0099I as "" { hosts };
 
     // Why a device is not given, or not taken.
     FERRYWHY0090I as "";

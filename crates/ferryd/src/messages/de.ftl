@@ -8,7 +8,8 @@ KCHVM0004E = Die virtuelle Maschine „{ $name }“ ist ausgeschaltet; von ihr g
 KCHVM0006E = Von der virtuellen Maschine „{ $name }“ gibt es kein Bildschirmfoto: { $details }
 KCHVM0007E = Die virtuelle Maschine „{ $name }“ konnte nicht erstellt werden. Einzelheiten: { $details }
 KCHVM0008E = Die virtuelle Maschine „{ $name }“ konnte nicht geändert werden. Einzelheiten: { $details }
-KCHVM0010E = Mit der virtuellen Maschine „{ $name }“ kann keine Verbindung hergestellt werden: { $details }
+KCHVM0009E = Die virtuelle Maschine „{ $name }“ konnte nicht gelesen werden. Einzelheiten: { $details }
+KCHVM0010E = Mit der ausgeschalteten virtuellen Maschine „{ $name }“ kann keine Verbindung hergestellt werden.
 KCHVM0011E = Der Name einer virtuellen Maschine muss eine Zeichenkette ohne Schrägstriche (/) sein
 KCHVM0014E = Die Grafik einer virtuellen Maschine muss SPICE oder VNC sein
 KCHVM0015E = Die Adresse, an der die Grafik erreichbar ist, muss eine IPv4- oder IPv6-Adresse sein
@@ -99,7 +100,6 @@ WOKAPI0007E = Diese Schnittstelle nimmt nur JSON an
 WOKAPI0008E = Die Angaben entsprechen nicht dem Schema: { $details }
 WOKAPI0009E = Sie sind zu diesem Vorgang nicht berechtigt.
 WOKASYNC0001E = Es gibt keine Aufgabe mit der Kennung { $task }
-WOKASYNC0004E = Die Aufgabe konnte nicht abgebrochen werden: { $details }
 WOKAUTH0001E = Die Anmeldung des Benutzers „{ $user }“ ist fehlgeschlagen. [Fehlercode: 7]
 WOKAUTH0002E = Sie haben keinen Zugriff auf Wok. Bitte melden Sie sich zuerst an.
 WOKAUTH0004E =
@@ -284,6 +284,7 @@ FERRYWHY0088I = { $name }, das gerade erstellt wird
 FERRYWHY0089I = { $volume } im Speicherpool „{ $pool }“
 FERRYWHY0097I = er bietet weder KVM noch QEMU
 FERRYWHY0098I = der Host „{ $host }“ antwortet nicht und kann dieselbe Maschine mit diesen Festplatten betreiben: sie werden entfernt, wenn er antwortet oder nicht mehr eingetragen ist
+FERRYWHY0099I = kein Host, der antwortet, hat eine virtuelle Maschine dieses Namens, und { $hosts } kann jetzt nicht gefragt werden
 
 ## Warum ein Gerät nicht zugewiesen oder entzogen wird. „Es“ ist das Gerät.
 

@@ -1,14 +1,15 @@
 # What Ferry says in English. Names in braces are variables; catalogue.rs has them all.
 
-## Kimchi's, of virtual machines. Their English is Kimchi's own, to the letter: programs read it.
+## Kimchi's, of virtual machines. Their English is Kimchi's own: programs read it. Where Ferry knows more, that follows.
 
 KCHVM0001E = Virtual machine { $name } already exists
 KCHVM0002E = Virtual machine { $name } does not exist
 KCHVM0004E = Unable to retrieve screenshot for stopped virtual machine { $name }
-KCHVM0006E = Screenshot not supported for virtual machine { $name }: { $details }
+KCHVM0006E = Screenshot is not supported on virtual machine { $name }: { $details }
 KCHVM0007E = Unable to create virtual machine { $name }. Details: { $details }
 KCHVM0008E = Unable to update virtual machine { $name }. Details: { $details }
-KCHVM0010E = Unable to connect to virtual machine { $name }: { $details }
+KCHVM0009E = Unable to retrieve virtual machine { $name }. Details: { $details }
+KCHVM0010E = Unable to connect to powered off virtual machine { $name }.
 KCHVM0011E = Virtual machine name must be a string without slashes (/)
 KCHVM0014E = Supported virtual machine graphics are Spice or VNC
 KCHVM0015E = Graphics address to listen on must be IPv4 or IPv6
@@ -29,7 +30,7 @@ KCHVM0037E = Cannot suspend VM '{ $name }' because it is not running.
 KCHVM0038E = Unable to suspend VM '{ $name }'. Details: { $details }
 KCHVM0039E = Cannot resume VM '{ $name }' because it is not paused.
 KCHVM0040E = Unable to resume VM '{ $name }'. Details: { $details }
-KCHVM0041E = Memory assigned is higher than the maximum allowed in the host: { $maxmem } MiB
+KCHVM0041E = Memory assigned is higher then the maximum allowed in the host: { $maxmem }Mib.
 KCHVM0048E = Cannot start { $name }. Virtual machine is already running.
 KCHVM0049E = Cannot power off { $name }. Virtual machine is shut off.
 KCHVM0050E = Cannot shutdown { $name }. Virtual machine is shut off.
@@ -64,7 +65,7 @@ KCHTMPL0002E = Source media { $path } not found
 KCHTMPL0003E = Network '{ $network }' specified for template { $name } does not exist
 KCHTMPL0004E = Storage pool { $pool } specified for template { $name } does not exist
 KCHTMPL0007E = Network { $network } specified for template { $name } is not active
-KCHTMPL0012E = { $details }
+KCHTMPL0012E = The number of CPUs must be an integer greater than 0: { $details }
 KCHTMPL0013E = { $details }
 KCHTMPL0014E = Template CDROM must be a local or remote ISO file
 KCHTMPL0015E = { $details }
@@ -75,7 +76,7 @@ KCHTMPL0022E = { $details }
 KCHTMPL0027E = { $details }
 KCHTMPL0028E = { $details }
 KCHTMPL0029E = Disk format must be 'raw', for logical, iscsi, and scsi pools.
-KCHTMPL0030E = { $details }
+KCHTMPL0030E = Memory expects an object with one or both parameters: 'current' and 'maxmemory': { $details }
 KCHTMPL0031E = Memory value ({ $memory }MiB) must be equal or lesser than maximum memory value ({ $most }MiB)
 KCHCPUINF0001E = The number of vCPUs must be less than or equal the maximum number of vCPUs specified.
 KCHCPUINF0004E = The maximum number of vCPUs is too large for this system: { $details }
@@ -99,7 +100,6 @@ WOKAPI0007E = This API only supports JSON
 WOKAPI0008E = Parameters does not match requirement in schema: { $details }
 WOKAPI0009E = You don't have permission to perform this operation.
 WOKASYNC0001E = Unable to find task id: { $task }
-WOKASYNC0004E = Unable to kill task due error: { $details }
 WOKAUTH0001E = Authentication failed for user '{ $user }'. [Error code: 7]
 WOKAUTH0002E = You are not authorized to access Wok. Please, login first.
 WOKAUTH0004E = You have failed to login in too much attempts. Please, wait for { $seconds } seconds to try again.
@@ -263,6 +263,7 @@ FERRYWHY0088I = { $name }, which is being made
 FERRYWHY0089I = { $volume } in the storage pool { $pool }
 FERRYWHY0097I = it offers neither KVM nor QEMU
 FERRYWHY0098I = { $host } does not answer, and may run the same machine with these disks: they are removed when it answers, or is registered no more
+FERRYWHY0099I = no host that answers has a virtual machine of this name, and { $hosts } cannot be asked now
 
 ## Why a device is not given, or not taken. 'It' is the device.
 

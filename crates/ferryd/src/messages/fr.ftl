@@ -8,7 +8,8 @@ KCHVM0004E = Impossible d’obtenir une capture d’écran de la machine virtuel
 KCHVM0006E = Pas de capture d’écran pour la machine virtuelle « { $name } » : { $details }
 KCHVM0007E = Impossible de créer la machine virtuelle « { $name } ». Détails : { $details }
 KCHVM0008E = Impossible de modifier la machine virtuelle « { $name } ». Détails : { $details }
-KCHVM0010E = Impossible de se connecter à la machine virtuelle « { $name } » : { $details }
+KCHVM0009E = Impossible de lire la machine virtuelle « { $name } ». Détails : { $details }
+KCHVM0010E = Impossible de se connecter à la machine virtuelle « { $name } », qui est arrêtée.
 KCHVM0011E = Le nom d’une machine virtuelle doit être une chaîne de caractères sans barre oblique (/)
 KCHVM0014E = L’affichage d’une machine virtuelle doit être SPICE ou VNC
 KCHVM0015E = L’adresse d’écoute de l’affichage doit être une adresse IPv4 ou IPv6
@@ -99,7 +100,6 @@ WOKAPI0007E = Cette interface n’accepte que du JSON
 WOKAPI0008E = Les paramètres ne sont pas conformes au schéma : { $details }
 WOKAPI0009E = Vous n’avez pas le droit d’effectuer cette opération.
 WOKASYNC0001E = Aucune tâche n’a l’identifiant { $task }
-WOKASYNC0004E = Impossible d’interrompre la tâche : { $details }
 WOKAUTH0001E = L’authentification de l’utilisateur « { $user } » a échoué. [Code d’erreur : 7]
 WOKAUTH0002E = Vous n’êtes pas autorisé à accéder à Wok. Veuillez d’abord vous connecter.
 WOKAUTH0004E =
@@ -284,6 +284,7 @@ FERRYWHY0088I = { $name }, en cours de création
 FERRYWHY0089I = { $volume } dans le pool de stockage « { $pool } »
 FERRYWHY0097I = il n’offre ni KVM ni QEMU
 FERRYWHY0098I = l’hôte « { $host } » ne répond pas, et peut exécuter la même machine avec ces disques : ils sont supprimés quand il répond ou n’est plus enregistré
+FERRYWHY0099I = aucun hôte qui répond n’a de machine virtuelle de ce nom, et { $hosts } ne peut pas être interrogé maintenant
 
 ## Pourquoi un périphérique n’est pas attribué ou retiré. « Il » est le périphérique.
 

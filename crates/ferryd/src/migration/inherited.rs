@@ -1,6 +1,7 @@
 //! Migrations as the inherited contract asks for them: the destination is a machine's name or address.
 
 use std::net::{IpAddr, ToSocketAddrs, UdpSocket};
+use std::sync::Arc;
 
 use api::host::HostRequest;
 use api::problem::{Code, Problem};
@@ -10,7 +11,7 @@ use zeroize::Zeroizing;
 use super::{Migrations, transport_fits};
 use crate::access::Caller;
 use crate::inventory::Refusal;
-use crate::model::DomainUuid;
+use crate::inventory::member::Member;
 use crate::plan::transport::Options;
 use crate::ssh::{SshTarget, Transport, UriError};
 
@@ -73,9 +74,10 @@ impl Migrations {
                 self.not_moving(vm.domain(), name).await?;
                 Ok(Some(vm.host))
             }
+            // By its name alone: a UUID is none there.
             None => {
-                let vm = self.fleet.find_vm(name, None)?;
-                self.allowed(caller, DomainUuid(vm.uuid), &vm.name)?;
+                let vm = self.fleet.known_as(name).ok_or_else(|| self.fleet.unknown_vm(name))?;
+                self.allowed(caller, vm.domain(), name)?;
                 Ok(None)
             }
         }
@@ -84,11 +86,13 @@ impl Migrations {
     /// The registered name of the machine that `remote_host` leads to.
     async fn destination(&self, request: &InheritedRequest) -> Result<String, Problem> {
         let remote_host = &request.remote_host;
-        if self.fleet.member(remote_host).is_some() {
-            return Ok(remote_host.clone());
-        }
-        if let Some(name) = self.registered_at(remote_host).await {
-            return Ok(name);
+        let registered = match self.fleet.member(remote_host) {
+            Some(member) => Some(member),
+            None => self.registered_at(remote_host).await,
+        };
+        if let Some(member) = registered {
+            self.may_log_in(request, &member).await?;
+            return Ok(member.name().to_owned());
         }
         let user = request.user.as_deref().unwrap_or("root");
         let target = SshTarget::new(Some(user), remote_host, None).map_err(|error| {
@@ -111,19 +115,42 @@ impl Migrations {
         }
     }
 
+    /// Whether whoever the request names can log in to a host that is registered with another user's login: it is that login that
+    /// carries the machine, but who names somebody is told if they are not let in, as it was.
+    async fn may_log_in(&self, request: &InheritedRequest, member: &Member) -> Result<(), Problem> {
+        let (Transport::Ssh(known), Some(user)) = (member.uri().transport(), request.user.as_deref()) else {
+            return Ok(());
+        };
+        if known.user().unwrap_or("root") == user {
+            return Ok(());
+        }
+        let target = SshTarget::new(Some(user), known.host(), known.port())
+            .map_err(|error| Problem::new(Code::BadValue, error.to_string()).field("user"))?;
+        let host = HostRequest {
+            // Of its own: the files of its login must not be those of the registered one.
+            name: format!("{}-as-{user}", member.name()),
+            uri: format!("qemu+ssh://{target}/system"),
+            peer_uri: None,
+            migrate_via: None,
+            password: request.password.as_ref().map(|password| password.to_string()),
+            fingerprint: None,
+        };
+        self.fleet.try_login(&host).await
+    }
+
     /// The member whose URI names this machine, or, for an address of this very machine, the local one.
-    async fn registered_at(&self, remote_host: &str) -> Option<String> {
+    async fn registered_at(&self, remote_host: &str) -> Option<Arc<Member>> {
         let members = self.fleet.members();
         let named = members.iter().find(|member| member.uri().host() == Some(remote_host));
         if let Some(member) = named {
-            return Some(member.name().to_owned());
+            return Some(member.clone());
         }
         let local = members.iter().find(|member| matches!(member.uri().transport(), Transport::Local))?;
         let name = remote_host.to_owned();
         let here = tokio::task::spawn_blocking(move || leads_here(&name));
         // A resolver that hangs says nothing.
         let here = tokio::time::timeout(self.limit, here).await.ok()?.ok()?;
-        here.then(|| local.name().to_owned())
+        here.then(|| local.clone())
     }
 }
 

@@ -1,5 +1,7 @@
 //! What can be changed of a domain where it is.
 
+use super::definition::Definition;
+
 /// What shall be changed of a domain; what is absent stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
@@ -66,6 +68,20 @@ impl Change {
     }
 }
 
+/// More than may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TooMuch {
+    /// Memory.
+    Memory {
+        /// What it would have.
+        memory_mib: u64,
+        /// What it may have.
+        most_mib: u64,
+    },
+    /// Virtual CPUs.
+    Vcpus,
+}
+
 impl Changes {
     /// The changes in the order in which they are made: the most before what may not be more, the name, which libvirt is most
     /// likely to refuse, last.
@@ -85,6 +101,25 @@ impl Changes {
         all.into_iter().filter_map(|(change, wanted)| wanted.then_some(change)).collect()
     }
 
+    /// Whether the domain with this definition would not have more than it may have afterwards. (Memory that grows by itself takes what it
+    /// may have along, of a domain that is stopped.)
+    ///
+    /// # Errors
+    /// What it would have too much of.
+    pub fn fit(&self, definition: &Definition) -> Result<(), TooMuch> {
+        let mib = |bytes: u64| bytes >> 20;
+        let memory_mib = self.memory_mib.unwrap_or(mib(definition.current_memory_bytes));
+        if let Some(most_mib) = self.max_memory_mib.filter(|most| *most < memory_mib) {
+            return Err(TooMuch::Memory { memory_mib, most_mib });
+        }
+        let asked = self.vcpus.is_some() || self.max_vcpus.is_some();
+        let vcpus = self.vcpus.unwrap_or(definition.vcpus);
+        if asked && vcpus > self.max_vcpus.unwrap_or(definition.vcpus_max) {
+            return Err(TooMuch::Vcpus);
+        }
+        Ok(())
+    }
+
     /// Those of them that libvirt makes only while the domain is stopped.
     #[must_use]
     pub fn only_when_stopped(&self) -> Vec<Change> {
@@ -96,6 +131,28 @@ impl Changes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::libvirt::xml;
+
+    #[test]
+    fn what_would_be_more_than_may_be_is_seen_before_anything_is_changed() {
+        let xml = "<domain type='kvm'><name>a</name><uuid>a24f5045-dc32-425b-af7c-5802b16591a6</uuid>\
+                   <memory unit='MiB'>512</memory><currentMemory unit='MiB'>256</currentMemory><vcpu current='1'>2</vcpu>\
+                   <os><type>hvm</type></os></domain>";
+        let definition = xml::definition(xml).unwrap();
+        let vcpus = |vcpus, max_vcpus| Changes { vcpus, max_vcpus, ..Changes::default() }.fit(&definition);
+        assert_eq!(vcpus(Some(2), None), Ok(()));
+        assert_eq!(vcpus(Some(4), None), Err(TooMuch::Vcpus));
+        assert_eq!(vcpus(Some(4), Some(4)), Ok(()));
+        assert_eq!(vcpus(Some(4), Some(3)), Err(TooMuch::Vcpus));
+        let memory = |memory_mib, max_memory_mib| {
+            Changes { memory_mib, max_memory_mib, ..Changes::default() }.fit(&definition)
+        };
+        assert_eq!(memory(Some(1024), None), Ok(()), "it grows, and what it may have with it");
+        assert_eq!(memory(None, Some(256)), Ok(()));
+        assert_eq!(memory(None, Some(128)), Err(TooMuch::Memory { memory_mib: 256, most_mib: 128 }));
+        assert_eq!(memory(Some(100), Some(128)), Ok(()));
+        assert_eq!(Changes::default().fit(&definition), Ok(()));
+    }
 
     #[test]
     fn the_most_is_raised_first_and_the_name_changes_last() {

@@ -148,15 +148,22 @@ async fn wrong_arguments() {
         ("/api/v1/hosts/nowhere", UnknownHost, None),
         ("/api/v1/hosts/..%2F..%2Fetc%2Fpasswd", UnknownHost, None),
         ("/api/v1/vms/ghost", UnknownVm, None),
-        ("/", NoSuchRoute, None),
         ("/api/v1", NoSuchRoute, None),
         ("/api/v1/nothing", NoSuchRoute, None),
         ("/api/v1/hosts/a/b", NoSuchRoute, None),
         ("/api/v1/hosts/", NoSuchRoute, None),
-        ("/api/v2/hosts", NoSuchRoute, None),
-        ("//api/v1/hosts", NoSuchRoute, None),
     ] {
         served.get(path).await.is_problem(code, field);
+    }
+    // Outside of it, in the inherited words.
+    for path in ["/", "/api/v2/hosts", "//api/v1/hosts", "/nothing", "/vms/vm1/nothing/", "/tasks/a/b"] {
+        let answer = served.get(path).await;
+        let told = answer.json();
+        assert_eq!(
+            (answer.status, &told["reason"]),
+            (StatusCode::NOT_FOUND, &"Nothing matches the given URI".into()),
+            "{path}"
+        );
     }
     for path in ["/api/v1/tasks/5/cancel", "/api/v1/tasks/5/resolve"] {
         served.post(path, r#"{"keep":"source"}"#).await.is_problem(BadRequest, Some("id"));
@@ -261,7 +268,7 @@ async fn wrong_methods() {
         assert_eq!(options.status, StatusCode::NO_CONTENT);
         tells(&options);
     }
-    let options = Request::options("/nothing").body(Body::empty()).unwrap();
+    let options = Request::options("/api/v1/nothing").body(Body::empty()).unwrap();
     served.ask(options).await.is_problem(NoSuchRoute, None);
     let head = served.ask(Request::head("/api/v1/hosts").body(Body::empty()).unwrap()).await;
     assert_eq!((head.status, head.body.len()), (StatusCode::OK, 0));

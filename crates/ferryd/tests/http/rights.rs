@@ -116,6 +116,15 @@ async fn a_method_that_is_not_in_the_table_is_not_there_for_anybody() {
             }
         }
     }
+    for path in [
+        "/vms/vm1/nothing",
+        "/plugins/kimchi/vms/vm1/nothing",
+        "/tasks/a/b",
+        "/plugins/kimchi/config/nothing",
+    ] {
+        assert_eq!(head(&served, &Method::GET, path, None).await.status(), 401, "{path}");
+        assert_eq!(head(&served, &Method::GET, path, Some(JOE)).await.status(), 404, "{path}");
+    }
     for path in ["/nothing", "/api/v1/nothing", "/plugins/kimchi/nothing", "/plugins/kimchi"] {
         for who in [None, Some(JOE), Some(ROOT)] {
             assert_eq!(head(&served, &Method::GET, path, who).await.status(), 404, "{path}");

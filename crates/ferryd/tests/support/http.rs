@@ -12,7 +12,11 @@ use super::World;
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
-/// An answer.
+/// Where `ferryd` listens besides its socket, and what speaks to it from its own machine.
+pub(crate) const AT_LOOPBACK: &str = "--listen=127.0.0.1:8010";
+const SPEAK: &str = "exec 3<>/dev/tcp/127.0.0.1/8010 && cat >&3 && cat <&3";
+
+/// An answer. The names of its headers are in small letters.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -27,7 +31,16 @@ impl Answer {
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text:?}"));
         let status = head.split(' ').nth(1).and_then(|word| word.parse().ok());
         let status = status.unwrap_or_else(|| panic!("no status: {head}"));
-        Self { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
+        let lines = head.split("\r\n").map(|line| match line.split_once(": ") {
+            Some((name, value)) => format!("{}: {value}", name.to_ascii_lowercase()),
+            None => line.to_owned(),
+        });
+        Self { status, head: lines.collect::<Vec<_>>().join("\r\n"), body: body.to_owned() }
+    }
+
+    /// The value of a header, whose name is told in small letters.
+    pub(crate) fn header(&self, name: &str) -> Option<String> {
+        self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).map(str::to_owned)
     }
 
     /// Its body as JSON.
@@ -75,6 +88,16 @@ impl Held {
     }
 }
 
+/// The bytes of a request at the loopback address, with all its headers as they are given.
+pub(crate) fn loopback_request(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
+    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    format!(
+        "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:8010\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
 /// The bytes of a request with a JSON body.
 pub(crate) fn json_request(method: &str, path: &str, body: &str) -> Vec<u8> {
     request(method, path, "Content-Type: application/json\r\n", body.as_bytes())
@@ -99,6 +122,13 @@ impl World {
     #[track_caller]
     pub(crate) fn send(&self, request: &[u8]) -> Answer {
         self.hold(request).let_go()
+    }
+
+    /// Sends bytes to the loopback address, from `ferryd`'s own machine, and waits for the answer.
+    #[track_caller]
+    pub(crate) fn send_at_loopback(&self, request: &[u8]) -> Answer {
+        let said = self.machine().run_with_input(&["bash", "-c", SPEAK], request).expect("ferryd listens");
+        Answer::read(said.as_bytes())
     }
 
     /// Reads an address.

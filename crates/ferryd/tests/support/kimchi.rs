@@ -4,14 +4,20 @@ use std::time::Duration;
 
 use lab::Release;
 use serde_json::Value;
+use uuid::Uuid;
 
+use super::guest::{Guest, busy};
 use super::http::{Answer, json_request, request};
 use super::images::HeldImage;
-use super::recorded::{Exchange, Given};
+use super::recorded::{Exchange, Given, NO_TASK, Recorded};
+use super::tasks::is_copying;
 use super::{Plan, SOON, World, until, uri};
 
 /// What the destination was called when the exchanges were recorded.
 pub(crate) const DESTINATION: &str = "kim-h2";
+
+/// A link on which a busy guest never arrives.
+pub(crate) const SLOW_LINK_MBIT: u32 = 128;
 
 /// A host does what these tests ask of it in seconds; one that does other things meanwhile takes longer.
 const ENDS_WITHIN: Duration = Duration::from_secs(120);
@@ -50,22 +56,24 @@ pub(crate) fn name_destination(world: &World) {
 
 /// The bytes of a request as it was recorded, but for who asks: at the socket that is root.
 pub(crate) fn as_recorded(exchange: &Exchange) -> Vec<u8> {
-    match &exchange.body {
-        Some(body) if exchange.name == "32f-no-content-type" => {
-            request(&exchange.method, &exchange.path, "", body.as_bytes())
+    let (method, path) = (&exchange.method, &exchange.path);
+    match (&exchange.body, &exchange.content_type) {
+        (Some(body), _) if exchange.name == "32f-no-content-type" => {
+            request(method, path, "", body.as_bytes())
         }
-        Some(body) => json_request(&exchange.method, &exchange.path, body),
-        None => request(&exchange.method, &exchange.path, "", b""),
+        (Some(body), Some(of)) => request(method, path, &format!("Content-Type: {of}\r\n"), body.as_bytes()),
+        (Some(body), None) => json_request(method, path, body),
+        (None, _) if exchange.name == "27d-no-body" => {
+            format!("{method} {path} HTTP/1.1\r\nHost: ferry\r\nConnection: close\r\n\r\n").into_bytes()
+        }
+        (None, _) => request(method, path, "", b""),
     }
 }
 
 /// The answer is as it was recorded, or as the listed difference says.
 #[track_caller]
 pub(crate) fn assert_kept(exchange: &Exchange, answer: &Answer) {
-    let header = |name: &str| {
-        let line = answer.head.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")));
-        line.map(str::to_owned)
-    };
+    let header = |name: &str| answer.header(name);
     exchange.assert_kept(&Given { status: answer.status, header: &header, body: answer.body.as_bytes() });
 }
 
@@ -89,6 +97,40 @@ pub(crate) fn replay_of(world: &World, exchange: &Exchange, task: &Value) -> Ans
 pub(crate) fn replay_to_its_end(world: &World, begin: &Exchange, end: &Exchange) {
     let task: Value = replay(world, begin).json();
     end.assert_ended(&ended(world, &task));
+}
+
+/// What came of requests that were recorded one after another is that there is no task but these: they were refused.
+#[track_caller]
+pub(crate) fn assert_no_task_of(world: &World, exchanges: &[&str], but: &[&Value]) {
+    for name in exchanges {
+        assert!(NO_TASK.contains(name), "{name} tells of a task that Ferry has, too");
+    }
+    let mut are: Vec<String> = world.tasks().iter().map(|task| task.id.to_string()).collect();
+    are.sort_unstable();
+    let mut known: Vec<&str> = but.iter().map(|task| task["id"].as_str().expect("an id")).collect();
+    known.sort_unstable();
+    assert_eq!(are, known, "what is refused becomes no task: {exchanges:?}");
+}
+
+/// Begins what was recorded as `51a-post`, which goes on for as long as the link is slow; the guest that moves, and the task.
+pub(crate) fn moving(world: &World, all: &Recorded) -> (Guest, Value) {
+    let guest = world.boot(busy("vm1"), "kvm1");
+    let task = moves_on(world, all);
+    (guest, task)
+}
+
+/// The same of a guest that is there.
+pub(crate) fn moves_on(world: &World, all: &Recorded) -> Value {
+    world.host("kvm2").rate(Some(SLOW_LINK_MBIT)).expect("a slow link");
+    let task: Value = replay(world, &all["51a-post"]).json();
+    world.wait_task(id(&task), "nothing is copied", is_copying);
+    task
+}
+
+/// Which task that is.
+#[track_caller]
+pub(crate) fn id(task: &Value) -> Uuid {
+    task["id"].as_str().and_then(|id| id.parse().ok()).expect("an id")
 }
 
 /// It is refused with this status and this reason, which goes on after that; `…` in it stands for anything.

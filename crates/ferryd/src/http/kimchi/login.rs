@@ -80,6 +80,7 @@ pub(in crate::http) fn denied(why: Denial, timed_out: bool) -> Response {
         Denial::NoSuchMethod => Refusal::method_not_allowed(),
         Denial::NoSuchAddress => Refusal::no_such_address(),
         Denial::NoSuchVm(name) => Refusal::no_such_vm(&name),
+        Denial::NotKnown(name, hosts) => Refusal::not_known(&name, &hosts),
         Denial::NoSuchTask(id) => Refusal::no_such_task(&id),
         Denial::Store(error) => error.into(),
     };

@@ -61,17 +61,23 @@ impl Refusal {
         Self::schema(Message::FERRYSCHEMA0012I)
     }
 
-    /// The tasks that have ended cannot be stopped.
+    /// Why a task was not asked to stop.
     pub(super) fn of_cancel(problem: &Problem, id: &str) -> Self {
         match problem.code {
             Code::UnknownTask => Self::no_such_task(id),
-            Code::TooLate => Self::conflict(Message::WOKASYNC0004E { details: problem.to_string().into() }),
             _ => Self::of(problem),
         }
     }
 
     pub(super) fn no_such_vm(name: &str) -> Self {
         Self::not_found(absent(name))
+    }
+
+    /// No host that answers has it, and these do not answer.
+    pub(super) fn not_known(name: &str, hosts: &[String]) -> Self {
+        let details = Message::FERRYWHY0099I { hosts: hosts.join(", ").into() }.into();
+        let reason = Message::KCHVM0009E { name: shortened(name).into(), details };
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, reason)
     }
 
     /// Why something was not done to a machine.
@@ -93,11 +99,13 @@ impl Refusal {
         let told = || Text::from(shortened(name));
         let details = match refused {
             Refused::Unknown => return Self::no_such_vm(name),
+            Refused::Silent(hosts) => return Self::not_known(name, hosts),
             Refused::NotAllowed => return Self::not_allowed(),
             Refused::Transient => return Self::bad_request(Message::KCHVM0036E { name: told() }),
             Refused::TooMuchMemory(most_mib) => {
                 return Self::bad_request(Message::KCHVM0041E { maxmem: (*most_mib).into() });
             }
+            Refused::TooMuch(_) => return Self::new(StatusCode::BAD_REQUEST, refused.text()),
             Refused::NameTaken(other) => {
                 return Self::conflict(Message::KCHVM0001E { name: shortened(other).into() });
             }
@@ -216,10 +224,12 @@ impl From<Violation> for Refusal {
 fn status_of(refused: &Refused) -> StatusCode {
     match refused {
         Refused::Unknown => StatusCode::NOT_FOUND,
+        Refused::Silent(_) => StatusCode::SERVICE_UNAVAILABLE,
         Refused::NotAllowed => StatusCode::FORBIDDEN,
-        Refused::Transient | Refused::OnlyWhenStopped(_) | Refused::TooMuchMemory(_) => {
-            StatusCode::BAD_REQUEST
-        }
+        Refused::Transient
+        | Refused::OnlyWhenStopped(_)
+        | Refused::TooMuchMemory(_)
+        | Refused::TooMuch(_) => StatusCode::BAD_REQUEST,
         Refused::State(_)
         | Refused::Moves(_)
         | Refused::Busy

@@ -113,7 +113,12 @@ fn fits(schema: &Value, value: &Value) -> Result<(), Violation> {
                 return Err(wrong(Message::FERRYSCHEMA0007I { value: told(value) }));
             }
         }
-        Value::Object(object) => object_fits(schema, object)?,
+        // What is missing is told before what is wrong, and that before what is unknown, as it was.
+        Value::Object(object) => {
+            nothing_is_missing(schema, object)?;
+            combined_fits(schema, value)?;
+            return parts_fit(schema, object);
+        }
         Value::Null | Value::Bool(_) => {}
     }
     combined_fits(schema, value)
@@ -192,21 +197,22 @@ fn text_fits(schema: &Value, text: &str) -> Result<(), Message> {
     }
 }
 
-fn object_fits(schema: &Value, object: &Map<String, Value>) -> Result<(), Violation> {
-    let wrong = |what| violation(schema, what);
-    let known = schema["properties"].as_object();
-    for (name, value) in object {
-        match known.and_then(|known| known.get(name)) {
-            Some(property) => fits(property, value)?,
-            None if schema["additionalProperties"] == false => {
-                return Err(wrong(Message::FERRYSCHEMA0008I { key: name.as_str().into() }));
-            }
-            None => {}
+fn nothing_is_missing(schema: &Value, object: &Map<String, Value>) -> Result<(), Violation> {
+    let mut required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let missing = required.find(|name| !object.contains_key(*name));
+    missing.map_or(Ok(()), |name| Err(violation(schema, Message::FERRYSCHEMA0009I { key: name.into() })))
+}
+
+fn parts_fit(schema: &Value, object: &Map<String, Value>) -> Result<(), Violation> {
+    let property = |name: &String| schema["properties"].get(name);
+    let known = object.iter().filter_map(|(name, value)| Some((property(name)?, value)));
+    known.into_iter().try_for_each(|(property, value)| fits(property, value))?;
+    match object.keys().find(|name| property(name).is_none()) {
+        Some(name) if schema["additionalProperties"] == false => {
+            Err(violation(schema, Message::FERRYSCHEMA0008I { key: name.as_str().into() }))
         }
+        _ => Ok(()),
     }
-    let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    let missing = required.into_iter().find(|name| !object.contains_key(*name));
-    missing.map_or(Ok(()), |name| Err(wrong(Message::FERRYSCHEMA0009I { key: name.into() })))
 }
 
 /// `oneOf` and `not`.

@@ -1,5 +1,6 @@
 //! `tasks`: units of work that go on after the answer. They are kept with Ferry's own, and outlive a restart.
 
+use api::problem::Code;
 use api::task::{Phase, Task, TaskKind, TaskQuery, TaskState};
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -154,6 +155,8 @@ pub(super) async fn cancel(
     let (id, task) = taken(id)?;
     match to_the_end(async move { app.engine.cancel(task).await }).await {
         Ok(_) => Ok(StatusCode::NO_CONTENT.into_response()),
+        // It has ended: as it was, that is no fault.
+        Err(Failure(problem)) if problem.code == Code::TooLate => Ok(StatusCode::NO_CONTENT.into_response()),
         Err(Failure(problem)) => Err(Refusal::of_cancel(&problem, &id)),
     }
 }

@@ -29,7 +29,7 @@ impl Sought {
         match self {
             Self::Picture => Message::KCHVM0006E { name, details },
             Self::Line(Purpose::Serial) => Message::KCHVM0077E { name, details },
-            Self::Line(Purpose::Screen) => Message::KCHVM0010E { name, details },
+            Self::Line(Purpose::Screen) => Message::FERRYVM0002E { name, details },
             Self::Open => Message::FERRYVM0002E { name, details },
         }
     }
@@ -46,10 +46,14 @@ impl Refusal {
         let told = Text::from(shortened(name));
         let status = match refused {
             Refused::Unknown => return Self::no_such_vm(name),
+            Refused::Silent(hosts) => return Self::not_known(name, hosts),
             Refused::NotAllowed => return Self::not_allowed(),
             Refused::Host(error) if error.is_no_domain() => return Self::no_such_vm(name),
             Refused::Stopped if sought == Sought::Picture => {
                 return Self::not_found(Message::KCHVM0004E { name: told });
+            }
+            Refused::Stopped if sought == Sought::Line(Purpose::Screen) => {
+                return Self::conflict(Message::KCHVM0010E { name: told });
             }
             Refused::NoSerial => {
                 return Self::bad_request(Message::KCHVM0076E { name: told, details: refused.text() });
@@ -100,7 +104,7 @@ mod tests {
             (Refused::NoPicture, Sought::Picture, 404, "KCHVM0006E: "),
             (silent(), Sought::Picture, 503, "KCHVM0006E: "),
             (Refused::Stopped, screen, 409, "KCHVM0010E: "),
-            (Refused::NoScreen, screen, 409, "KCHVM0010E: "),
+            (Refused::NoScreen, screen, 409, "FERRYVM0002E: "),
             (Refused::Stopped, serial, 409, "KCHVM0077E: "),
             (Refused::NoSerial, serial, 400, "KCHVM0076E: "),
             (Refused::NoTicket, Sought::Open, 403, "FERRYVM0002E: "),
