@@ -9,7 +9,7 @@ use api::task::{Location, Task, TaskState};
 use lab::{DiskSpec, GuestSpec, Host};
 use support::World;
 use support::guest::quiet;
-use support::tasks::POINTS;
+use support::tasks::{DIES_WITHIN, POINTS};
 
 const BOOTS_WITHIN: Duration = Duration::from_secs(120);
 /// A password of a screen: it goes along, and is kept nowhere.
@@ -100,5 +100,37 @@ fn a_ferryd_that_dies_at_any_step_of_it_leaves_one_definition() {
             assert_owner(&world, &spec, owner);
             at = owner;
         }
+    }
+}
+
+/// Somebody starts it on the destination while ferryd is away, and takes its definition there: it shall have one all the same.
+#[test]
+fn a_ferryd_that_dies_while_it_defines_one_that_was_started_there_leaves_it_defined() {
+    let world = World::pair("colddefines");
+    let spec = quiet("g1");
+    let kvm2 = world.host("kvm2");
+    for point in POINTS {
+        stopped(&world, &spec);
+        let meanwhile = || {
+            kvm2.virsh(&["start", "g1"]).expect("it starts where its definition is");
+            kvm2.virsh(&["undefine", "g1"]).expect("it runs on without one");
+            world.start_ferryd_with(&[("FERRYD_DIE_AT", &format!("define-destination:{point}"))]);
+            world.wait_ferryd_ends(DIES_WITHIN);
+        };
+        let asked = ["migrate", "g1", "--to", "kvm2"];
+        let task = world.migrate_with_a_death_and("kvm1", "perform:AfterResult", &asked, meanwhile);
+        let location = task.outcome.as_ref().map(|outcome| outcome.location);
+        assert_eq!(
+            (task.state, location),
+            (TaskState::Done, Some(Location::Destination)),
+            "{point}: {task:#?}"
+        );
+        for (name, owns) in [("kvm1", false), ("kvm2", true)] {
+            let host = world.host(name);
+            assert_eq!(has_definition(&host, "g1"), owns, "{point}: a definition on {name}");
+            assert_eq!(host.pid_of_qemu(&spec.uuid).is_some(), owns, "{point}: a QEMU on {name}");
+        }
+        kvm2.virsh(&["destroy", "g1"]).expect("it ends");
+        kvm2.virsh(&["undefine", "g1"]).expect("and goes");
     }
 }

@@ -15,7 +15,7 @@ use super::{Said, World};
 pub(crate) const MOVES_WITHIN: Duration = Duration::from_secs(90);
 
 /// A ferryd that is to die at a step of a migration comes to it.
-const DIES_WITHIN: Duration = Duration::from_secs(60);
+pub(crate) const DIES_WITHIN: Duration = Duration::from_secs(60);
 
 /// A `ferry migrate` that waits for its task.
 pub(crate) struct Migrating {
