@@ -283,6 +283,6 @@ fn has_none(world: &World) {
     });
     assert_eq!(world.get(&vm("none")).json::<Value>()["screenshot"], Value::Null);
     refused(&world.get(&format!("{}/screenshot", vm("none"))), 404, "KCHVM0006E: ");
-    refused(&world.post(&format!("{}/connect", vm("none")), &json!({})), 409, "KCHVM0010E: ");
+    refused(&world.post(&format!("{}/connect", vm("none")), &json!({})), 409, "FERRYVM0002E: ");
     refused(&world.post(&format!("{}/serial", vm("none")), &json!({})), 400, "KCHVM0076E: ");
 }

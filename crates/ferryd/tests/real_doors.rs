@@ -61,7 +61,7 @@ const WRONG_OTHERWISE: &[Wrong<'_>] = &[
     ("GET", "/api/v1/tasks/7", "", b"", Code::BadRequest, Some("id")),
     ("POST", NO_TASK, "", b"", Code::UnknownTask, None),
     ("DELETE", "/api/v1/hosts/kvm9", "", b"", Code::UnknownHost, None),
-    ("GET", "/api/v2", "", b"", Code::NoSuchRoute, None),
+    ("GET", "/api/v1/nothing", "", b"", Code::NoSuchRoute, None),
 ];
 
 #[test]
