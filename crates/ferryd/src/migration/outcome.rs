@@ -268,8 +268,10 @@ fn not_begun(source: Copy, destination: Copy, know: &Knowledge) -> Next {
         }
         Copy::Unknown | Copy::Dead if know.source_given_up => Ask(Question::SourceSilent),
         Copy::Unknown | Copy::Dead => Wait(Why::SourceSilent),
+        // One without a definition is gone with its run.
         Copy::Absent if destination == Copy::Absent => {
-            End(Ending { location: Location::Neither, memory_lost: false, owed: None })
+            let memory_lost = know.wants_running && !know.persistent;
+            End(Ending { location: Location::Neither, memory_lost, owed: None })
         }
         Copy::Absent if silent && know.patience_over => Ask(Question::DestinationSilent),
         _ if silent && !know.waited => Wait(Why::DestinationSilent),
@@ -331,8 +333,13 @@ fn source_frozen(source: Copy, destination: Copy, know: &Knowledge) -> Next {
         Copy::PostCopy(_) | Copy::Stranger(_) => Ask(Question::Unexpected),
         // It cannot be running there: the guest need not wait for an answer.
         _ if know.cannot_run_there() => resume_or_leave(source, destination, know),
-        // By post-copy it may; but libvirt says that it does not, and it never did if nothing is left of it.
-        Copy::Absent if !know.resume_intended && !know.switched => resume_or_leave(source, destination, know),
+        // By post-copy it may; but libvirt says that it does not, and it never did if nothing is left of it. (Of one without a
+        // definition nothing is left of its run either.)
+        Copy::Absent
+            if !know.resume_intended && !know.switched && (know.persistent || !know.may_have_switched) =>
+        {
+            resume_or_leave(source, destination, know)
+        }
         Copy::Absent | Copy::Off(_) => Ask(Question::Unexpected),
         Copy::Unknown | Copy::Dead if know.patience_over => Ask(Question::DestinationSilent),
         Copy::Unknown | Copy::Dead => Wait(Why::DestinationSilent),

@@ -43,9 +43,9 @@ enum Concluded {
 /// How long what has been going on.
 #[derive(Debug)]
 struct Waiting {
-    /// Since when an answer has been missing, of either; and the source's.
+    /// Since when an answer has been missing, of either; and of each.
     silent_since: Option<Instant>,
-    source_silent_since: Option<Instant>,
+    each_silent_since: [Option<Instant>; 2],
     /// Since when the answers have been the same.
     unchanged_since: Instant,
     pause: Duration,
@@ -56,22 +56,24 @@ impl Waiting {
     fn new() -> Self {
         Self {
             silent_since: None,
-            source_silent_since: None,
+            each_silent_since: [None; 2],
             unchanged_since: Instant::now(),
             pause: FIRST_PAUSE,
             last: None,
         }
     }
 
-    /// Takes what was seen; whether an answer has come back that was missing.
+    /// Takes what was seen; whether an answer of either has come back that was missing.
     fn saw(&mut self, source: &HostSight, destination: &HostSight, copies: [Copy; 2]) -> bool {
-        let was_silent = self.silent_since.is_some();
         let now = Instant::now();
-        let [source_silent, destination_silent] =
-            copies.map(|copy| matches!(copy, Copy::Unknown | Copy::Dead));
-        let silent = source_silent || destination_silent;
+        let mut answers_again = false;
+        for (since, copy) in self.each_silent_since.iter_mut().zip(copies) {
+            let silent = matches!(copy, Copy::Unknown | Copy::Dead);
+            answers_again |= since.is_some() && !silent;
+            *since = silent.then(|| since.unwrap_or(now));
+        }
+        let silent = self.each_silent_since.iter().any(Option::is_some);
         self.silent_since = silent.then(|| self.silent_since.unwrap_or(now));
-        self.source_silent_since = source_silent.then(|| self.source_silent_since.unwrap_or(now));
         let same = self
             .last
             .as_ref()
@@ -81,7 +83,7 @@ impl Waiting {
             self.pause = FIRST_PAUSE;
             self.last = Some((source.clone(), destination.clone()));
         }
-        was_silent && !silent
+        answers_again
     }
 
     fn silent_for(&self) -> Duration {
@@ -89,7 +91,7 @@ impl Waiting {
     }
 
     fn source_silent_for(&self) -> Duration {
-        self.source_silent_since.map(|since| since.elapsed()).unwrap_or_default()
+        self.each_silent_since[0].map(|since| since.elapsed()).unwrap_or_default()
     }
 }
 

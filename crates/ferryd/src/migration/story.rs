@@ -335,7 +335,7 @@ pub(super) fn ending(
             TaskState::Failed,
             format!("The migration failed{because}; {name} {state_there} on {from}, unharmed.{owed}"),
         ),
-        Location::Neither if know.not_begun => (
+        Location::Neither if know.not_begun && plan.persistent => (
             not_begun,
             format!(
                 "The migration was not begun{because}: {name} is neither on {from} nor on {to}. Somebody has removed or moved it."
