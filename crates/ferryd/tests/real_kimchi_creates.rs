@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use support::World;
 use support::http::{Answer, Held, json_request, request};
 use support::images::{IMAGES, assert_no_pools, disk, image, listed, sh};
-use support::kimchi::{at_home, begun, ended, refused, stopped_midway, virsh};
+use support::kimchi::{at_home, begun, begun_with_a_death, ended, refused, stopped_midway, virsh};
 
 const DIES_WITHIN: Duration = Duration::from_secs(60);
 const VMS: &str = "/plugins/kimchi/vms";
@@ -206,10 +206,10 @@ fn dies_meanwhile(world: &World, host: &Host, before: &[String]) {
     let dies_at = |point: &'static str| {
         world.restart_ferryd_with(&[("FERRYD_DIE_AT", point)]);
         world.wait_listed("it is not known", |vm| vm.name == "other");
-        let task = begun(&world.post(VMS, &web(&[new_disk()])));
-        world.wait_ferryd_ends(DIES_WITHIN);
-        assert_eq!(listed(host, IMAGES).len(), before.len() + 1, "it was at it");
-        world.start_ferryd();
+        let request = json_request("POST", VMS, &web(&[new_disk()]).to_string());
+        let task = begun_with_a_death(world, &request, DIES_WITHIN, || {
+            assert_eq!(listed(host, IMAGES).len(), before.len() + 1, "it was at it");
+        });
         ended(world, &task)
     };
     let task = dies_at("create-volume:BeforeResult");

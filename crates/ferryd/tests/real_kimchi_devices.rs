@@ -12,9 +12,9 @@ use lab::{Host, Release};
 use serde_json::{Value, json};
 use support::World;
 use support::guest::quiet;
-use support::http::{Answer, request};
+use support::http::{Answer, json_request, request};
 use support::images::sh;
-use support::kimchi::{at_home, begun, ended, refused};
+use support::kimchi::{at_home, begun, begun_with_a_death, ended, refused};
 
 const DIES_WITHIN: Duration = Duration::from_secs(60);
 const DEVICES: &str = "/plugins/kimchi/vms/vm1/hostdevs";
@@ -41,12 +41,20 @@ fn definition(world: &World) -> String {
     world.host("kvm1").virsh(&["dumpxml", "--inactive", "vm1"]).expect("its definition")
 }
 
+fn giving(device: &str) -> Vec<u8> {
+    json_request("POST", DEVICES, &json!({"name": device}).to_string())
+}
+
+fn taking(device: &str) -> Vec<u8> {
+    request("DELETE", &format!("{DEVICES}/{device}"), "", b"")
+}
+
 fn give(world: &World, device: &str) -> Answer {
-    world.post(DEVICES, &json!({"name": device}))
+    world.send(&giving(device))
 }
 
 fn take(world: &World, device: &str) -> Answer {
-    world.send(&request("DELETE", &format!("{DEVICES}/{device}"), "", b""))
+    world.send(&taking(device))
 }
 
 #[track_caller]
@@ -178,25 +186,22 @@ fn a_stopped_machine_is_given_a_device_and_it_is_taken_again() {
 /// ferryd dies before and after libvirt is asked.
 fn dies_meanwhile(world: &World, pci: &str) {
     let without = definition(world);
-    let dies_at = |point: &'static str, ask: &dyn Fn() -> Answer| {
+    let dies_at = |point: &'static str, request: &[u8]| {
         world.restart_ferryd_with(&[("FERRYD_DIE_AT", point)]);
         world.wait_listed("it is not known", |vm| vm.name == "vm1");
-        let answer = ask();
-        world.wait_ferryd_ends(DIES_WITHIN);
-        world.start_ferryd();
-        ended(world, &begun(&answer))
+        ended(world, &begun_with_a_death(world, request, DIES_WITHIN, || {}))
     };
-    let task = dies_at("give-device:AfterIntent", &|| give(world, pci));
+    let task = dies_at("give-device:AfterIntent", &giving(pci));
     assert_eq!(task["status"], "failed", "{task:#}");
     let said = task["message"].as_str().expect("a message");
     assert!(said.starts_with("KCHVMHDEV0007E: ") && said.contains("ferryd ended meanwhile"), "{said}");
     assert_eq!(definition(world), without);
 
-    let task = dies_at("give-device:BeforeResult", &|| give(world, pci));
+    let task = dies_at("give-device:BeforeResult", &giving(pci));
     assert_eq!(task["status"], "finished", "{task:#}");
     assert_eq!(names(world), [pci]);
 
-    let task = dies_at("take-device:AfterIntent", &|| take(world, pci));
+    let task = dies_at("take-device:AfterIntent", &taking(pci));
     assert_eq!(task["status"], "finished", "{task:#}");
     assert_eq!(definition(world), without);
 }

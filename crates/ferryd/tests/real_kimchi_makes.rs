@@ -8,9 +8,9 @@ use api::task::{Task, TaskState};
 use lab::{DiskSpec, GuestLog, Host, Release};
 use serde_json::{Value, json};
 use support::guest::{Guest, quiet};
-use support::http::request;
+use support::http::{json_request, request};
 use support::images::{IMAGES, assert_no_pools, content, disk, image, listed, sh, sum};
-use support::kimchi::{at_home, begun, ended, refused, stopped_midway, virsh};
+use support::kimchi::{at_home, begun, begun_with_a_death, ended, refused, stopped_midway, virsh};
 use support::{SOON, World, until, until_seen};
 
 const VM1: &str = "/plugins/kimchi/vms/vm1";
@@ -156,10 +156,10 @@ fn what_cannot_be_cloned_leaves_nothing() {
     // ferryd dies while it is at it.
     world.restart_ferryd_with(&[("FERRYD_DIE_AT", "clone-copy:BeforeResult")]);
     world.wait_listed("it is not known", |vm| vm.name == "vm1");
-    let task = asked_to_clone(&world);
-    world.wait_ferryd_ends(DIES_WITHIN);
-    assert_eq!(listed(&host, IMAGES).len(), before.1.len() + 1, "it was at it");
-    world.start_ferryd();
+    let clone = json_request("POST", &format!("{VM1}/clone"), "{}");
+    let task = begun_with_a_death(&world, &clone, DIES_WITHIN, || {
+        assert_eq!(listed(&host, IMAGES).len(), before.1.len() + 1, "it was at it");
+    });
     let task = ended(&world, &task);
     assert_eq!(task["status"], "failed", "{task:#}");
     assert!(task["message"].as_str().is_some_and(|message| message.contains("ferryd ended")), "{task:#}");

@@ -124,6 +124,12 @@ impl World {
         self.hold(request).let_go()
     }
 
+    /// Sends bytes to a `ferryd` that dies at what they ask for, perhaps before it has answered.
+    pub(crate) fn send_to_dying(&self, request: &[u8]) {
+        let Held { mut stream, last } = self.hold(request);
+        let _ = stream.write_all(&[last]).and_then(|()| stream.read_to_end(&mut Vec::new()));
+    }
+
     /// Sends bytes to the loopback address, from `ferryd`'s own machine, and waits for the answer.
     #[track_caller]
     pub(crate) fn send_at_loopback(&self, request: &[u8]) -> Answer {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lab::Release;
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::guest::{Guest, busy};
@@ -148,6 +148,23 @@ pub(crate) fn refused(answer: &Answer, status: u16, reason: &str) {
 pub(crate) fn begun(answer: &Answer) -> Value {
     assert_eq!(answer.status, 202, "{answer:#?}");
     answer.json()
+}
+
+/// Asks for a task at which ferryd dies, perhaps before it has answered, and starts that again. `meanwhile` is called while ferryd is
+/// away.
+#[track_caller]
+pub(crate) fn begun_with_a_death(
+    world: &World,
+    request: &[u8],
+    within: Duration,
+    meanwhile: impl FnOnce(),
+) -> Value {
+    world.send_to_dying(request);
+    world.wait_ferryd_ends(within);
+    meanwhile();
+    world.start_ferryd();
+    let newest = world.tasks().first().expect("a task").id;
+    json!({ "id": newest.to_string() })
 }
 
 /// The task once it has ended.
