@@ -96,6 +96,12 @@ impl Copy {
         self.sight().is_some_and(|sight| sight.job)
     }
 
+    /// Whether libvirt there does not answer.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        matches!(self, Self::Unknown | Self::Dead)
+    }
+
     /// Whether it is proven that no QEMU of the domain runs there.
     #[must_use]
     pub fn is_lifeless(&self) -> bool {

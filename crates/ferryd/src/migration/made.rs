@@ -163,7 +163,7 @@ impl Work {
         }
         let [here, there] = self.release_pools().await;
         // A source that has been given up is not waited for because of a pool that is none without its libvirtd.
-        let left = !there || !(here || gone && matches!(source, Copy::Unknown | Copy::Dead));
+        let left = !there || !(here || gone && source.is_silent());
         if left && owed.is_none() {
             owed = Some(if gone { Side::Destination } else { Side::Source });
         }

@@ -11,8 +11,8 @@
 //! * `limit` – a limit of the bandwidth that is changed meanwhile.
 //! * `contact` – how long the source was out of sight.
 //! * `aside` – what libvirt knows of a running domain's snapshots, on the way.
-//! * `settle` – ask both hosts (`glance`), decide, act, until it has ended; [`copy`] – what a host's answers come to, `knowledge` – what the log
-//!   proves, [`outcome`] – the decision (`cold` – of a stopped domain, `post_copy` – of one that moves so, `resolve` – of a person's word): pure.
+//! * `settle` – ask both hosts (`glance`; `waiting` – for how long), decide, act, until it has ended; [`copy`] – what a host's answers come to, `knowledge` – what the log
+//!   proves, [`outcome`] – the decision (`not_begun` – before it has begun, `cold` – of a stopped domain, `post_copy` – of one that moves so, `resolve` – of a person's word): pure.
 //! * [`debts`] – what an ended migration left on a host that did not answer, removed when it does.
 //! * `story` – what a person is told.
 
@@ -39,6 +39,7 @@ mod made;
 mod manifest;
 mod mapping;
 mod monitor;
+mod not_begun;
 pub mod outcome;
 #[cfg(test)]
 mod outcome_tests;
@@ -51,6 +52,7 @@ mod settle;
 pub mod steps;
 mod story;
 pub mod timing;
+mod waiting;
 mod wishes;
 
 use std::sync::Arc;

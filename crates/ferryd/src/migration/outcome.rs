@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cold::cold;
 use super::copy::Copy;
+use super::not_begun::not_begun;
 use super::post_copy::post_copy;
 use super::resolve::resolve;
 use crate::model::domain::{DomainSight, Reason};
@@ -257,43 +258,6 @@ fn runs(copy: Copy) -> bool {
     }
 }
 
-/// Nothing was begun yet: a copy on the destination, a job on the source, and whatever became of its copy there, are somebody else's, and
-/// are left alone. Somebody may be moving it by hand, also to a third host: that nothing of it is on the destination proves nothing then.
-fn not_begun(source: Copy, destination: Copy, know: &Knowledge) -> Next {
-    let (silent, theirs) = (is_silent(destination), destination.sight().is_some());
-    match source {
-        // There is nothing of this task's that an answer of the source's could tell of.
-        Copy::Unknown | Copy::Dead if know.source_given_up && !know.source_touched && !theirs => {
-            owner_is_source(source, destination, know, false)
-        }
-        Copy::Unknown | Copy::Dead if know.source_given_up => Ask(Question::SourceSilent),
-        Copy::Unknown | Copy::Dead => Wait(Why::SourceSilent),
-        // One without a definition is gone with its run.
-        Copy::Absent if destination == Copy::Absent => {
-            let memory_lost = know.wants_running && !know.persistent;
-            End(Ending { location: Location::Neither, memory_lost, owed: None })
-        }
-        Copy::Absent if silent && know.patience_over => Ask(Question::DestinationSilent),
-        _ if silent && !know.waited => Wait(Why::DestinationSilent),
-        Copy::Absent if silent => Wait(Why::DestinationSilent),
-        // It was moved, or is being moved, by somebody else.
-        Copy::Absent | Copy::PausedMigrating(_) | Copy::PostCopy(_) => Ask(Question::Unexpected),
-        // (Of one that is moved stopped it tells how it came there long ago.)
-        Copy::Off(sight) if sight.reason == Reason::Migrated && !know.cold => Ask(Question::Unexpected),
-        // Its run ended, or another one has begun, before this task did anything.
-        Copy::Off(sight) => {
-            let lost = know.wants_running && sight.reason != Reason::Ended;
-            owner_is_source(source, destination, know, lost)
-        }
-        Copy::Stranger(_) => owner_is_source(source, destination, know, know.wants_running),
-        Copy::Running(_) | Copy::Paused(_) => owner_is_source(source, destination, know, false),
-    }
-}
-
-fn is_silent(copy: Copy) -> bool {
-    matches!(copy, Copy::Unknown | Copy::Dead)
-}
-
 fn job_at_work(know: &Knowledge) -> Next {
     if know.stuck {
         Act(A::CloseSockets)
@@ -497,7 +461,7 @@ pub(super) fn owner_is_source(source: Copy, destination: Copy, know: &Knowledge,
     if know.wants_autostart(source) {
         return Act(A::AutostartSource);
     }
-    let owed = is_silent(destination).then_some(Side::Destination);
+    let owed = destination.is_silent().then_some(Side::Destination);
     let lost = memory_lost || (know.source_redefined && know.wants_running);
     End(Ending { location: Location::Source, memory_lost: lost, owed })
 }

@@ -73,7 +73,7 @@ fn keeps() -> Vec<Option<Keep>> {
 }
 
 /// Calls `look` with every combination.
-fn for_all(mut look: impl FnMut(Copy, Copy, &Knowledge, Next)) {
+pub(super) fn for_all(mut look: impl FnMut(Copy, Copy, &Knowledge, Next)) {
     let (copies, keeps) = (copies(), keeps());
     for bits in 0..1 << FLAGS {
         for keep in &keeps {
@@ -457,61 +457,6 @@ fn a_source_that_is_just_ending_does_not_cost_the_destination() {
     for bits in 0..1 << FLAGS {
         let next = decide(Copy::of(&ending), arrived(), &knowledge(bits, None));
         assert!(matches!(next, Next::Wait(_) | Next::Ask(_)), "{next:?}");
-    }
-}
-
-#[test]
-fn before_it_has_begun_nothing_is_done_to_what_is_there() {
-    for_all(|source, destination, know, _| {
-        let know = Knowledge { not_begun: true, keep: None, suspended_both: false, ..*know };
-        // The bit of what cannot have been before it began: what was done to the source, and that it is moved stopped.
-        let know = Knowledge { source_touched: know.resume_intended, cold: know.source_unseen, ..know };
-        let know = Knowledge { suspension_open: false, resume_intended: false, source_unseen: false, ..know };
-        let know = Knowledge { source_redefined: false, ..know };
-        let next = decide(source, destination, &know);
-        let case = || format!("{source:?} / {destination:?} / {know:?} → {next:?}");
-        let theirs = destination.sight().is_some();
-        match next {
-            Next::Wait(_) | Next::Ask(_) => {}
-            // Two that run are always stopped; and its autostart was this task's.
-            Next::Act(action) => {
-                assert!(matches!(action, Action::SuspendBoth | Action::AutostartSource), "{}", case())
-            }
-            Next::End(ending) => {
-                assert!(ending.owed.is_none() || !theirs, "{}", case());
-                // Somebody is moving it, or has: nobody is told that it is lost, or where to start it.
-                let moved = match source {
-                    Copy::PausedMigrating(_) | Copy::PostCopy(_) => true,
-                    Copy::Off(sight) => sight.reason == Reason::Migrated && !know.cold,
-                    _ => false,
-                };
-                assert!(!moved, "{}", case());
-                let silent = matches!(source, Copy::Unknown | Copy::Dead);
-                assert!(!silent || (know.source_given_up && !theirs && !ending.memory_lost), "{}", case());
-            }
-        }
-    });
-}
-
-/// It would hold its domain for ever, and nobody could do anything about it.
-#[test]
-fn one_that_had_not_begun_does_not_wait_for_ever_for_its_source() {
-    for destination in copies() {
-        for source in [Copy::Unknown, Copy::Dead] {
-            let know =
-                Knowledge { not_begun: true, wants_running: true, persistent: true, ..Knowledge::default() };
-            let next = |know: &Knowledge| decide(source, destination, know);
-            let waits = |know: &Knowledge| matches!(next(know), Next::Wait(_) | Next::Ask(_));
-            // A destination that has been silent for long is another matter.
-            for know in [know, Knowledge { waited: true, patience_over: true, ..know }] {
-                assert!(waits(&know), "{source:?} / {destination:?}");
-            }
-            let over = Knowledge { waited: true, patience_over: true, source_given_up: true, ..know };
-            // Somebody else's copy there is for a person to look at; and what was done to the source has to be undone there.
-            let theirs = destination.sight().is_some();
-            assert_eq!(waits(&over), theirs, "{source:?} / {destination:?}");
-            assert!(waits(&Knowledge { source_touched: true, ..over }), "{source:?} / {destination:?}");
-        }
     }
 }
 

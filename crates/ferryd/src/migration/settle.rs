@@ -13,6 +13,7 @@ use super::held::Held;
 use super::outcome::{Action, Ending, Next, Question, Why, decide};
 use super::steps::Work;
 use super::story;
+use super::waiting::Waiting;
 use crate::model::domain::{DomainEvent, HostSight, Reason};
 use crate::store::{Debt, Started};
 use crate::task::Stop;
@@ -38,61 +39,6 @@ enum Concluded {
     LookAgain,
     /// Both hosts are to be asked again, later.
     Later,
-}
-
-/// How long what has been going on.
-#[derive(Debug)]
-struct Waiting {
-    /// Since when an answer has been missing, of either; and of each.
-    silent_since: Option<Instant>,
-    each_silent_since: [Option<Instant>; 2],
-    /// Since when the answers have been the same.
-    unchanged_since: Instant,
-    pause: Duration,
-    last: Option<(HostSight, HostSight)>,
-}
-
-impl Waiting {
-    fn new() -> Self {
-        Self {
-            silent_since: None,
-            each_silent_since: [None; 2],
-            unchanged_since: Instant::now(),
-            pause: FIRST_PAUSE,
-            last: None,
-        }
-    }
-
-    /// Takes what was seen; whether an answer of either has come back that was missing.
-    fn saw(&mut self, source: &HostSight, destination: &HostSight, copies: [Copy; 2]) -> bool {
-        let now = Instant::now();
-        let mut answers_again = false;
-        for (since, copy) in self.each_silent_since.iter_mut().zip(copies) {
-            let silent = matches!(copy, Copy::Unknown | Copy::Dead);
-            answers_again |= since.is_some() && !silent;
-            *since = silent.then(|| since.unwrap_or(now));
-        }
-        let silent = self.each_silent_since.iter().any(Option::is_some);
-        self.silent_since = silent.then(|| self.silent_since.unwrap_or(now));
-        let same = self
-            .last
-            .as_ref()
-            .is_some_and(|(s, d)| s.domain == source.domain && d.domain == destination.domain);
-        if !same {
-            self.unchanged_since = Instant::now();
-            self.pause = FIRST_PAUSE;
-            self.last = Some((source.clone(), destination.clone()));
-        }
-        answers_again
-    }
-
-    fn silent_for(&self) -> Duration {
-        self.silent_since.map(|since| since.elapsed()).unwrap_or_default()
-    }
-
-    fn source_silent_for(&self) -> Duration {
-        self.each_silent_since[0].map(|since| since.elapsed()).unwrap_or_default()
-    }
 }
 
 impl Work {
@@ -320,7 +266,7 @@ impl Work {
         let Some(decision) = self.handle.wish().resolve else { return Ok(()) };
         let loser = if decision.keep == Side::Source { destination } else { source };
         let runs = matches!(Copy::of(loser), Copy::Running(_));
-        let answers = !matches!(Copy::of(loser), Copy::Unknown | Copy::Dead);
+        let answers = !Copy::of(loser).is_silent();
         // Whoever vouched that a host is off did not see what it says now; and the halves of a post-copy may have been joined meanwhile.
         let apart = |sight: &HostSight| matches!(Copy::of(sight), Copy::PostCopy(_));
         let broken = [source, destination].iter().any(|sight| Copy::of(sight).is_post_copy_failed());
@@ -464,10 +410,7 @@ impl Work {
         };
         let now_ms = self.handle.now_ms();
         // One that had not begun ends without an answer of its source's, too.
-        let location = match owner {
-            Copy::Unknown | Copy::Dead => Location::Unknown,
-            _ => ending.location,
-        };
+        let location = if owner.is_silent() { Location::Unknown } else { ending.location };
         let outcome = Outcome {
             location,
             total_ms: now_ms.saturating_sub(self.handle.task().created_at_ms),

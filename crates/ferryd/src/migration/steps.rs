@@ -313,22 +313,6 @@ impl Work {
         self.handle.came_to(PERFORM, seq, &Came::NotSent).await
     }
 
-    /// Whether the source still has the domain and the destination has none, right before one is made there: what the checks have seen
-    /// may be otherwise by now. libvirt's own migration would take a definition that somebody has put there for its own.
-    pub(super) async fn can_begin(&mut self) -> bool {
-        let (name, from, to) = (&self.plan.name, &self.plan.source, &self.plan.destination);
-        let answers =
-            tokio::join!(self.source.domain(self.plan.domain), self.destination.domain(self.plan.domain));
-        let why = match answers {
-            (Answer::Absent, _) => format!("{name} was removed from {from} meanwhile"),
-            (_, Answer::Absent) => return true,
-            (_, Answer::Unknown(reason)) => reason,
-            (_, Answer::Present(_)) => format!("{name} was defined on {to} meanwhile"),
-        };
-        self.cause.get_or_insert(why);
-        false
-    }
-
     /// Gives the destination the definition of a stopped domain. It is read from the source with everything in it, passwords too,
     /// which are in no log; who takes the task over reads it again.
     async fn carry_over(&mut self) -> Result<(), Stop> {

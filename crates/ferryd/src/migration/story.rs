@@ -37,7 +37,7 @@ pub(super) fn acting(action: Action, plan: &Plan) -> String {
 /// What is waited for; and, where that is so, that the guest does not run meanwhile.
 pub(super) fn waiting(why: Why, source: Copy, destination: Copy, know: &Knowledge, plan: &Plan) -> String {
     let (from, to, name) = (&plan.source, &plan.destination, &plan.name);
-    let both_silent = is_silent(source) && is_silent(destination);
+    let both_silent = source.is_silent() && destination.is_silent();
     // From the order on, and by post-copy without one, it may run there.
     let stands_there = plan.wants_running && !plan.cold && !know.resume_intended && !know.post_copy;
     match why {
@@ -110,7 +110,7 @@ pub(super) fn question(
         format!(" If {other} is powered off and stays so, the copy on {kept} can be kept.")
     });
     let then = match offers.is_empty() {
-        true if is_silent(source) || is_silent(destination) => {
+        true if source.is_silent() || destination.is_silent() => {
             " Nothing can be decided before an answer comes.".to_owned()
         }
         true => format!(" Nothing can be decided as it is: look at {name} on both hosts with virsh."),
@@ -165,7 +165,7 @@ fn what_is_asked(
             "{name} was switched to {to} by post-copy, a part of its memory is still on {from}, and {}. Nothing needs to be done if \
              that mends itself: the task goes on by itself. If it does not, the memory is lost: whichever side is kept, {name} is ended \
              there and starts anew from its disks.",
-            if is_silent(source) || is_silent(destination) {
+            if source.is_silent() || destination.is_silent() {
                 "one of the two does not answer"
             } else {
                 "the two QEMUs cannot be joined again, though both hosts answer: look at the network between them"
@@ -182,10 +182,6 @@ fn what_is_asked(
              which copy to keep; the other is destroyed first."
         ),
     }
-}
-
-fn is_silent(copy: Copy) -> bool {
-    matches!(copy, Copy::Unknown | Copy::Dead)
 }
 
 /// The command by which a person decides so.
@@ -231,7 +227,7 @@ fn effect(keep: Keep, source: Copy, destination: Copy, question: Question, plan:
     };
     let lost = if ran_there {
         format!("; what the guest did on {other} since the hand-over is lost")
-    } else if !at_source && (question == Question::MayHaveRun || is_silent(goes)) {
+    } else if !at_source && (question == Question::MayHaveRun || goes.is_silent()) {
         format!("; this is the older copy, should the guest have gone on at {other} after the hand-over")
     } else {
         String::new()
@@ -321,7 +317,7 @@ pub(super) fn ending(
             (TaskState::Done, format!("{name} {state_there} on {from}; the copy on {to} is gone.{owed}"))
         }
         // Only of one that had not begun.
-        Location::Source if is_silent(owner) => (
+        Location::Source if owner.is_silent() => (
             not_begun,
             format!(
                 "The migration was not begun{because}: {from} does not answer. Nothing was done to {name}, and what has become of it there \

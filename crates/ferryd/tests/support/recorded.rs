@@ -106,6 +106,24 @@ pub(crate) const NO_TASK: &[&str] = &[
     "72b-shutoff-local-disk-retry-task",
 ];
 
+/// Requests that do nothing to a machine, and what they are told.
+pub(crate) const DO_NOTHING: &[&str] = &[
+    "27a-bad-json",
+    "27b-missing-remote-host",
+    "27c-empty-object",
+    "27d-no-body",
+    "27f-remote-host-number",
+    "27h-json-array",
+    "27i-text-plain",
+    "27j-form",
+    "27k-rdma-string",
+    "28a-get-migrate",
+    "28c-delete-migrate",
+    "28d-post-vm",
+    "28g-vm-absent",
+    "28h-unknown-uri",
+];
+
 /// What no test asks for again, and why.
 pub(crate) const EXCLUDED: &[(&str, &str)] = &[(
     "10-migrate-UNPATCHED",

@@ -1,0 +1,64 @@
+//! For how long `settle` has been asking, and for how long in vain.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::copy::Copy;
+use super::settle::FIRST_PAUSE;
+use crate::model::domain::HostSight;
+
+/// How long what has been going on.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    /// Since when an answer has been missing, of either; and of each.
+    silent_since: Option<Instant>,
+    each_silent_since: [Option<Instant>; 2],
+    /// Since when the answers have been the same.
+    pub(super) unchanged_since: Instant,
+    pub(super) pause: Duration,
+    last: Option<(HostSight, HostSight)>,
+}
+
+impl Waiting {
+    pub(super) fn new() -> Self {
+        Self {
+            silent_since: None,
+            each_silent_since: [None; 2],
+            unchanged_since: Instant::now(),
+            pause: FIRST_PAUSE,
+            last: None,
+        }
+    }
+
+    /// Takes what was seen; whether an answer of either has come back that was missing.
+    pub(super) fn saw(&mut self, source: &HostSight, destination: &HostSight, copies: [Copy; 2]) -> bool {
+        let now = Instant::now();
+        let mut answers_again = false;
+        for (since, copy) in self.each_silent_since.iter_mut().zip(copies) {
+            let silent = copy.is_silent();
+            answers_again |= since.is_some() && !silent;
+            *since = silent.then(|| since.unwrap_or(now));
+        }
+        let silent = self.each_silent_since.iter().any(Option::is_some);
+        self.silent_since = silent.then(|| self.silent_since.unwrap_or(now));
+        let same = self
+            .last
+            .as_ref()
+            .is_some_and(|(s, d)| s.domain == source.domain && d.domain == destination.domain);
+        if !same {
+            self.unchanged_since = Instant::now();
+            self.pause = FIRST_PAUSE;
+            self.last = Some((source.clone(), destination.clone()));
+        }
+        answers_again
+    }
+
+    pub(super) fn silent_for(&self) -> Duration {
+        self.silent_since.map(|since| since.elapsed()).unwrap_or_default()
+    }
+
+    pub(super) fn source_silent_for(&self) -> Duration {
+        self.each_silent_since[0].map(|since| since.elapsed()).unwrap_or_default()
+    }
+}
