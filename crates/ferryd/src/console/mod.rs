@@ -59,14 +59,11 @@ impl Consoles {
 
     /// The machine that is meant by a name, if the caller may use that one.
     fn find(&self, name: &str, caller: &Caller) -> Result<(Known, Arc<Member>), Refused> {
-        let vm = self.fleet.known_as(name).ok_or_else(|| match self.fleet.silent() {
-            hosts if hosts.is_empty() => Refused::Unknown,
-            hosts => Refused::Silent(hosts),
-        })?;
+        let vm = self.fleet.sought(name).map_err(Refused::Unknown)?;
         if !caller.may_use(&vm) {
             return Err(Refused::NotAllowed);
         }
-        let member = self.fleet.member(&vm.host).ok_or(Refused::Unknown)?;
+        let member = self.fleet.member(&vm.host).ok_or(Refused::Unknown(Vec::new()))?;
         Ok((vm, member))
     }
 
@@ -106,7 +103,7 @@ impl Consoles {
     /// There is no such ticket, or nothing any more that it could lead to, or too many are open.
     pub async fn open(&self, name: &str, ticket: &str) -> Result<Line, Refused> {
         let grant = self.tickets.take(ticket, name, Instant::now()).ok_or(Refused::NoTicket)?;
-        let member = self.fleet.member(&grant.host).ok_or(Refused::Unknown)?;
+        let member = self.fleet.member(&grant.host).ok_or(Refused::Unknown(Vec::new()))?;
         let permit = self.lines.take(&grant.host).ok_or(Refused::TooMany)?;
         // Fresh: it may have been started anew since, with other ports.
         let outlets = outlets(&member, grant.domain).await?;

@@ -7,10 +7,8 @@ use crate::messages::{Message, Text};
 #[derive(Debug, thiserror::Error)]
 #[error("{}", self.text())]
 pub enum Refused {
-    /// No host has a machine of that name.
-    Unknown,
-    /// No host that answers has one, and these do not answer.
-    Silent(Vec<String>),
+    /// No host that answers has a machine of that name, and these do not answer.
+    Unknown(Vec<String>),
     /// It does not list whoever asks.
     NotAllowed,
     /// It does not run.
@@ -42,8 +40,8 @@ impl Refused {
     #[must_use]
     pub fn text(&self) -> Text {
         let message = match self {
-            Self::Unknown => Message::FERRYWHY0001I,
-            Self::Silent(hosts) => Message::FERRYWHY0099I { hosts: hosts.join(", ").into() },
+            Self::Unknown(silent) if silent.is_empty() => Message::FERRYWHY0001I,
+            Self::Unknown(silent) => Message::FERRYWHY0099I { hosts: silent.join(", ").into() },
             Self::NotAllowed => Message::WOKAPI0009E,
             Self::Stopped => Message::FERRYWHY0060I,
             Self::NoPicture => Message::FERRYWHY0061I,

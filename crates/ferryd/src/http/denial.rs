@@ -30,10 +30,8 @@ pub(super) enum Denial {
     NoSuchMethod,
     /// The address has a part that is no text.
     NoSuchAddress,
-    /// There is no such machine.
-    NoSuchVm(String),
     /// No host that answers has this machine, and these do not answer.
-    NotKnown(String, Vec<String>),
+    NoSuchVm(String, Vec<String>),
     /// There is no such task.
     NoSuchTask(String),
     /// What it takes to decide could not be read.
@@ -84,14 +82,14 @@ impl Denial {
             Self::NoSuchAddress => {
                 Problem::new(Code::NoSuchRoute, format!("there is nothing at {}", shortened(uri.path())))
             }
-            Self::NoSuchVm(name) => {
+            Self::NoSuchVm(name, silent) if silent.is_empty() => {
                 Problem::new(Code::UnknownVm, format!("there is no virtual machine {}", shortened(&name)))
             }
-            Self::NotKnown(name, hosts) => {
+            Self::NoSuchVm(name, silent) => {
                 let detail = format!(
                     "{} may be on {}, which cannot be asked now",
                     shortened(&name),
-                    hosts.join(" or ")
+                    silent.join(" or ")
                 );
                 Problem::new(Code::HostUnreachable, detail)
             }

@@ -196,10 +196,7 @@ async fn holds(
             let name = parameter(parts, "name").await.ok_or(Denial::NoSuchAddress)?;
             let copies = app.fleet.known_where(|vm| vm.listed.name == name);
             match copies.iter().all(|vm| caller.may_use(vm)) {
-                true if copies.is_empty() => match app.fleet.silent() {
-                    hosts if hosts.is_empty() => Err(Denial::NoSuchVm(name)),
-                    hosts => Err(Denial::NotKnown(name, hosts)),
-                },
+                true if copies.is_empty() => Err(Denial::NoSuchVm(name, app.fleet.silent())),
                 true => Ok(()),
                 false => Err(Denial::NotAllowed),
             }

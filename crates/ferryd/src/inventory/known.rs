@@ -68,6 +68,14 @@ impl Fleet {
         meant(&named).cloned()
     }
 
+    /// The same, or why there is none: of a name that no host is known to have, the hosts that cannot be asked now, each of which may.
+    ///
+    /// # Errors
+    /// Those hosts; none of them where all have answered.
+    pub fn sought(&self, name: &str) -> Result<Known, Vec<String>> {
+        self.known_as(name).ok_or_else(|| self.silent())
+    }
+
     /// How many hosts list a machine of this name.
     #[must_use]
     pub fn copies_of(&self, name: &str) -> usize {

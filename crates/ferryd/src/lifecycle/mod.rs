@@ -81,16 +81,13 @@ impl Lifecycle {
         if self.fleet.copies_of(name) != 1 {
             self.fleet.look_again().await;
         }
-        self.fleet.known_as(name).ok_or_else(|| match self.fleet.silent() {
-            hosts if hosts.is_empty() => Refused::Unknown,
-            hosts => Refused::Silent(hosts),
-        })
+        self.fleet.sought(name).map_err(Refused::Unknown)
     }
 
     /// The host that has a virtual machine.
     async fn place(&self, vm: &str) -> Result<(Arc<Member>, DomainUuid), Refused> {
         let vm = self.find(vm).await?;
-        let member = self.fleet.member(&vm.host).ok_or(Refused::Unknown)?;
+        let member = self.fleet.member(&vm.host).ok_or(Refused::Unknown(Vec::new()))?;
         self.allowed(&vm)?;
         Ok((member, vm.domain()))
     }
@@ -203,13 +200,14 @@ impl Lifecycle {
     }
 
     async fn on(&self, name: &str, host: &str) -> Result<Known, Refused> {
-        let member = self.fleet.member(host).ok_or(Refused::Unknown)?;
+        let member = self.fleet.member(host).ok_or(Refused::Unknown(Vec::new()))?;
         let find = || member.known().into_iter().find(|vm| vm.listed.name == name);
         if let Some(vm) = find() {
             return Ok(vm);
         }
         member.look_again(LOOK_LIMIT).await;
-        find().ok_or(Refused::Unknown)
+        let silent = || if member.is_listed() { Vec::new() } else { vec![host.to_owned()] };
+        find().ok_or_else(|| Refused::Unknown(silent()))
     }
 
     /// Takes a domain's turn, and sees that the caller may use it, that nothing moves it and that it is no leftover of a move. The turn goes with the call to
@@ -218,7 +216,7 @@ impl Lifecycle {
         let domain = vm.domain();
         let turn = tokio::time::timeout(TURN_LIMIT, self.fleet.turns().take(domain)).await;
         let turn = turn.map_err(|_| Refused::Busy)?;
-        let member = self.fleet.member(&vm.host).ok_or(Refused::Unknown)?;
+        let member = self.fleet.member(&vm.host).ok_or(Refused::Unknown(Vec::new()))?;
         // Whom it lists may have changed while the turn was waited for.
         let vm = member.known().into_iter().find(|now| now.domain() == domain).unwrap_or(vm);
         self.allowed(&vm)?;

@@ -13,10 +13,8 @@ use crate::store::StoreError;
 #[derive(Debug, thiserror::Error)]
 #[error("{}", self.text())]
 pub enum Refused {
-    /// No host has a machine of that name.
-    Unknown,
-    /// No host that answers has one, and these do not answer.
-    Silent(Vec<String>),
+    /// No host that answers has a machine of that name, and these do not answer.
+    Unknown(Vec<String>),
     /// It does not list whoever asks.
     NotAllowed,
     /// A task of Ferry's makes it, moves it, clones it, makes a snapshot of it, or gives or takes a device.
@@ -78,8 +76,8 @@ impl Refused {
     pub fn text(&self) -> Text {
         let said = |text: &str| Text::from(text);
         let message = match self {
-            Self::Unknown => Message::FERRYWHY0001I,
-            Self::Silent(hosts) => Message::FERRYWHY0099I { hosts: hosts.join(", ").into() },
+            Self::Unknown(silent) if silent.is_empty() => Message::FERRYWHY0001I,
+            Self::Unknown(silent) => Message::FERRYWHY0099I { hosts: silent.join(", ").into() },
             Self::NotAllowed => Message::WOKAPI0009E,
             Self::Moves(task) => Message::FERRYWHY0002I { task: task.to_string().into() },
             Self::Busy => Message::FERRYWHY0003I,

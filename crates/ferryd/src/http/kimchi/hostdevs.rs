@@ -225,8 +225,11 @@ mod tests {
             assert_eq!(refusal.status().as_u16(), status, "{}", refusal.reason());
             assert!(refusal.reason().starts_with(reason), "{}", refusal.reason());
         }
-        let unknown =
-            Act::Take.refused(&DeviceRefused::Refused(crate::lifecycle::Refused::Unknown), "vm1", "d");
+        let unknown = Act::Take.refused(
+            &DeviceRefused::Refused(crate::lifecycle::Refused::Unknown(Vec::new())),
+            "vm1",
+            "d",
+        );
         assert!(unknown.reason().starts_with("KCHVM0002E: "), "{}", unknown.reason());
     }
 }

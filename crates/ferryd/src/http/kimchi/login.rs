@@ -79,8 +79,7 @@ pub(in crate::http) fn denied(why: Denial, timed_out: bool) -> Response {
         Denial::NotAllowed => Refusal::not_allowed(),
         Denial::NoSuchMethod => Refusal::method_not_allowed(),
         Denial::NoSuchAddress => Refusal::no_such_address(),
-        Denial::NoSuchVm(name) => Refusal::no_such_vm(&name),
-        Denial::NotKnown(name, hosts) => Refusal::not_known(&name, &hosts),
+        Denial::NoSuchVm(name, silent) => Refusal::unknown_vm(&name, &silent),
         Denial::NoSuchTask(id) => Refusal::no_such_task(&id),
         Denial::Store(error) => error.into(),
     };

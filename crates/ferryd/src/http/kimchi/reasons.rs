@@ -73,9 +73,12 @@ impl Refusal {
         Self::not_found(absent(name))
     }
 
-    /// No host that answers has it, and these do not answer.
-    pub(super) fn not_known(name: &str, hosts: &[String]) -> Self {
-        let details = Message::FERRYWHY0099I { hosts: hosts.join(", ").into() }.into();
+    /// No host that answers has it, and `silent` do not answer.
+    pub(super) fn unknown_vm(name: &str, silent: &[String]) -> Self {
+        if silent.is_empty() {
+            return Self::no_such_vm(name);
+        }
+        let details = Message::FERRYWHY0099I { hosts: silent.join(", ").into() }.into();
         let reason = Message::KCHVM0009E { name: shortened(name).into(), details };
         Self::new(StatusCode::SERVICE_UNAVAILABLE, reason)
     }
@@ -98,8 +101,7 @@ impl Refusal {
     ) -> Self {
         let told = || Text::from(shortened(name));
         let details = match refused {
-            Refused::Unknown => return Self::no_such_vm(name),
-            Refused::Silent(hosts) => return Self::not_known(name, hosts),
+            Refused::Unknown(silent) => return Self::unknown_vm(name, silent),
             Refused::NotAllowed => return Self::not_allowed(),
             Refused::Transient => return Self::bad_request(Message::KCHVM0036E { name: told() }),
             Refused::TooMuchMemory(most_mib) => {
@@ -223,8 +225,8 @@ impl From<Violation> for Refusal {
 /// The status that goes with what was not done to a machine.
 fn status_of(refused: &Refused) -> StatusCode {
     match refused {
-        Refused::Unknown => StatusCode::NOT_FOUND,
-        Refused::Silent(_) => StatusCode::SERVICE_UNAVAILABLE,
+        Refused::Unknown(silent) if silent.is_empty() => StatusCode::NOT_FOUND,
+        Refused::Unknown(_) => StatusCode::SERVICE_UNAVAILABLE,
         Refused::NotAllowed => StatusCode::FORBIDDEN,
         Refused::Transient
         | Refused::OnlyWhenStopped(_)
@@ -393,7 +395,13 @@ mod tests {
         let silent = HostError::Unreachable { host: "kvm1".to_owned(), reason: "no route".to_owned() };
         let start = Act::Do(Action::Start);
         for (refused, act, status, reason) in [
-            (Refused::Unknown, start, 404, "KCHVM0002E: Virtual machine vm1 does not exist"),
+            (Refused::Unknown(Vec::new()), start, 404, "KCHVM0002E: Virtual machine vm1 does not exist"),
+            (
+                Refused::Unknown(vec!["kvm2".to_owned()]),
+                start,
+                503,
+                "KCHVM0009E: Unable to retrieve virtual machine vm1. Details: no host",
+            ),
             (Refused::NotAllowed, start, 403, "WOKAPI0009E: "),
             (
                 Refused::NameTaken("db1".to_owned()),

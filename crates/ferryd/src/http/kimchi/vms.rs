@@ -186,13 +186,10 @@ pub(super) async fn show(
 ) -> Result<Response, Refusal> {
     let NamePath(name) = name.map_err(|_| Refusal::no_such_address())?;
     app.fleet.want_figures();
-    match app.fleet.known_as(&name) {
-        Some(vm) if caller.may_use(&vm) => Ok(one(&vm)),
-        Some(_) => Err(Refusal::not_allowed()),
-        None => match app.fleet.silent() {
-            hosts if hosts.is_empty() => Err(Refusal::no_such_vm(&name)),
-            hosts => Err(Refusal::not_known(&name, &hosts)),
-        },
+    match app.fleet.sought(&name) {
+        Ok(vm) if caller.may_use(&vm) => Ok(one(&vm)),
+        Ok(_) => Err(Refusal::not_allowed()),
+        Err(silent) => Err(Refusal::unknown_vm(&name, &silent)),
     }
 }
 

@@ -45,8 +45,7 @@ impl Refusal {
     pub(in super::super) fn of_console(refused: &Refused, name: &str, sought: Sought) -> Self {
         let told = Text::from(shortened(name));
         let status = match refused {
-            Refused::Unknown => return Self::no_such_vm(name),
-            Refused::Silent(hosts) => return Self::not_known(name, hosts),
+            Refused::Unknown(silent) => return Self::unknown_vm(name, silent),
             Refused::NotAllowed => return Self::not_allowed(),
             Refused::Host(error) if error.is_no_domain() => return Self::no_such_vm(name),
             Refused::Stopped if sought == Sought::Picture => {
@@ -96,7 +95,7 @@ mod tests {
         };
         let (serial, screen) = (Sought::Line(Purpose::Serial), Sought::Line(Purpose::Screen));
         for (refused, sought, status, reason) in [
-            (Refused::Unknown, serial, 404, "KCHVM0002E: "),
+            (Refused::Unknown(Vec::new()), serial, 404, "KCHVM0002E: "),
             (Refused::NotAllowed, serial, 403, "WOKAPI0009E: "),
             (Refused::Stopped, Sought::Picture, 404, "KCHVM0004E: "),
             (libvirt(OPERATION_INVALID), Sought::Picture, 404, "KCHVM0006E: "),
