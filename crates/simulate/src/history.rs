@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::task::{Outcome, ResolveRequest, Side, Task, TaskKind, TaskState};
+use api::task::{Offer, Outcome, ResolveRequest, Side, Task, TaskKind, TaskState};
 use ferryd::hypervisor::{CopyIdentity, Hypervisor, NewFile};
 use ferryd::migration::debts::Sweeper;
 use ferryd::migration::steps::{Hosts, Mover};
@@ -319,7 +319,10 @@ impl History {
                 let asks = task.state == TaskState::NeedsAttention;
                 // Two of libvirt's own making are for a person to tell apart.
                 let apart = world.guest.ran_two || (world.peer_gone && world.stream.is_some());
-                let may_wait = asks && (apart || world.hosts.iter().any(|host| host.gone));
+                // What somebody did by hand is for a person, too, where there is something to choose.
+                let by_hand = world.was_changed_by_hand() && !task.offers.is_empty();
+                let undecided = by_hand && world.scenario.person_after.is_none();
+                let may_wait = asks && (apart || undecided || world.hosts.iter().any(|host| host.gone));
                 let unseen = world.out_of_sight || world.troubled_at > 0;
                 let cannot_know = asks && unseen && task.message.contains("out of sight");
                 if !may_wait && !cannot_know {
@@ -375,7 +378,9 @@ impl History {
             let engine = engine.clone();
             tokio::spawn(async move { engine.cancel(id).await });
         }
-        let asks = self.store.task_now(id).is_some_and(|task| task.state == TaskState::NeedsAttention);
+        let task = self.store.task_now(id);
+        let asks = task.as_ref().is_some_and(|task| task.state == TaskState::NeedsAttention);
+        let offers = task.map(|task| task.offers).unwrap_or_default();
         let since = self.asked_since;
         let decision = self.stage.with(|world| {
             self.asked_since = asks.then(|| since.unwrap_or(world.now));
@@ -398,8 +403,14 @@ impl History {
             // Only what is so is vouched for.
             let fenced = gone(other) && !world.hosts[other].power;
             let keep = if keep_source { Side::Source } else { Side::Destination };
-            world.tell(|| format!("a person keeps {keep:?}, fenced {fenced}"));
-            Some(ResolveRequest { keep, fenced })
+            let wanted = ResolveRequest { keep, fenced };
+            // What they would rather have may lead nowhere: then they take what does.
+            let is_wanted = |offer: &Offer| (offer.keep, offer.fenced) == (keep, fenced);
+            let other = offers.iter().find(|offer| !offer.fenced).filter(|_| !offers.iter().any(is_wanted));
+            let decision =
+                other.map_or(wanted, |offer| ResolveRequest { keep: offer.keep, fenced: offer.fenced });
+            world.tell(|| format!("a person keeps {:?}, fenced {}", decision.keep, decision.fenced));
+            Some(decision)
         });
         if let Some(decision) = decision {
             tokio::spawn(async move { engine.resolve(id, decision).await });

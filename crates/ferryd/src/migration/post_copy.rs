@@ -90,10 +90,9 @@ fn destination_receives(source: Copy, sight: DomainSight, know: &Knowledge) -> N
         }
         Copy::Off(_) | Copy::Absent if sent => moved(source, destination, know, false),
         Copy::Off(_) => Act(A::DestroyDestination),
-        // A transient one's QEMU that ended leaves nothing, and the rest of its memory went with it.
-        Copy::Absent if !know.persistent && sight.reason == Reason::PostCopyFailed => {
-            Act(A::DestroyDestination)
-        }
+        // A transient one's QEMU that ended leaves nothing, and a persistent one was removed by hand: the rest of its memory went with it.
+        // (libvirt removes it only once the destination has said that it has everything, and then that one did not fail.)
+        Copy::Absent if sight.reason == Reason::PostCopyFailed => Act(A::DestroyDestination),
         other if other.job() => Wait(Why::AtWork),
         _ => Ask(Question::Unexpected),
     }

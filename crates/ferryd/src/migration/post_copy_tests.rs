@@ -92,7 +92,7 @@ fn what_was_switched_never_goes_back_and_is_never_broken_off() {
             }
             Action::DestroyDestination if is_apart(destination) && know.keep.is_none() => {
                 let cannot_send = matches!(source, Copy::Off(sight) if sight.reason != Reason::Migrated)
-                    || (source == Copy::Absent && !know.persistent && destination.is_post_copy_failed());
+                    || (source == Copy::Absent && destination.is_post_copy_failed());
                 assert!(cannot_send, "{}", case());
             }
             Action::UndefineSource if is_apart(destination) && know.keep.is_none() => {
@@ -199,6 +199,13 @@ fn each_state_has_its_next_step() {
             Copy::Absent,
             apart(VmState::Paused, Reason::PostCopyFailed),
             Knowledge { persistent: false, ..late },
+            Next::Act(Action::DestroyDestination),
+        ),
+        // Somebody removed the source's part with its definition.
+        (
+            Copy::Absent,
+            apart(VmState::Running, Reason::PostCopyFailed),
+            late,
             Next::Act(Action::DestroyDestination),
         ),
     ] {

@@ -38,6 +38,10 @@ pub(super) fn resolve(source: Copy, destination: Copy, know: &Knowledge, keep: K
         // Nothing is destroyed before the one that stays was seen.
         (Side::Source, Copy::Unknown | Copy::Dead, _) => return Ask(Question::SourceSilent),
         (Side::Destination, _, Copy::Unknown | Copy::Dead) => return Ask(Question::DestinationSilent),
+        // It was kept, and somebody removed it meanwhile: what was written on the source again is all that there is.
+        (Side::Destination, Copy::Off(_), Copy::Absent) if know.source_redefined => {
+            return owner_is_source(source, destination, know, know.wants_running);
+        }
         (Side::Destination, other, Copy::Absent) if other != Copy::Absent => {
             return Ask(Question::Unexpected);
         }

@@ -115,6 +115,12 @@ impl World {
         self.people.removed[host].is_some()
     }
 
+    /// Whether somebody removed the guest from a host, or defined it on one.
+    #[must_use]
+    pub fn was_changed_by_hand(&self) -> bool {
+        [0, 1].into_iter().any(|host| self.was_removed(host) || self.people.defined[host].is_some())
+    }
+
     /// Whether somebody removed the guest from a host within this time.
     #[must_use]
     pub fn was_just_removed(&self, host: usize, within: Ms) -> bool {
