@@ -6,7 +6,7 @@ mod support;
 use faults::Moment::*;
 use faults::cell::{Cell, run};
 use faults::strike::Fault;
-use faults::two;
+use faults::{gone, two};
 
 macro_rules! cells {
     ($($group:ident: $fault:ident at $($name:ident $moment:ident),+;)*) => {
@@ -91,6 +91,11 @@ fn of_two_running_copies_the_moved_one_is_kept() {
 #[test]
 fn of_two_running_copies_the_one_started_again_is_kept() {
     two::found(api::task::Side::Source);
+}
+
+#[test]
+fn a_source_that_is_gone_for_good_does_not_take_the_domain_with_it() {
+    gone::started_anew();
 }
 
 #[test]

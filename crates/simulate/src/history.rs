@@ -321,7 +321,8 @@ impl History {
                 let apart = world.guest.ran_two || (world.peer_gone && world.stream.is_some());
                 // What somebody did by hand is for a person, too, where there is something to choose.
                 let by_hand = world.was_changed_by_hand() && !task.offers.is_empty();
-                let undecided = by_hand && world.scenario.person_after.is_none();
+                let undecided =
+                    (by_hand || world.may_have_run_there()) && world.scenario.person_after.is_none();
                 let may_wait = asks && (apart || undecided || world.hosts.iter().any(|host| host.gone));
                 let unseen = world.out_of_sight || world.troubled_at > 0;
                 let cannot_know = asks && unseen && task.message.contains("out of sight");

@@ -1,6 +1,7 @@
 //! What must hold: of a task when it says that it has ended, and of both hosts when all is over.
 
 use api::task::{Location, Outcome, Task, TaskState};
+use ferryd::model::domain::Reason;
 use ferryd::store::Debt;
 
 use crate::mem_store::MemStore;
@@ -108,6 +109,17 @@ impl World {
     #[must_use]
     pub fn two_run(&self) -> bool {
         self.runs_on(0) && self.runs_on(1) && !self.hosts.iter().any(|host| host.gone)
+    }
+
+    /// By post-copy libvirt lets it run on the destination without a word of the task's: where it stands frozen on the source and is gone
+    /// there, nothing tells whether it did.
+    #[must_use]
+    pub fn may_have_run_there(&self) -> bool {
+        let domain = |host: usize| self.hosts[host].domains.get(&ours());
+        let frozen =
+            domain(SOURCE).is_some_and(|domain| domain.reason == Reason::Migrating && domain.qemu.is_some());
+        let gone = domain(1 - SOURCE).is_none_or(|domain| domain.qemu.is_none());
+        self.scenario.post_copy.is_some() && frozen && gone
     }
 
     /// A transient guest ended on its owner after its task had, and this copy may be all that there is of it.

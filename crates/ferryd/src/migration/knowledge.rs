@@ -65,6 +65,7 @@ pub(super) fn knowledge(plan: &Plan, log: &[LogEntry], handle: &mut Handle) -> K
         persistent: plan.persistent,
         autostart: plan.autostart,
         cold: plan.cold,
+        disks_on_both: plan.files.is_empty(),
         not_begun: !plan.found_twice && !begun(log),
         source_touched: log.iter().any(|entry| entry.step == PREPARE || entry.step == TAKE),
         suspended_both: plan.found_twice,

@@ -74,6 +74,8 @@ pub struct Knowledge {
     pub arrived: bool,
     /// The log holds the intent to remove the source's definition: only forwards is left.
     pub undefine_source_intended: bool,
+    /// Nothing of its files goes along: the destination has, or reaches, all that it needs.
+    pub disks_on_both: bool,
     /// It moves by post-copy: it may run on the destination before all of its memory is there, and nobody has to let it.
     pub post_copy: bool,
     /// Of one that moves by post-copy: the source may have stood for the switch-over. From then on it may run on the destination.
@@ -177,6 +179,8 @@ pub enum Question {
     DestinationSilent,
     /// The source's copy is gone, and may have run on unseen after the hand-over: the destination's may be out of date.
     MayHaveRun,
+    /// The source's copy is frozen in the switch-over, and the destination's is gone: it may have run there before.
+    MayHaveRunThere,
     /// One host of a post-copy does not answer, and the other has a part of the memory only.
     MemoryApart,
     /// Somebody else acted on the domain meanwhile.
@@ -304,7 +308,7 @@ fn source_frozen(source: Copy, destination: Copy, know: &Knowledge) -> Next {
         {
             resume_or_leave(source, destination, know)
         }
-        Copy::Absent | Copy::Off(_) => Ask(Question::Unexpected),
+        Copy::Absent | Copy::Off(_) => Ask(Question::MayHaveRunThere),
         Copy::Unknown | Copy::Dead if know.patience_over => Ask(Question::DestinationSilent),
         Copy::Unknown | Copy::Dead => Wait(Why::DestinationSilent),
     }

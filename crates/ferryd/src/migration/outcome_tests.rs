@@ -52,6 +52,8 @@ fn knowledge(bits: u32, keep: Option<Keep>) -> Knowledge {
         suspension_open: bit(6) && bit(7),
         source_redefined: bit(7),
         cancel: bit(8),
+        // Told apart only where a person has decided.
+        disks_on_both: bit(8),
         stuck: bit(9),
         waited: bit(10),
         // Patience ends after the ordinary limit.
@@ -143,7 +145,11 @@ fn it_never_does_what_could_make_two_run_or_lose_one() {
                 let seen = !matches!(source, Copy::Unknown | Copy::Dead);
                 assert!(seen || know.keep.is_none(), "the one that stays was not seen: {}", case());
             }
-            Action::DefineDestination => panic!("only of a stopped one: {}", case()),
+            Action::DefineDestination => {
+                let gone = matches!(source, Copy::Unknown | Copy::Dead) && fenced(know);
+                assert!(gone && destination == Copy::Absent && kept(know, Side::Destination), "{}", case());
+                assert!(know.persistent && know.disks_on_both, "{}", case());
+            }
             Action::UndefineSource => {
                 assert!(matches!(source, Copy::Off(_)), "{}", case());
                 let elsewhere = matches!(destination, Copy::Off(_) | Copy::Running(_) | Copy::Paused(_));
@@ -297,7 +303,10 @@ fn apply(action: Action, source: &mut Copy, destination: &mut Copy, know: &mut K
         Action::DefineSource => {
             *source = Copy::Off(sight(VmState::Shutoff, Reason::Other, false, false));
         }
-        Action::DefineDestination | Action::StartPostCopy | Action::RecoverPostCopy => {}
+        Action::DefineDestination => {
+            *destination = Copy::Off(sight(VmState::Shutoff, Reason::Other, false, false));
+        }
+        Action::StartPostCopy | Action::RecoverPostCopy => {}
         Action::SuspendBoth => {
             *source = Copy::Paused(sight(VmState::Paused, Reason::User, false, false));
             *destination = Copy::Paused(sight(VmState::Paused, Reason::User, false, false));

@@ -38,6 +38,10 @@ pub(super) fn resolve(source: Copy, destination: Copy, know: &Knowledge, keep: K
         // Nothing is destroyed before the one that stays was seen.
         (Side::Source, Copy::Unknown | Copy::Dead, _) => return Ask(Question::SourceSilent),
         (Side::Destination, _, Copy::Unknown | Copy::Dead) => return Ask(Question::DestinationSilent),
+        // The source is vouched to be gone for good, and all but its memory is here.
+        (Side::Destination, Copy::Unknown | Copy::Dead, Copy::Absent) if can_start_anew(know, keep) => {
+            return Act(A::DefineDestination);
+        }
         // It was kept, and somebody removed it meanwhile: what was written on the source again is all that there is.
         (Side::Destination, Copy::Off(_), Copy::Absent) if know.source_redefined => {
             return owner_is_source(source, destination, know, know.wants_running);
@@ -114,6 +118,11 @@ fn keep_destination(source: Copy, destination: Copy, know: &Knowledge) -> Next {
         }
         Copy::Unknown | Copy::Dead => Ask(Question::DestinationSilent),
     }
+}
+
+/// Its recorded definition can be written on the destination, where its disks are, too.
+fn can_start_anew(know: &Knowledge, keep: Keep) -> bool {
+    keep.fenced && know.persistent && know.disks_on_both
 }
 
 /// Whether a copy that is kept is to run. One that was let run and stands for another reason (a disk error, say) is paused there.

@@ -40,7 +40,7 @@ use super::outcome::{Action, Ending, Knowledge};
 use super::settle::{FIRST_PAUSE, Settled};
 use super::timing::Timing;
 use crate::hypervisor::Hypervisor;
-use crate::libvirt::error::HostError;
+use crate::libvirt::error::{HostError, NO_DOMAIN};
 use crate::model::DomainUuid;
 use crate::model::domain::{Answer, DomainEvent, HostSight, Run};
 use crate::plan::Plan;
@@ -405,6 +405,13 @@ impl Work {
             // It runs there without one that outlives its run: what it runs with is what it shall have.
             Action::DefineDestination => match destination.definition(domain).await {
                 Ok(xml) => destination.define(&xml).await,
+                // Nothing of it is there, and the source is gone for good.
+                Err(error) if error.libvirt_code() == Some(NO_DOMAIN) => {
+                    match self.plan.definition_on_destination() {
+                        Some(xml) => destination.define(xml).await,
+                        None => Err(error),
+                    }
+                }
                 Err(error) => Err(error),
             },
             Action::SuspendBoth => {

@@ -107,7 +107,13 @@ pub(super) fn question(
         .collect();
     let vouched = offers.iter().filter(|offer| offer.fenced).map(|offer| {
         let (kept, other) = if offer.keep == Side::Source { (from, to) } else { (to, from) };
-        format!(" If {other} is powered off and stays so, the copy on {kept} can be kept.")
+        let there = if offer.keep == Side::Source { source } else { destination };
+        match there {
+            Copy::Absent => {
+                format!(" If {other} is powered off and stays so, {name} can be defined on {kept} and started anew from its disks.")
+            }
+            _ => format!(" If {other} is powered off and stays so, the copy on {kept} can be kept."),
+        }
     });
     let then = match offers.is_empty() {
         true if source.is_silent() || destination.is_silent() => {
@@ -140,8 +146,15 @@ fn what_is_asked(
         ),
         Question::SourceSilent if destination.sight().is_none() => format!(
             "{from} does not answer, and {name} may be running there. Nothing needs to be done if {from} comes back: the task goes on \
-             by itself. If it never does, and a definition of {name} is written on {to} by hand (virsh define), it is asked what is to \
-             become of that."
+             by itself.{}",
+            if destination == Copy::Absent && !(know.persistent && know.disks_on_both) {
+                format!(
+                    " If it never does, and a definition of {name} is written on {to} by hand (virsh define), it is asked what is to \
+                     become of that."
+                )
+            } else {
+                String::new()
+            }
         ),
         Question::SourceSilent => format!(
             "{from} does not answer, and as long as it may be running {name}, the copy on {to} must not run{}. Nothing needs to be \
@@ -160,6 +173,16 @@ fn what_is_asked(
             "{from} was out of sight around the hand-over, and {name} is gone there: it may have gone on running for a while before \
              that. The copy on {to} is complete, but as of the hand-over. If the guest was in use after that (its own logs and the \
              times on its disks tell), keep the source, where it starts anew from its disks; otherwise keep the destination."
+        ),
+        Question::MayHaveRunThere => format!(
+            "The switch-over broke off: {name} is frozen on {from}, and its copy on {to} has ended. It may have run there before (its own \
+             logs and the times on its disks tell). If it did, its memory is lost, and what is on {from} must not go on: {}. If it did \
+             not, keep the source, where it goes on as of the switch-over.",
+            match destination {
+                Copy::Off(_) => "keep the destination, where it starts anew from its disks".to_owned(),
+                _ =>
+                    format!("end it with `virsh destroy {name}` on {from}, and start it anew from its disks"),
+            }
         ),
         Question::MemoryApart => format!(
             "{name} was switched to {to} by post-copy, a part of its memory is still on {from}, and {}. Nothing needs to be done if \
@@ -227,7 +250,9 @@ fn effect(keep: Keep, source: Copy, destination: Copy, question: Question, plan:
     };
     let lost = if ran_there {
         format!("; what the guest did on {other} since the hand-over is lost")
-    } else if !at_source && (question == Question::MayHaveRun || goes.is_silent()) {
+    } else if (at_source && question == Question::MayHaveRunThere)
+        || (!at_source && kept != Copy::Absent && (question == Question::MayHaveRun || goes.is_silent()))
+    {
         format!("; this is the older copy, should the guest have gone on at {other} after the hand-over")
     } else {
         String::new()
@@ -296,7 +321,14 @@ pub(super) fn ending(
     let because = cause.map(|cause| format!(" ({})", first_line(cause))).unwrap_or_default();
     // What a person kept may be older than what was let go.
     let how = if know.keep.is_some() { "which was kept" } else { "unharmed" };
+    let source_is_given_up = know.keep.is_some_and(|keep| keep.fenced) && ending.owed == Some(Side::Source);
     match ending.location {
+        Location::Destination if ending.memory_lost && source_is_given_up && !know.resume_intended => (
+            TaskState::Failed,
+            format!(
+                "The memory of {name} went with {from}. It is defined on {there} with its disks; start it there.{owed}"
+            ),
+        ),
         Location::Destination if ending.memory_lost => (
             TaskState::Failed,
             format!(

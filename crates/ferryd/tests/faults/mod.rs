@@ -19,6 +19,7 @@
 
 pub(crate) mod again;
 pub(crate) mod cell;
+pub(crate) mod gone;
 pub(crate) mod kill;
 pub(crate) mod moment;
 pub(crate) mod sides;

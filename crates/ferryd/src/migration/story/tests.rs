@@ -108,6 +108,38 @@ fn what_is_offered_tells_its_price_and_the_hosts() {
 }
 
 #[test]
+fn a_source_that_is_gone_for_good_does_not_take_the_domain_with_it() {
+    let silent = |know: &Knowledge| {
+        let copies = [Copy::Unknown, Copy::Absent];
+        question(Question::SourceSilent, copies, know, &plan(), TaskId::new(), None)
+    };
+    let know =
+        Knowledge { wants_running: true, persistent: true, disks_on_both: true, ..Knowledge::default() };
+    let (said, offers) = silent(&know);
+    assert!(said.ends_with("web1 can be defined on kvm2 and started anew from its disks."), "{said}");
+    let [offer] = &*offers else { panic!("{offers:?}") };
+    assert!(
+        offer.fenced && offer.effect.contains("boots anew") && !offer.effect.contains("older"),
+        "{offer:?}"
+    );
+    // Its disks went with the source.
+    let (said, offers) = silent(&Knowledge { disks_on_both: false, ..know });
+    assert!(said.contains("virsh define") && offers.is_empty(), "{said}");
+}
+
+#[test]
+fn what_may_have_run_on_the_destination_is_told_with_what_to_look_at() {
+    let frozen = Copy::PausedMigrating(sight(VmState::Paused, Reason::Migrating, false, false));
+    let (said, offers) = asked(Question::MayHaveRunThere, frozen, Copy::Absent);
+    assert!(said.contains("`virsh destroy web1` on kvm1"), "{said}");
+    let [(Side::Source, false, effect)] = &*offers else { panic!("{offers:?}") };
+    assert!(effect.contains("the older copy, should the guest have gone on at kvm2"), "{effect}");
+    let (said, offers) = asked(Question::MayHaveRunThere, frozen, off());
+    assert!(said.contains("keep the destination") && !said.contains("virsh"), "{said}");
+    assert_eq!(offers.len(), 2, "{offers:?}");
+}
+
+#[test]
 fn one_that_had_not_begun_is_not_said_to_run() {
     let know =
         Knowledge { not_begun: true, patience_over: true, wants_running: true, ..Knowledge::default() };
