@@ -272,7 +272,7 @@ async fn the_ssh_configuration_is_obeyed() {
 
 async fn libvirt_connects_through_the_wrapper_or_says_why_not() {
     let host = Fixture::ready("qemu+ssh://root@kvm1/system").await;
-    let uri = host.dir.connect_uri(&host.uri, &host.name).expect("wrapper");
+    let uri = host.dir.connect_uris(&host.uri, &host.name).expect("wrapper").control;
     let list = Shell::local().run(&format!("virsh -q -c '{uri}' list --name"), LIMIT).await.expect("virsh");
     assert_eq!((list.status, list.stdout.trim(), list.stderr.as_str()), (0, "web1", ""));
 
@@ -280,9 +280,9 @@ async fn libvirt_connects_through_the_wrapper_or_says_why_not() {
     let known = Fixture::new("qemu+ssh://root@kvm1/system").await;
     known.trust().await;
     let no_daemon = Fixture::ready("qemu+ssh://root@kvm2/system").await;
-    let uri = |host: &Fixture| host.dir.connect_uri(&host.uri, &host.name).expect("wrapper");
+    let uri = |host: &Fixture| host.dir.connect_uris(&host.uri, &host.name).expect("wrapper").control;
     let wrapped =
-        |given: &str| host.dir.connect_uri(&given.parse().expect("uri"), &host.name).expect("wrapper");
+        |given: &str| host.dir.connect_uris(&given.parse().expect("uri"), &host.name).expect("wrapper").data;
     for (uri, expected) in [
         (uri(&stranger), ConnectFailure::HostKeyUnknown),
         (uri(&known), ConnectFailure::Denied),

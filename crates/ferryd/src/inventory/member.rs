@@ -37,7 +37,8 @@ const QEMUS_AT_ONCE: usize = 3;
 pub struct Member {
     record: HostRecord,
     uri: LibvirtUri,
-    connect_uri: String,
+    /// As another host's libvirt opens it, to send a domain there.
+    data_uri: String,
     host: Arc<LibvirtHost>,
     view: Arc<watch::Sender<View>>,
     /// Questions to its QEMUs: each takes a connection of its own, which may wait as long as a QEMU does.
@@ -66,12 +67,13 @@ impl Member {
         };
         let name = record.name.parse::<HostName>().map_err(|error| bad("name", &error))?;
         let uri = record.uri.parse::<LibvirtUri>().map_err(|error| bad("uri", &error))?;
-        let connect_uri = ssh.connect_uri(&uri, &name).map_err(|error| {
+        let uris = ssh.connect_uris(&uri, &name).map_err(|error| {
             tracing::error!(host = record.name, %error, "the login could not be prepared");
             Problem::new(Code::Internal, "The files for the login could not be written; the log tells more.")
         })?;
         let shell = Shell::for_host(ssh, &name, &uri);
-        let link = Arc::new(Link::start(&record.name, &connect_uri, limits));
+        let data_uri = uris.data.clone();
+        let link = Arc::new(Link::start(&record.name, uris, limits));
         let host = Arc::new(LibvirtHost::new(link, shell));
         let view = Arc::new(watch::Sender::new(View::default()));
         let keeper = tokio::spawn(keep_view(host.clone(), view.clone()));
@@ -79,7 +81,7 @@ impl Member {
         Ok(Arc::new(Self {
             record: record.clone(),
             uri,
-            connect_uri,
+            data_uri,
             host,
             view,
             asks_qemu: tokio::sync::Semaphore::new(QEMUS_AT_ONCE),
@@ -240,7 +242,7 @@ impl Member {
                 self.machine().map(|machine| format!("qemu+ssh://root@{}/system", machine.hostname))
             }
             Transport::Ssh(_) if matches!(from.uri.transport(), Transport::Local) => {
-                Some(self.connect_uri.clone())
+                Some(self.data_uri.clone())
             }
             _ => Some(self.uri.to_string()),
         }

@@ -29,6 +29,7 @@ use super::ffi::{EventedConnect, RawEvent};
 use super::translate;
 use crate::model::DomainUuid;
 use crate::model::domain::DomainEvent;
+use crate::ssh::ConnectUris;
 
 /// Calls to one host that may be under way at once.
 const MAX_PENDING: usize = 32;
@@ -70,7 +71,7 @@ pub struct Link {
 
 #[derive(Debug)]
 struct Inner {
-    uri: String,
+    uris: ConnectUris,
     state: watch::Sender<LinkState>,
     main: Mutex<Option<Arc<MainConnection>>>,
     long: Mutex<Vec<LongConnection>>,
@@ -101,11 +102,11 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl Link {
-    /// Begins to connect and keeps connected. `uri` is the URI as libvirt opens it.
+    /// Begins to connect and keeps connected. `uris` are as libvirt opens them.
     #[must_use]
-    pub fn start(host: &str, uri: &str, limits: LinkLimits) -> Self {
+    pub fn start(host: &str, uris: ConnectUris, limits: LinkLimits) -> Self {
         let inner = Arc::new(Inner {
-            uri: uri.to_owned(),
+            uris,
             state: watch::Sender::new(LinkState::Connecting),
             main: Mutex::new(None),
             long: Mutex::new(Vec::new()),
@@ -341,7 +342,7 @@ async fn connect_once(
     limits: LinkLimits,
     closed: mpsc::UnboundedSender<i32>,
 ) -> Result<EventedConnect, String> {
-    let (uri, events) = (inner.uri.clone(), inner.events.clone());
+    let (uri, events) = (inner.uris.control.clone(), inner.events.clone());
     let mut opening = tokio::task::spawn_blocking(move || open_evented(&uri, limits, events, closed));
     let joined = match tokio::time::timeout(limits.connect, &mut opening).await {
         Ok(joined) => joined,

@@ -4,6 +4,7 @@
 //! ssh/id_ed25519, id_ed25519.pub   the key pair, made on first use
 //! ssh/known_hosts.d/NAME           the keys that a person trusted for the registered host NAME
 //! ssh/wrapper.d/NAME               the program that libvirt runs as ssh for it
+//! ssh/control.d/NAME               the same, for what is talked, which is compressed
 //! ```
 //!
 //! Every file is written beside its place and then moved there, so that a crash leaves either the old or the new one.
@@ -18,6 +19,7 @@ use std::str::FromStr;
 use russh::keys::ssh_key::LineEnding;
 use russh::keys::{Algorithm, HashAlg, PrivateKey, PublicKey};
 
+use super::wrapper::Purpose;
 use crate::model::HostName;
 
 /// Name of the private key's file.
@@ -140,7 +142,9 @@ impl SshDir {
         if !root.is_absolute() || !root.to_str().is_some_and(quotable) {
             return Err(KeyError::Path(root.to_owned()));
         }
-        for directory in [root.to_owned(), root.join("known_hosts.d"), root.join("wrapper.d")] {
+        for directory in
+            [root.to_owned(), root.join("known_hosts.d"), root.join("wrapper.d"), root.join("control.d")]
+        {
             private_directory(&directory).map_err(at(&directory))?;
         }
         let key = load_or_make(&root.join(KEY))?;
@@ -166,8 +170,12 @@ impl SshDir {
     }
 
     /// The wrapper of a registered host; need not exist.
-    pub(super) fn wrapper(&self, host: &HostName) -> PathBuf {
-        self.root.join("wrapper.d").join(host.as_str())
+    pub(super) fn wrapper(&self, host: &HostName, purpose: Purpose) -> PathBuf {
+        let directory = match purpose {
+            Purpose::Control => "control.d",
+            Purpose::Data => "wrapper.d",
+        };
+        self.root.join(directory).join(host.as_str())
     }
 
     /// Removes every file kept for a registered host. Files that are gone already are no error.
@@ -175,7 +183,8 @@ impl SshDir {
     /// # Errors
     /// A file is there and cannot be removed.
     pub fn forget(&self, host: &HostName) -> Result<(), KeyError> {
-        for path in [self.known_hosts(host), self.wrapper(host)] {
+        let [control, data] = [Purpose::Control, Purpose::Data].map(|purpose| self.wrapper(host, purpose));
+        for path in [self.known_hosts(host), control, data] {
             match fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(&path)(error)),
                 _ => {}

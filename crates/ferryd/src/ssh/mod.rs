@@ -12,7 +12,7 @@
 //! A host becomes usable in this order: [`LibvirtUri`] is parsed, [`Endpoint::resolve`] asks the person's ssh
 //! configuration, [`SshDir::examine`] shows the host's key, [`SshDir::trust`] keeps it once a person has agreed,
 //! [`login::install_key`] puts Ferry's key there if no key of the person's is, and from then on
-//! [`SshDir::connect_uri`] and [`Shell::for_host`] get in.
+//! [`SshDir::connect_uris`] and [`Shell::for_host`] get in.
 
 mod child;
 pub mod classify;
@@ -38,3 +38,4 @@ pub use login::{LoginError, Secret, install_key};
 pub use session::Session;
 pub use shell::{Output, Shell, ShellError};
 pub use uri::{LibvirtUri, SshTarget, Transport, UriError};
+pub use wrapper::ConnectUris;

@@ -16,6 +16,7 @@ use super::keys::SshDir;
 use super::lines::LineStream;
 use super::live::{Errors, Live};
 use super::uri::{LibvirtUri, Transport};
+use super::wrapper::COMPRESSED;
 
 /// What is run on the other side. `exec` saves the login shell's process; every login shell understands it.
 const REMOTE: &str = "exec sh -s";
@@ -100,7 +101,7 @@ impl Shell {
             Transport::Local => Some(Self::local()),
             Transport::Ssh(target) => {
                 let mut arguments = dir.options(host);
-                arguments.push("-T".to_owned());
+                arguments.extend(["-o", COMPRESSED, "-T"].map(str::to_owned));
                 arguments.extend(target.arguments());
                 arguments.push(REMOTE.to_owned());
                 Some(Self { program: "ssh", arguments })

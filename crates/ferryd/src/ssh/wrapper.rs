@@ -42,6 +42,26 @@ const FIXED: [&str; 13] = [
     "NumberOfPasswordPrompts=0",
 ];
 
+/// What is talked with a host shrinks to a fraction: descriptions of domains and machines, and figures. It is not for data, which does
+/// not, and comes faster than it can be tried on.
+pub(super) const COMPRESSED: &str = "Compression=yes";
+
+/// The URIs to open with libvirt for a registered host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectUris {
+    /// For what is asked and told.
+    pub control: String,
+    /// For data.
+    pub data: String,
+}
+
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Control,
+    Data,
+}
+
 impl SshDir {
     /// The options with which OpenSSH is started for a registered host, each as its own argument.
     pub fn options(&self, host: &HostName) -> Vec<String> {
@@ -58,12 +78,9 @@ impl SshDir {
 
     /// Writes the program that libvirt runs in place of ssh for this host, if it is not there as it should be, and
     /// returns its path. Blocks for a few file operations.
-    ///
-    /// # Errors
-    /// The file cannot be written.
-    pub fn write_wrapper(&self, host: &HostName) -> Result<PathBuf, KeyError> {
-        let path = self.wrapper(host);
-        let content = self.wrapper_text(host);
+    fn write_wrapper(&self, host: &HostName, purpose: Purpose) -> Result<PathBuf, KeyError> {
+        let path = self.wrapper(host, purpose);
+        let content = self.wrapper_text(host, purpose);
         let unchanged = match fs::read(&path) {
             Ok(present) => present == content.as_bytes(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => false,
@@ -75,28 +92,32 @@ impl SshDir {
         Ok(path)
     }
 
-    fn wrapper_text(&self, host: &HostName) -> String {
-        let options: String =
-            self.options(host).iter().map(|option| format!(" {}", shell_quoted(option))).collect();
+    fn wrapper_text(&self, host: &HostName, purpose: Purpose) -> String {
+        let mut options = self.options(host);
+        if purpose == Purpose::Control {
+            options.extend(["-o".to_owned(), COMPRESSED.to_owned()]);
+        }
+        let options: String = options.iter().map(|option| format!(" {}", shell_quoted(option))).collect();
         format!(
             "#!/bin/sh\n# Written by ferryd for the host {host}; changes are lost.\nLC_ALL=C\nexport LC_ALL\n\
              exec ssh{options} \"$@\"\n"
         )
     }
 
-    /// The URI to open with libvirt for a registered host: for ssh it runs the wrapper, which this writes; other
+    /// The URIs to open with libvirt for a registered host: for ssh they run wrappers, which this writes; other
     /// transports are opened as they are.
     ///
     /// # Errors
-    /// The wrapper cannot be written.
-    pub fn connect_uri(&self, uri: &LibvirtUri, host: &HostName) -> Result<String, KeyError> {
-        match uri.transport() {
+    /// A wrapper cannot be written.
+    pub fn connect_uris(&self, uri: &LibvirtUri, host: &HostName) -> Result<ConnectUris, KeyError> {
+        let for_purpose = |purpose| match uri.transport() {
             Transport::Ssh(_) => {
-                let wrapper = self.write_wrapper(host)?;
+                let wrapper = self.write_wrapper(host, purpose)?;
                 Ok(format!("{uri}?command={}&no_tty=1", percent_escaped(&wrapper.to_string_lossy())))
             }
             _ => Ok(uri.to_string()),
-        }
+        };
+        Ok(ConnectUris { control: for_purpose(Purpose::Control)?, data: for_purpose(Purpose::Data)? })
     }
 }
 
@@ -174,17 +195,21 @@ mod tests {
         let dir = tempfile::tempdir().expect("temporary directory");
         let ssh = opened(&dir.path().join("s sh"));
         let host: HostName = "kvm2".parse().expect("name");
-        let path = ssh.write_wrapper(&host).expect("write");
+        let path = ssh.write_wrapper(&host, Purpose::Data).expect("write");
         let first = fs::metadata(&path).expect("metadata");
         assert_eq!(first.permissions().mode() & 0o7777, 0o700);
-        ssh.write_wrapper(&host).expect("write again");
+        ssh.write_wrapper(&host, Purpose::Data).expect("write again");
         assert_eq!(fs::metadata(&path).expect("metadata").ino(), first.ino());
         let output = Command::new(&path).args(["-G", "--", "kvm2"]).output().expect("run");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        assert!(String::from_utf8_lossy(&output.stdout).contains("batchmode yes"));
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(said.contains("batchmode yes") && said.contains("compression no"), "{said}");
+        let control = ssh.write_wrapper(&host, Purpose::Control).expect("write");
+        let output = Command::new(&control).args(["-G", "--", "kvm2"]).output().expect("run");
+        assert!(String::from_utf8_lossy(&output.stdout).contains("compression yes"), "{output:?}");
         ssh.forget(&host).expect("forget");
         ssh.forget(&host).expect("forget again");
-        assert!(!path.exists());
+        assert!(!path.exists() && !control.exists());
     }
 
     #[test]
@@ -193,12 +218,13 @@ mod tests {
         let ssh = opened(&dir.path().join("a &b%c"));
         let host: HostName = "kvm2".parse().expect("name");
         let uri: LibvirtUri = "qemu+ssh://root@kvm2/system".parse().expect("uri");
-        let opened = ssh.connect_uri(&uri, &host).expect("connect");
-        let expected = format!(
-            "qemu+ssh://root@kvm2/system?command={}/a%20%26b%25c/wrapper.d/kvm2&no_tty=1",
-            dir.path().display()
-        );
-        assert_eq!(opened, expected);
-        assert_eq!(ssh.connect_uri(&LibvirtUri::local(), &host).expect("connect"), "qemu:///system");
+        let opened = ssh.connect_uris(&uri, &host).expect("connect");
+        let expected = |directory: &str| {
+            let root = dir.path().display();
+            format!("qemu+ssh://root@kvm2/system?command={root}/a%20%26b%25c/{directory}/kvm2&no_tty=1")
+        };
+        assert_eq!((opened.control, opened.data), (expected("control.d"), expected("wrapper.d")));
+        let opened = ssh.connect_uris(&LibvirtUri::local(), &host).expect("connect");
+        assert_eq!((opened.control.as_str(), opened.data.as_str()), ("qemu:///system", "qemu:///system"));
     }
 }

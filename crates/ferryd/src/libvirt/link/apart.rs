@@ -109,7 +109,7 @@ impl Link {
         keep_alive_count: u32,
     ) -> Result<Connect, HostError> {
         let limits = LinkLimits { keep_alive_s, keep_alive_count, ..self.limits };
-        let uri = self.inner.uri.clone();
+        let uri = self.inner.uris.data.clone();
         let opening = tokio::task::spawn_blocking(move || open(&uri, limits));
         let reason = match tokio::time::timeout(limits.connect, opening).await {
             Ok(Ok(Ok(connect))) => return Ok(connect),
@@ -141,7 +141,7 @@ pub(super) async fn open_long(
     inner: &Arc<Inner>,
     limits: LinkLimits,
 ) -> Result<(Connect, OwnedSemaphorePermit), String> {
-    let uri = inner.uri.clone();
+    let uri = inner.uris.data.clone();
     let opening = tokio::task::spawn_blocking(move || open(&uri, limits));
     match tokio::time::timeout(limits.connect, opening).await {
         Ok(Ok(Ok(connect))) => {
