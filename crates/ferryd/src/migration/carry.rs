@@ -25,6 +25,8 @@ const SPAN_TAKES_S: u64 = 1;
 const SENT_AGAIN: u32 = 2;
 /// Which part of a whole span the last ones are.
 const LAST_SPAN_PART: u64 = 8;
+/// How much of a span may be left when the way of the next one is opened at both ends, which takes as long as some of this does.
+const AHEAD_BYTES: u64 = 16 << 20;
 
 /// Why carrying ends before everything is there.
 pub(super) enum Halt {
@@ -49,11 +51,13 @@ struct Sent {
     there: JoinHandle<Result<Digest, HostError>>,
 }
 
-/// A span on its way out of the source.
-struct Reading {
+/// The way of a span, open at both ends: out of the source, and into the destination. Who drops it closes both.
+struct Way {
     span: Span,
     coming: mpsc::Receiver<Piece>,
     read: JoinHandle<Result<(), HostError>>,
+    going: mpsc::Sender<Piece>,
+    written: JoinHandle<Result<(), HostError>>,
 }
 
 /// How much of all files has passed, for the figures.
@@ -174,19 +178,22 @@ impl Work {
         (span.length > 0).then_some(span)
     }
 
-    /// Begins to read a span on the source. Who drops it ends that.
-    fn read(&self, file: &Carried, span: Span) -> Reading {
+    /// Opens the way of a span.
+    fn open(&self, file: &Carried, span: Span) -> Way {
         let (sink, coming) = mpsc::channel(4);
         let (source, from, id) = (self.source.clone(), file.source_path().to_owned(), self.handle.id());
         let read = tokio::spawn(async move { source.read_file(id, &from, span, sink).await });
-        Reading { span, coming, read }
+        let (going, pieces) = mpsc::channel(4);
+        let (destination, into) = (self.destination.clone(), file.new.path.clone());
+        let written = tokio::spawn(async move { destination.write_file(id, &into, span, pieces).await });
+        Way { span, coming, read, going, written }
     }
 
-    /// Begins to read the span after this one, while this one is still on its way: neither end waits for the other.
-    fn read_ahead(&self, file: &Carried, span: Span) -> Option<Reading> {
+    /// Opens the way of the span after this one, while the end of this one is still on its way: neither end waits for the other.
+    fn open_ahead(&self, file: &Carried, span: Span) -> Option<Way> {
         let next = self.next_span(span.offset + span.length, file.new.capacity_bytes)?;
         // Where the bandwidth is limited, there is nothing to be gained.
-        self.plan.bandwidth_mib_s.is_none().then(|| self.read(file, next))
+        self.limit_mib_s().is_none().then(|| self.open(file, next))
     }
 
     fn read_again(&self, path: &str, span: Span) -> JoinHandle<Result<Digest, HostError>> {
@@ -217,21 +224,16 @@ impl Work {
         Ok(true)
     }
 
-    /// Sends a span, as often as connections break on the way; what was sent, summed. `ahead`: what is read of it already, and of the
-    /// next one afterwards.
-    async fn send(
-        &mut self,
-        file: &Carried,
-        span: Span,
-        ahead: &mut Option<Reading>,
-    ) -> Result<Digest, Halt> {
+    /// Sends a span, as often as connections break on the way; what was sent, summed. `ahead`: its way, where that is open already, and
+    /// the next one's afterwards.
+    async fn send(&mut self, file: &Carried, span: Span, ahead: &mut Option<Way>) -> Result<Digest, Halt> {
         let since = Instant::now();
         loop {
             self.go_on_only_if_stopped().await?;
             let done = self.passed.done;
-            let begun = ahead.take().filter(|begun| begun.span == span);
-            let reading = begun.unwrap_or_else(|| self.read(file, span));
-            match self.pass(file, reading, ahead).await? {
+            let open = ahead.take().filter(|open| open.span == span);
+            let way = open.unwrap_or_else(|| self.open(file, span));
+            match self.pass(file, way, ahead).await? {
                 Ok(sum) => return Ok(sum),
                 Err(error) => {
                     self.passed.done = done;
@@ -245,27 +247,28 @@ impl Work {
     async fn pass(
         &mut self,
         file: &Carried,
-        reading: Reading,
-        ahead: &mut Option<Reading>,
+        way: Way,
+        ahead: &mut Option<Way>,
     ) -> Result<Result<Digest, HostError>, Halt> {
-        let Reading { span, mut coming, read } = reading;
-        let (going, pieces) = mpsc::channel::<Piece>(4);
-        let (destination, id, into) = (self.destination.clone(), self.handle.id(), file.new.path.clone());
-        let writing = tokio::spawn(async move { destination.write_file(id, &into, span, pieces).await });
+        let Way { span, mut coming, read, going, written } = way;
         let mut sum = Sha256::new();
         let began = Instant::now();
-        let mut passed = 0;
+        let (mut passed, mut left) = (0, span.length);
         // Nothing for so long: a connection that hangs.
         let still = self.timing.silence;
         while let Ok(Some(piece)) = timeout(still, coming.recv()).await {
             piece.count_into(&mut sum);
             self.passed.done += piece.length();
+            left = left.saturating_sub(piece.length());
             if let Piece::Data(bytes) = &piece {
                 passed += bytes.len() as u64;
                 self.passed.sent += bytes.len() as u64;
             }
             if !matches!(timeout(still, going.send(piece)).await, Ok(Ok(()))) || self.is_called_off() {
                 break;
+            }
+            if ahead.is_none() && left <= AHEAD_BYTES {
+                *ahead = self.open_ahead(file, span);
             }
             self.keep_to_the_limit(began, passed).await;
             self.tell_carrying().await?;
@@ -274,7 +277,6 @@ impl Work {
         if self.is_called_off() {
             return Err(Halt::CalledOff);
         }
-        *ahead = self.read_ahead(file, span);
         let ended = |host: &str, joined| match joined {
             Ok(Ok(result)) => result,
             Ok(Err(error)) => {
@@ -282,7 +284,7 @@ impl Work {
             }
             Err(_) => Err(HostError::timed_out(host, "carry a file", still)),
         };
-        let (read, written) = tokio::join!(timeout(still, read), timeout(still, writing));
+        let (read, written) = tokio::join!(timeout(still, read), timeout(still, written));
         let (read, written) = (ended(&self.plan.source, read), ended(&self.plan.destination, written));
         // Where one breaks, the other does as well, and says less.
         Ok(match (read, written) {
