@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::libvirt::error::HostError;
 use crate::libvirt::link::Link;
+use crate::model::definition::SecretReference;
 use crate::model::domain::{Answer, DomainEvent, HostSight, JobFigures};
 use crate::model::transport::Transport;
 use crate::model::{DomainUuid, TaskId};
@@ -163,6 +164,9 @@ pub struct NewFile {
     /// The image it lies over: path and format.
     #[serde(default)]
     pub base: Option<(String, String)>,
+    /// What is written into it is encrypted (LUKS) with this secret of its host's.
+    #[serde(default)]
+    pub luks: Option<SecretReference>,
 }
 
 /// What is seen of a file.

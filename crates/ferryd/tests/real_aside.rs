@@ -14,7 +14,7 @@ const SHARED: &str = "/srv/shared/g1.qcow2";
 /// A guest on shared storage, and its two snapshots, the second of which it builds on.
 fn with_snapshots(world: &World) -> Guest {
     let mut spec = quiet("g1");
-    spec.disk = Some(DiskSpec { path: SHARED.to_owned(), format: "qcow2".to_owned(), create_mib: Some(32) });
+    spec.disk = Some(DiskSpec::qcow2(SHARED, Some(32)));
     let guest = world.boot(spec, "kvm1");
     for snapshot in ["first", "second"] {
         world.host("kvm1").virsh(&["snapshot-create-as", "g1", snapshot]).expect("a snapshot");

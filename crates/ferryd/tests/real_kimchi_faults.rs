@@ -77,7 +77,7 @@ fn fault_02_a_request_after_the_move_deleted_its_shared_disk() {
     let all = recorded::all();
     let path = "/srv/shared/vm2.qcow2";
     let mut spec = quiet("vm2");
-    spec.disk = Some(DiskSpec { path: path.to_owned(), format: "qcow2".to_owned(), create_mib: Some(32) });
+    spec.disk = Some(DiskSpec::qcow2(path, Some(32)));
     let guest = world.boot(spec, "kvm1");
     replay_to_its_end(&world, &all["70a-shared-disk-post"], &all["70a-shared-disk-task"]);
     guest.log.wait_next_tick("kvm2", SOON).expect("it runs there");

@@ -46,7 +46,7 @@ fn each_disk_goes_its_own_way() {
         ),
     );
     let mut spec = quiet("g1");
-    spec.disk = Some(DiskSpec { path: SHARED.to_owned(), format: "qcow2".to_owned(), create_mib: Some(32) });
+    spec.disk = Some(DiskSpec::qcow2(SHARED, Some(32)));
     spec.extra_devices = disk(LOCAL, "qcow2", "vdb") + &network_disk("vdc") + MEDIUM;
     let mut guest = world.boot(spec, "kvm1");
 

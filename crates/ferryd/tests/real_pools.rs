@@ -177,7 +177,7 @@ fn a_chain_of_one_that_runs_becomes_one_image() {
     let (base, top) = (image("base.raw"), image("g1.qcow2"));
     chain(&kvm1, &base, &top);
     let mut spec = quiet("g1");
-    spec.disk = Some(DiskSpec { path: top.clone(), format: "qcow2".to_owned(), create_mib: None });
+    spec.disk = Some(DiskSpec::qcow2(&top, None));
     let mut guest = world.boot(spec, "kvm1");
     let plan: PlanReport = world.ferry_json(&["migrate", "g1", "--to", "kvm2", "--flatten", "--plan"]);
     assert!(plan.libvirt_flags.contains(&"VIR_MIGRATE_NON_SHARED_DISK".to_owned()), "{plan:#?}");

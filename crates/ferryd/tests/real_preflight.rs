@@ -21,7 +21,7 @@ const CHECKED_WITHIN: Duration = Duration::from_secs(10);
 
 fn on_shared_storage(name: &str) -> GuestSpec {
     let mut spec = quiet(name);
-    spec.disk = Some(DiskSpec { path: SHARED.to_owned(), format: "qcow2".to_owned(), create_mib: Some(32) });
+    spec.disk = Some(DiskSpec::qcow2(SHARED, Some(32)));
     spec.nic = true;
     spec
 }
@@ -232,8 +232,7 @@ fn without_shells_the_storage_pools_prove_what_is_shared() {
         host.virsh(&["pool-start", "fleet"]).expect("it starts");
     }
     let mut shared = GuestSpec::new("shared").expect("a spec");
-    shared.disk =
-        Some(DiskSpec { path: SHARED.to_owned(), format: "qcow2".to_owned(), create_mib: Some(16) });
+    shared.disk = Some(DiskSpec::qcow2(SHARED, Some(16)));
     let mut local = GuestSpec::new("local").expect("a spec");
     local.disk = Some(DiskSpec::in_pool("local", 16));
     for spec in [&shared, &local] {

@@ -46,7 +46,7 @@ fn a_stopped_one_goes_there_and_back_whole_and_starts_there() {
     let world = World::pair("cold");
     let mut spec = quiet("g1");
     let path = "/srv/shared/g1.qcow2".to_owned();
-    spec.disk = Some(DiskSpec { path, format: "qcow2".to_owned(), create_mib: Some(32) });
+    spec.disk = Some(DiskSpec::qcow2(path, Some(32)));
     spec.autostart = true;
     spec.extra_devices =
         format!("<graphics type='vnc' autoport='yes' passwd='{SECRET}'/><video><model type='vga'/></video>");

@@ -127,6 +127,60 @@ fn one_that_runs_takes_its_disk_along() {
     arrived_with_its_disk(&world, &mut guest, "kvm1");
 }
 
+/// What a passphrase is on both hosts.
+const PASSPHRASE: &str = "a passphrase";
+
+/// Defines a secret with its value on a host.
+fn give_secret(host: &Host, uuid: &str) {
+    let usage = format!("<usage type='volume'><volume>{uuid}</volume></usage>");
+    let xml = format!("<secret ephemeral='no' private='yes'><uuid>{uuid}</uuid>{usage}</secret>");
+    host.run_with_input(&["virsh", "-q", "secret-define", "/dev/stdin"], xml.as_bytes()).expect("a secret");
+    host.run_with_input(
+        &["virsh", "-q", "secret-set-value", uuid, "--file", "/dev/stdin", "--plain"],
+        PASSPHRASE.as_bytes(),
+    )
+    .expect("its value");
+}
+
+#[test]
+fn one_that_runs_takes_encrypted_disks_along() {
+    const SECRET: &str = "6f9b8d1e-0c5a-4a4e-9d53-0b0a35c0f0a1";
+    let world = World::pair("luks");
+    let (kvm1, kvm2) = (world.host("kvm1"), world.host("kvm2"));
+    let (first, second) = (image("g1.qcow2"), image("g1.luks"));
+    give_secret(&kvm1, SECRET);
+    // (QEMU 7.2 cannot always tell how fast it is.)
+    let script = format!(
+        "printf '%s' '{PASSPHRASE}' >/run/passphrase
+         make() {{
+             until qemu-img create -q --object secret,id=s,file=/run/passphrase \"$@\" 2>/run/said
+             do grep -q 'accurate CPU usage' /run/said || {{ cat /run/said >&2; return 1; }}; done
+         }}
+         make -f qcow2 -o encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=100 {first} 64M
+         make -f luks -o key-secret=s,iter-time=100 {second} 20M"
+    );
+    sh(&kvm1, &script);
+    let mut spec = quiet("g1");
+    let luks_secret = Some(SECRET.to_owned());
+    spec.disk = Some(DiskSpec { create_mib: None, luks_secret, ..DiskSpec::in_pool("g1", 64) });
+    let encryption =
+        format!("<encryption format='luks'><secret type='passphrase' uuid='{SECRET}'/></encryption>");
+    spec.extra_devices = disk(&second, "raw", "vdb").replace("<target", &format!("{encryption}<target"));
+    let mut guest = world.boot(spec, "kvm1");
+    // Without the secret there it would not run on.
+    let refused = world.ferry(&["migrate", "g1", "--to", "kvm2"]).ended(3);
+    assert!(refused.stdout.contains("secret-missing") || refused.stderr.contains("secret"), "{refused:#?}");
+    give_secret(&kvm2, SECRET);
+    let moved: Task = world.ferry_json(&["migrate", "g1", "--to", "kvm2"]);
+    assert_eq!(moved.state, TaskState::Done, "{moved:#?}");
+    guest.log.wait_next_tick("kvm2", SOON).expect("it runs on");
+    arrived_with_its_disk(&world, &mut guest, "kvm2");
+    for path in [&first, &second] {
+        let info = sh(&kvm2, &format!("qemu-img info -U {path}"));
+        assert!(info.contains("luks"), "what arrived is encrypted: {info}");
+    }
+}
+
 /// It runs on `owner` on its own disk there, unharmed; the one it left stays.
 fn arrived_with_its_disk(world: &World, guest: &mut Guest, owner: &str) {
     let host = world.host(owner);

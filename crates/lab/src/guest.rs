@@ -21,16 +21,19 @@ pub struct DiskSpec {
     pub format: String,
     /// Size; `None` when the image is there already.
     pub create_mib: Option<u32>,
+    /// UUID of the secret that it is encrypted with (LUKS).
+    pub luks_secret: Option<String>,
 }
 
 impl DiskSpec {
     /// An image of its own in the pool `default`, made when the guest is started.
     pub fn in_pool(guest: &str, size_mib: u32) -> Self {
-        Self {
-            path: format!("/var/lib/libvirt/images/{guest}.qcow2"),
-            format: "qcow2".to_owned(),
-            create_mib: Some(size_mib),
-        }
+        Self::qcow2(format!("/var/lib/libvirt/images/{guest}.qcow2"), Some(size_mib))
+    }
+
+    /// An image of this path, made when the guest is started where its size is given.
+    pub fn qcow2(path: impl Into<String>, create_mib: Option<u32>) -> Self {
+        Self { path: path.into(), format: "qcow2".to_owned(), create_mib, luks_secret: None }
     }
 }
 
@@ -183,9 +186,12 @@ impl GuestSpec {
     fn devices(&self) -> String {
         let mut xml = String::new();
         if let Some(disk) = &self.disk {
+            let luks = disk.luks_secret.as_ref().map_or_else(String::new, |uuid| {
+                format!("<encryption format='luks'><secret type='passphrase' uuid='{uuid}'/></encryption>")
+            });
             xml.push_str(&format!(
                 "    <disk type='file' device='disk'><driver name='qemu' type='{}' cache='none'/>\
-                 <source file='{}'/><target dev='vda' bus='virtio'/></disk>\n",
+                 <source file='{}'>{luks}</source><target dev='vda' bus='virtio'/></disk>\n",
                 disk.format, disk.path
             ));
         }

@@ -86,7 +86,7 @@ pub fn copy_part(connect: &Connect, task: TaskId, part: &Part) -> Told<Copied> {
         path: beside(&volume.path()?, &part.name),
         format: part.format.clone(),
         capacity_bytes: shape.capacity_bytes,
-        base: None,
+        ..NewFile::default()
     };
     if shape.format != part.format {
         let seen = xml::file(&volume.xml_desc(0)?).map_err(unreadable)?;

@@ -241,7 +241,7 @@ pub fn make(connect: &Connect, volume: &NewVolume) -> Told<String> {
         path: String::new(),
         format: volume.format.clone(),
         capacity_bytes: volume.capacity_bytes,
-        base: None,
+        ..NewFile::default()
     };
     Ok(StorageVol::create_xml(&pool, &xml::new_file(&volume.name, &file), 0)?.path()?)
 }

@@ -30,6 +30,12 @@ const POOL_LIMIT: Duration = Duration::from_secs(30);
 /// How long a part of a file may take to be read on its host.
 const DIGEST_LIMIT: Duration = Duration::from_secs(600);
 
+/// What QEMU (7.2 at least) says now and then when it makes an encrypted image: it could not measure how fast it derives a key. The next try
+/// can.
+const MISJUDGED: &str = "accurate CPU usage";
+/// How often the making is tried again then.
+const ONCE_MORE: u32 = 10;
+
 type Told<T> = std::result::Result<T, LibvirtError>;
 
 /// The directory and the name of a file.
@@ -121,7 +127,16 @@ pub(super) fn make(connect: &Connect, task: TaskId, file: &NewFile) -> Told<()> 
     if pool.lookup_storage_vol_by_name(name).is_ok() {
         return Err(LibvirtError::of(VOLUME_EXISTS, format!("{} is there already", file.path)));
     }
-    Ok(StorageVol::create_xml(&pool, &xml::new_file(name, file), 0).map(drop)?)
+    let create = || StorageVol::create_xml(&pool, &xml::new_file(name, file), 0).map(drop);
+    let mut made = create().map_err(LibvirtError::from);
+    for _ in 0..ONCE_MORE {
+        // libvirt has removed again what it began.
+        match &made {
+            Err(error) if error.message.contains(MISJUDGED) => made = create().map_err(LibvirtError::from),
+            _ => break,
+        }
+    }
+    made
 }
 
 pub(super) fn remove(connect: &Connect, task: TaskId, path: &str) -> Told<()> {

@@ -194,6 +194,15 @@ pub struct Disk {
     pub reservations: bool,
 }
 
+impl Disk {
+    /// The secret that its image is encrypted with, where it is a single one. (Others are for its network login.)
+    #[must_use]
+    pub fn passphrase(&self) -> Option<&SecretReference> {
+        let mut all = self.secrets.iter().filter(|secret| secret.kind == "passphrase");
+        all.next().map(|secret| &secret.reference).filter(|_| all.next().is_none())
+    }
+}
+
 /// A secret that a disk needs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SecretUse {
@@ -204,7 +213,8 @@ pub struct SecretUse {
 }
 
 /// By what a secret is named.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum SecretReference {
     /// Its UUID.
     Uuid(Uuid),

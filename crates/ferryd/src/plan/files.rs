@@ -172,7 +172,7 @@ impl Files {
             path: to.to_owned(),
             format: "raw".to_owned(),
             capacity_bytes: length_bytes,
-            base: None,
+            ..NewFile::default()
         };
         self.carried.push(Carried { role, new, allocated_bytes, from: elsewhere(from, to) });
     }
@@ -213,7 +213,7 @@ impl Files {
                 path: to.to_owned(),
                 format: format.clone(),
                 capacity_bytes: image.capacity_bytes,
-                base: None,
+                ..NewFile::default()
             },
             allocated_bytes: below
                 .fold(image.allocation_bytes, u64::saturating_add)
@@ -324,8 +324,8 @@ pub fn stays(facts: &Facts, domain: &DomainFacts, disk: &Disk) -> Option<&'stati
     if disk.shareable {
         return Some("others write to it as well");
     }
-    if running && disk.encryption.is_some() {
-        return Some("it is encrypted, and an encrypted image is copied of a stopped virtual machine only");
+    if running && let Some(why) = disk.encryption.as_deref().and_then(|kind| stays_encrypted(disk, kind)) {
+        return Some(why);
     }
     if running && !matches!(disk.format.as_deref(), Some("raw" | "qcow2")) {
         return Some("only raw and qcow2 images are copied while a guest runs");
@@ -334,6 +334,20 @@ pub fn stays(facts: &Facts, domain: &DomainFacts, disk: &Disk) -> Option<&'stati
         return Some("nothing copies disks through libvirt's own connection (--secure)");
     }
     None
+}
+
+/// Why an image that is encrypted in this way cannot be made for a guest that runs: QEMU opens both images, and what it writes into
+/// the new one is encrypted with the same secret, which the destination has to have anyway.
+fn stays_encrypted(disk: &Disk, kind: &str) -> Option<&'static str> {
+    match (kind, disk.passphrase()) {
+        ("luks", Some(_)) if disk.backing.is_empty() => None,
+        ("luks", Some(_)) => Some(
+            "it is encrypted and lies over another image, and is copied of a stopped virtual machine only",
+        ),
+        _ => Some(
+            "it is encrypted otherwise than by LUKS with one passphrase, and is copied of a stopped virtual machine only",
+        ),
+    }
 }
 
 /// Why a disk cannot be made under the path it has.
@@ -372,6 +386,7 @@ fn copied(domain: &DomainFacts, disk: &Disk, from: &str, to: &str, flat: bool) -
         format: disk.format.clone()?,
         capacity_bytes: image.capacity_bytes,
         base,
+        luks: disk.encryption.as_ref().and_then(|_| disk.passphrase().cloned()),
     };
     let (target, from) = (disk.target.clone(), elsewhere(from, to));
     Some(CopiedDisk { target, new, allocated_bytes: image.allocation_bytes, from })

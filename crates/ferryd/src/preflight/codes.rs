@@ -31,6 +31,7 @@ pub const CODES: &[&str] = &[
     "disk-cache-unsafe",
     "disk-cached",
     "disk-copied",
+    "disk-copied-in-clear",
     "disk-errors",
     "disk-in-use",
     "disk-missing",

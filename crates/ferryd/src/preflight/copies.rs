@@ -126,3 +126,22 @@ pub(super) fn room(facts: &Facts, findings: &mut Vec<Finding>) {
         }
     }
 }
+
+/// An encrypted image of a guest that runs is copied as the guest sees it: QEMU reads it here and encrypts it anew there.
+pub(super) fn in_clear(facts: &Facts, findings: &mut Vec<Finding>) {
+    let Some((source, destination, domain)) = facts.all().filter(|_| !facts.wanted.transport.tls) else {
+        return;
+    };
+    for disk in plan::files(facts).copied.iter().filter(|disk| disk.new.luks.is_some()) {
+        findings.push(warning(
+            "disk-copied-in-clear",
+            &disk.target,
+            format!(
+                "{} of {} is encrypted, and goes from {} to {} as the guest sees it: whoever reads along on the network between them reads it.",
+                disk.target, domain.name, source.name, destination.name
+            ),
+            format!("{} is encrypted again there, with the same secret", disk.new.path),
+            advice("Have QEMU encrypt what goes between the hosts (--tls), or move the virtual machine stopped: the image goes as it is then."),
+        ));
+    }
+}

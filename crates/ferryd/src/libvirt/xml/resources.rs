@@ -2,6 +2,7 @@
 
 use super::{Result, XmlError, attribute, child, children, escaped, number, parse, path, text};
 use crate::hypervisor::{FileSight, NewFile};
+use crate::model::definition::SecretReference;
 use crate::model::facts::{NetworkFacts, PoolFacts};
 
 /// Reads `virNetworkGetXMLDesc`. Whether it is active the XML does not say.
@@ -85,7 +86,7 @@ pub fn backing(xml: &str) -> Result<Option<(String, Option<String>)>> {
 /// The XML of a volume that is to be made as this file.
 #[must_use]
 pub fn new_file(name: &str, file: &NewFile) -> String {
-    let NewFile { format, capacity_bytes, base, .. } = file;
+    let NewFile { format, capacity_bytes, base, luks, .. } = file;
     // Without it libvirt makes images as QEMU did before 2012, which it then reads slowly.
     let compat = if format == "qcow2" { "<compat>1.1</compat>" } else { "" };
     let base = base.as_ref().map_or_else(String::new, |(path, format)| {
@@ -95,9 +96,16 @@ pub fn new_file(name: &str, file: &NewFile) -> String {
             escaped(format)
         )
     });
+    let encryption = luks.as_ref().map_or_else(String::new, |secret| {
+        let named = match secret {
+            SecretReference::Uuid(uuid) => format!("uuid='{uuid}'"),
+            SecretReference::Usage(usage) => format!("usage='{}'", escaped(usage)),
+        };
+        format!("<encryption format='luks'><secret type='passphrase' {named}/></encryption>")
+    });
     format!(
         "<volume><name>{}</name><capacity unit='bytes'>{capacity_bytes}</capacity><allocation>0</allocation>\
-         <target><format type='{}'/>{compat}</target>{base}</volume>",
+         <target><format type='{}'/>{encryption}{compat}</target>{base}</volume>",
         escaped(name),
         escaped(format)
     )
@@ -137,8 +145,14 @@ mod tests {
             format: "qcow2".to_owned(),
             capacity_bytes: 7,
             base: Some(("/images/a".to_owned(), "raw".to_owned())),
+            luks: None,
         };
         let xml = new_file("a&b", &asked);
+        assert!(!xml.contains("encryption"), "{xml}");
+        let luks = Some(SecretReference::Usage("b&c".to_owned()));
+        let encrypted = new_file("a&b", &NewFile { luks, ..asked.clone() });
+        let secret = "<encryption format='luks'><secret type='passphrase' usage='b&amp;c'/></encryption>";
+        assert!(encrypted.contains(secret), "{encrypted}");
         assert!(xml.contains("<name>a&amp;b</name>") && xml.contains("<compat>1.1</compat>"), "{xml}");
         assert_eq!(backing(&xml).unwrap(), Some(("/images/a".to_owned(), Some("raw".to_owned()))));
     }

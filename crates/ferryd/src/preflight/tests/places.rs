@@ -93,6 +93,11 @@ fn of_disks_asked_into_a_pool() {
             asked(facts);
             disk(facts).encryption = Some("luks".to_owned());
         }),
+        ("storage-disk-stays", Blocker, |facts| {
+            asked(facts);
+            luks(facts);
+            over_a_base(facts);
+        }),
         // It may name what lies below it by its place.
         ("storage-disk-stays", Blocker, |facts| {
             asked(facts);
@@ -107,6 +112,26 @@ fn of_disks_asked_into_a_pool() {
             reception(facts).secrets_empty = vec![reference];
         }),
     ]);
+}
+
+fn luks(facts: &mut Facts) {
+    let reference = SecretReference::Uuid(Uuid::from_u128(9));
+    disk(facts).encryption = Some("luks".to_owned());
+    disk(facts).secrets = vec![SecretUse { kind: "passphrase".to_owned(), reference }];
+}
+
+#[test]
+fn an_encrypted_disk_is_copied_into_an_encrypted_one() {
+    let mut facts = good();
+    asked(&mut facts);
+    luks(&mut facts);
+    assert_eq!(codes(&facts), ["disk-copied-in-clear", "disk-copied"]);
+    let plan = crate::plan::files(&facts);
+    assert_eq!(plan.copied[0].new.luks, Some(SecretReference::Uuid(Uuid::from_u128(9))));
+    // A stopped one is carried as it is.
+    stop(&mut facts);
+    assert_eq!(codes(&facts), ["disk-copied"]);
+    assert_eq!(crate::plan::files(&facts).carried[0].new.luks, None);
 }
 
 #[test]
