@@ -199,6 +199,7 @@ impl History {
                 transport: Transport { direct: scenario.direct, ..Transport::default() },
                 migration_ports: None,
                 sharing_proven: false,
+                needs_no_source: !scenario.cold && !scenario.files,
                 post_copy: scenario.post_copy,
                 files: if scenario.files { image(scenario.cold) } else { Files::default() },
                 rewrite: Rewrite::default(),
@@ -315,20 +316,7 @@ impl History {
             // Carrying files has a patience of its own, before that of asking where the guest is.
             let must_end = MUST_END + if world.scenario.files { 200_000 } else { 0 };
             if world.now - *healed_at > must_end {
-                // Where nobody decides, a question that only a person can answer is an end, too.
-                let asks = task.state == TaskState::NeedsAttention;
-                // Two of libvirt's own making are for a person to tell apart.
-                let apart = world.guest.ran_two || (world.peer_gone && world.stream.is_some());
-                // What somebody did by hand is for a person, too, where there is something to choose.
-                let by_hand = world.was_changed_by_hand() && !task.offers.is_empty();
-                let undecided =
-                    (by_hand || world.may_have_run_there()) && world.scenario.person_after.is_none();
-                let may_wait = asks && (apart || undecided || world.hosts.iter().any(|host| host.gone));
-                let unseen = world.out_of_sight || world.troubled_at > 0;
-                let cannot_know = asks && unseen && task.message.contains("out of sight");
-                if !may_wait && !cannot_know {
-                    world.violate(format!("the task does not end: {:?}: {}", task.state, task.message));
-                }
+                world.judge_unended(&task);
                 return true;
             }
             false

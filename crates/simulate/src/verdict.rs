@@ -1,6 +1,6 @@
 //! What must hold: of a task when it says that it has ended, and of both hosts when all is over.
 
-use api::task::{Location, Outcome, Task, TaskState};
+use api::task::{Location, Offer, Outcome, Side, Task, TaskState};
 use ferryd::model::domain::Reason;
 use ferryd::store::Debt;
 
@@ -50,7 +50,9 @@ impl World {
         let gone = outcome.location == Location::Unknown && self.hosts[source].gone;
         if (gone || outcome.location == Location::Neither && self.was_removed(source)) && !outcome.memory_lost
         {
-            return None;
+            let begun = gone && self.was_begun();
+            let fits = !begun && task.state != TaskState::Done;
+            return (!fits).then_some("it claims nothing of what it had begun");
         }
         let fits = match task.state {
             TaskState::Done => outcome.location == Location::Destination && !outcome.memory_lost,
@@ -109,6 +111,35 @@ impl World {
     #[must_use]
     pub fn two_run(&self) -> bool {
         self.runs_on(0) && self.runs_on(1) && !self.hosts.iter().any(|host| host.gone)
+    }
+
+    /// It has not ended in all that time. Where nobody decides, a question that only a person can answer is an end, too.
+    pub fn judge_unended(&mut self, task: &Task) {
+        if self.two_run() {
+            self.violate("two copies run on though both hosts answer");
+        }
+        let asks = task.state == TaskState::NeedsAttention;
+        // Two of libvirt's own making are for a person to tell apart.
+        let apart = self.guest.ran_two || (self.peer_gone && self.stream.is_some());
+        // What somebody did by hand is for a person, too, where there is something to choose.
+        let by_hand = self.was_changed_by_hand() && !task.offers.is_empty();
+        let undecided = (by_hand || self.may_have_run_there()) && self.scenario.person_after.is_none();
+        // What is lost with a host a person who is there and has something to choose does not wait for.
+        let decides = self.scenario.person_after.is_some() && self.offers_truth(&task.offers);
+        let gone = self.hosts.iter().any(|host| host.gone) && !decides;
+        let may_wait = asks && (apart || undecided || gone);
+        let unseen = self.out_of_sight || self.troubled_at > 0;
+        let cannot_know = asks && unseen && task.message.contains("out of sight");
+        if !may_wait && !cannot_know {
+            self.violate(format!("the task does not end: {:?}: {}", task.state, task.message));
+        }
+    }
+
+    /// Whether something is offered that a person can vouch for.
+    fn offers_truth(&self, offers: &[Offer]) -> bool {
+        let off = |host: usize| self.hosts[host].gone && !self.hosts[host].power;
+        let other = |keep: Side| if keep == Side::Source { 1 - SOURCE } else { SOURCE };
+        offers.iter().any(|offer| !offer.fenced || off(other(offer.keep)))
     }
 
     /// By post-copy libvirt lets it run on the destination without a word of the task's: where it stands frozen on the source and is gone

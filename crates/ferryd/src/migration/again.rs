@@ -137,6 +137,7 @@ impl Work {
             wants_running: self.know.wants_running,
             persistent: self.know.persistent,
             autostart: self.know.autostart,
+            needs_no_source: self.know.needs_no_source,
             post_copy: true,
             // What the copy that was given up had made there is gone: that was seen.
             not_begun: true,

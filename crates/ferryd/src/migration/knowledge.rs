@@ -65,7 +65,7 @@ pub(super) fn knowledge(plan: &Plan, log: &[LogEntry], handle: &mut Handle) -> K
         persistent: plan.persistent,
         autostart: plan.autostart,
         cold: plan.cold,
-        disks_on_both: plan.files.is_empty(),
+        needs_no_source: plan.needs_no_source,
         not_begun: !plan.found_twice && !begun(log),
         source_touched: log.iter().any(|entry| entry.step == PREPARE || entry.step == TAKE),
         suspended_both: plan.found_twice,
@@ -104,6 +104,7 @@ impl Knowledge {
             Action::DefineSource => self.source_redefined = true,
             Action::UndefineSource => self.undefine_source_intended = true,
             Action::StartPostCopy => self.switch_intended = true,
+            Action::AutostartSource => self.source_may_start = true,
             _ => {}
         }
     }

@@ -74,8 +74,14 @@ pub struct Knowledge {
     pub arrived: bool,
     /// The log holds the intent to remove the source's definition: only forwards is left.
     pub undefine_source_intended: bool,
-    /// Nothing of its files goes along: the destination has, or reaches, all that it needs.
-    pub disks_on_both: bool,
+    /// All that it needs besides its memory and its definition is proven to be the destination's as well.
+    pub needs_no_source: bool,
+    /// The log holds the intent to set the source's autostart again: it may start there with its host.
+    pub source_may_start: bool,
+    /// The source's libvirt does not answer, and its shell does: a QEMU of the domain is alive there.
+    pub source_alive: bool,
+    /// The same of the destination.
+    pub destination_alive: bool,
     /// It moves by post-copy: it may run on the destination before all of its memory is there, and nobody has to let it.
     pub post_copy: bool,
     /// Of one that moves by post-copy: the source may have stood for the switch-over. From then on it may run on the destination.
@@ -248,9 +254,10 @@ pub fn decide(source: Copy, destination: Copy, know: &Knowledge) -> Next {
 }
 
 /// Both copies run, whoever started them. (By post-copy the destination runs without a word of ours: while the source has a job the two
-/// answers may be of different moments.)
+/// answers may be of different moments, for a while.)
 fn two_run(source: Copy, destination: Copy, know: &Knowledge) -> bool {
-    runs(source) && matches!(destination, Copy::Running(_)) && !(know.post_copy && source.job())
+    let of_two_moments = know.post_copy && source.job() && !know.waited;
+    runs(source) && matches!(destination, Copy::Running(_)) && !of_two_moments
 }
 
 /// It runs, whoever started it.

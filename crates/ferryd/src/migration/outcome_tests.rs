@@ -53,7 +53,7 @@ fn knowledge(bits: u32, keep: Option<Keep>) -> Knowledge {
         source_redefined: bit(7),
         cancel: bit(8),
         // Told apart only where a person has decided.
-        disks_on_both: bit(8),
+        needs_no_source: bit(8),
         stuck: bit(9),
         waited: bit(10),
         // Patience ends after the ordinary limit.
@@ -148,7 +148,7 @@ fn it_never_does_what_could_make_two_run_or_lose_one() {
             Action::DefineDestination => {
                 let gone = matches!(source, Copy::Unknown | Copy::Dead) && fenced(know);
                 assert!(gone && destination == Copy::Absent && kept(know, Side::Destination), "{}", case());
-                assert!(know.persistent && know.disks_on_both, "{}", case());
+                assert!(know.persistent && know.needs_no_source, "{}", case());
             }
             Action::UndefineSource => {
                 assert!(matches!(source, Copy::Off(_)), "{}", case());

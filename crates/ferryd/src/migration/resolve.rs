@@ -37,6 +37,13 @@ pub(super) fn resolve(source: Copy, destination: Copy, know: &Knowledge, keep: K
     match (keep.side, source, destination) {
         // Nothing is destroyed before the one that stays was seen.
         (Side::Source, Copy::Unknown | Copy::Dead, _) => return Ask(Question::SourceSilent),
+        // Nobody's word is worth more than what the host's own shell shows.
+        (Side::Destination, Copy::Unknown | Copy::Dead, _) if know.source_alive => {
+            return Ask(Question::SourceSilent);
+        }
+        (Side::Source, _, Copy::Unknown | Copy::Dead) if know.destination_alive => {
+            return Ask(Question::DestinationSilent);
+        }
         (Side::Destination, _, Copy::Unknown | Copy::Dead) => return Ask(Question::DestinationSilent),
         // The source is vouched to be gone for good, and all but its memory is here.
         (Side::Destination, Copy::Unknown | Copy::Dead, Copy::Absent) if can_start_anew(know, keep) => {
@@ -120,9 +127,11 @@ fn keep_destination(source: Copy, destination: Copy, know: &Knowledge) -> Next {
     }
 }
 
-/// Its recorded definition can be written on the destination, where its disks are, too.
+/// Its recorded definition can be written on the destination, which has all else that it needs; and should the source come back after all,
+/// nothing starts there by itself.
 fn can_start_anew(know: &Knowledge, keep: Keep) -> bool {
-    keep.fenced && know.persistent && know.disks_on_both
+    let starts_nowhere_else = !know.not_begun && !know.source_may_start;
+    keep.fenced && know.persistent && know.needs_no_source && starts_nowhere_else
 }
 
 /// Whether a copy that is kept is to run. One that was let run and stands for another reason (a disk error, say) is paused there.

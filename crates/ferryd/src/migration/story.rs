@@ -90,6 +90,16 @@ pub(super) fn question(
     let (from, to, name) = (&plan.source, &plan.destination, &plan.name);
     let what = what_is_asked(question, [source, destination], know, plan, held);
     let known = format!("{from} {}; {to} {}.", described(source), described(destination));
+    let alive =
+        [(know.source_alive, from), (know.destination_alive, to)].into_iter().filter(|(alive, _)| *alive);
+    let alive: String = alive
+        .map(|(_, host)| {
+            format!(
+                " A QEMU of {name} is alive on {host}, whose libvirt does not answer or does not know of it: restart libvirtd there (guests \
+                 run on), or end that QEMU."
+            )
+        })
+        .collect();
     // An act that comes to nothing is no reason to end the only copy that runs.
     let lets_run = |keep: &Keep| {
         let goes = if keep.side == Side::Source { destination } else { source };
@@ -122,7 +132,7 @@ pub(super) fn question(
         true => format!(" Nothing can be decided as it is: look at {name} on both hosts with virsh."),
         false => vouched.collect(),
     };
-    (format!("{what} {known}{then}"), offers)
+    (format!("{what} {known}{alive}{then}"), offers)
 }
 
 /// What a person is asked, and why.
@@ -147,7 +157,7 @@ fn what_is_asked(
         Question::SourceSilent if destination.sight().is_none() => format!(
             "{from} does not answer, and {name} may be running there. Nothing needs to be done if {from} comes back: the task goes on \
              by itself.{}",
-            if destination == Copy::Absent && !(know.persistent && know.disks_on_both) {
+            if destination == Copy::Absent && !(know.persistent && know.needs_no_source) {
                 format!(
                     " If it never does, and a definition of {name} is written on {to} by hand (virsh define), it is asked what is to \
                      become of that."
@@ -326,7 +336,8 @@ pub(super) fn ending(
         Location::Destination if ending.memory_lost && source_is_given_up && !know.resume_intended => (
             TaskState::Failed,
             format!(
-                "The memory of {name} went with {from}. It is defined on {there} with its disks; start it there.{owed}"
+                "The memory of {name} went with {from}. It is defined on {there} with its disks (a password of its screen is not recorded, \
+                 and has to be set again); start it there.{owed}"
             ),
         ),
         Location::Destination if ending.memory_lost => (

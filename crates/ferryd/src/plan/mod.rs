@@ -71,6 +71,9 @@ pub struct Plan {
     /// system alone, is to take that from us.
     #[serde(default)]
     pub sharing_proven: bool,
+    /// All that it needs besides its memory and its definition is proven to be the destination's as well.
+    #[serde(default)]
+    pub needs_no_source: bool,
     /// When it is switched to post-copy, if it may be. Nothing of one that does not run has to follow.
     #[serde(default)]
     pub post_copy: Option<PostCopy>,
@@ -128,6 +131,7 @@ impl Plan {
             transport: transport::transport(facts, domain),
             migration_ports: facts.destination.shell().and_then(|shell| shell.migration_ports),
             sharing_proven: preflight::sharing_proven(facts),
+            needs_no_source: preflight::needs_no_source(facts, domain),
             post_copy: request.post_copy.filter(|_| runs(domain)),
             files: files(facts),
             rewrite: Rewrite::default(),

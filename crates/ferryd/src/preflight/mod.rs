@@ -26,7 +26,7 @@ mod transport;
 
 use api::finding::{Finding, Severity};
 
-pub use storage::sharing_proven;
+pub use storage::{needs_no_source, sharing_proven};
 
 use crate::model::facts::Facts;
 
@@ -74,6 +74,7 @@ const CHECKS: &[Check] = &[
     places::flat,
     copies::chains,
     copies::room,
+    copies::in_clear,
     servers::servers,
     servers::pools,
     storage::media,

@@ -246,6 +246,26 @@ fn libvirt_does_not_know(domain: &DomainFacts, disk: &Disk, here: Option<&PathFa
     is_file && !disk.readonly && here.is_none_or(|here| !crate::model::facts::is_networked(&here.filesystem))
 }
 
+/// Whether everything that a running domain needs besides its memory and its definition is proven to be the destination's as well: what
+/// a host has for itself alone (firmware variables, the state of a TPM) goes with that host, and so does what it knows of snapshots.
+#[must_use]
+pub fn needs_no_source(facts: &Facts, domain: &DomainFacts) -> bool {
+    let Some(meeting) = &facts.meeting else { return false };
+    let shared = |path: &str| {
+        meeting.sharing.iter().any(|(of, sharing)| of == path && matches!(sharing, Sharing::Shared(_)))
+    };
+    let own = domain.definition.firmware.nvram.is_some() || domain.definition.tpm.is_some();
+    let is_there = |source: &Source| match source {
+        Source::Empty | Source::Network(_) => true,
+        other => other.path().is_some_and(shared),
+    };
+    let all_there = domain.definition.disks.iter().all(|disk| {
+        let own = path_of(domain, disk).map_or_else(|| is_there(&disk.source), shared);
+        own && disk.backing.iter().all(|below| is_there(&below.source))
+    });
+    domain.is_active() && !own && domain.snapshots.is_empty() && all_there && plan::files(facts).is_empty()
+}
+
 /// Whether libvirt must be told that the disks are shared, because it does not know their file system for that, and may be told,
 /// because every one of them was proven to be.
 #[must_use]

@@ -16,9 +16,8 @@ const ASKED_WITHIN: Duration = Duration::from_secs(200);
 /// Its memory is lost; its definition is not.
 pub(crate) fn started_anew() {
     let world = world();
-    let mut spec = Moment::T1.guest();
-    spec.autostart = false;
-    let subject = Subject::started(&world, spec);
+    // It would start with its host; on the one that it leaves, that is cleared first.
+    let subject = Subject::started(&world, Moment::T1.guest());
     let at = moment::reach(&world, Moment::T1, &[]);
     let (source, destination) = (world.host(SOURCE), world.host(DESTINATION));
     source.kill().expect("no power");
@@ -48,4 +47,5 @@ pub(crate) fn started_anew() {
     until(ASKED_WITHIN, "its old definition is gone", || (!sides::has_definition(&source)).then_some(()));
     assert_eq!(source.pid_of_qemu(&subject.spec.uuid), None, "nothing runs on kvm1");
     assert!(sides::has_definition(&destination) && destination.pid_of_qemu(&subject.spec.uuid).is_some());
+    assert!(sides::autostarts(&destination), "its autostart is as it was");
 }

@@ -79,6 +79,11 @@ pub(crate) fn has_definition(host: &Host) -> bool {
     host.disk_path(Path::new("/etc/libvirt/qemu").join(format!("{GUEST}.xml"))).exists()
 }
 
+/// Whether it starts with its host.
+pub(crate) fn autostarts(host: &Host) -> bool {
+    host.disk_path(Path::new("/etc/libvirt/qemu/autostart").join(format!("{GUEST}.xml"))).is_symlink()
+}
+
 /// Whether libvirt there still keeps the state of a running domain, which it clears away by itself when its QEMU has died; or, having
 /// forgotten the domain, when it is started next.
 pub(crate) fn has_live_state(host: &Host) -> bool {

@@ -275,3 +275,20 @@ impl Said {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:#?}"))
     }
 }
+
+/// What each QEMU said last, where it matters why one ended.
+impl Drop for World {
+    fn drop(&mut self) {
+        const LOGS: &str =
+            "for log in /var/log/libvirt/qemu/*.log; do echo \"$log\"; tail -n 12 \"$log\"; done";
+        if !std::thread::panicking() {
+            return;
+        }
+        for host in self.lab.hosts().unwrap_or_default().iter().filter(|host| host.is_running()) {
+            // One that cannot be asked any more has nothing to say.
+            if let Ok(said) = host.run(&["sh", "-c", LOGS]) {
+                println!("what each QEMU of {} said last:\n{said}", host.name());
+            }
+        }
+    }
+}

@@ -53,6 +53,12 @@ impl World {
         }
     }
 
+    /// Whether it was about to be handed to libvirt.
+    #[must_use]
+    pub fn was_begun(&self) -> bool {
+        self.people.perform_at.is_some()
+    }
+
     /// A controller is being told how the guest is on a host.
     pub fn people_told(&mut self, host: usize) {
         let (now, begun) = (self.now, self.people.perform_at.is_some());

@@ -114,7 +114,7 @@ fn a_source_that_is_gone_for_good_does_not_take_the_domain_with_it() {
         question(Question::SourceSilent, copies, know, &plan(), TaskId::new(), None)
     };
     let know =
-        Knowledge { wants_running: true, persistent: true, disks_on_both: true, ..Knowledge::default() };
+        Knowledge { wants_running: true, persistent: true, needs_no_source: true, ..Knowledge::default() };
     let (said, offers) = silent(&know);
     assert!(said.ends_with("web1 can be defined on kvm2 and started anew from its disks."), "{said}");
     let [offer] = &*offers else { panic!("{offers:?}") };
@@ -122,8 +122,15 @@ fn a_source_that_is_gone_for_good_does_not_take_the_domain_with_it() {
         offer.fenced && offer.effect.contains("boots anew") && !offer.effect.contains("older"),
         "{offer:?}"
     );
+    // What its shell shows is worth more than anybody's word.
+    let (said, offers) = silent(&Knowledge { source_alive: true, ..know });
+    assert!(said.contains("A QEMU of web1 is alive on kvm1") && offers.is_empty(), "{said}");
+    // It would start there with its host; or was never to go.
+    for know in [Knowledge { source_may_start: true, ..know }, Knowledge { not_begun: true, ..know }] {
+        assert!(silent(&know).1.is_empty(), "{know:?}");
+    }
     // Its disks went with the source.
-    let (said, offers) = silent(&Knowledge { disks_on_both: false, ..know });
+    let (said, offers) = silent(&Knowledge { needs_no_source: false, ..know });
     assert!(said.contains("virsh define") && offers.is_empty(), "{said}");
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::definition::{Backing, Drive, NetworkHost, NetworkSource, SecretReference, SecretUse};
+use crate::model::definition::{Backing, Drive, NetworkHost, NetworkSource, SecretReference, SecretUse, Tpm};
 use crate::model::facts::{DiskImage, Occupied, PoolFacts, ServerProbe};
 use Severity::{Blocker, Note, Warning};
 
@@ -221,6 +221,24 @@ fn libvirt_is_told_only_what_was_proven_of_every_disk() {
     let second = Disk { target: "vdb".to_owned(), source: Source::File("/b".to_owned()), ..Disk::default() };
     defined(&mut facts).disks.push(second);
     assert!(!sharing_proven(&facts));
+}
+
+#[test]
+fn only_one_that_has_nothing_of_its_own_on_the_source_needs_no_source() {
+    let needs_no_source = |facts: &Facts| needs_no_source(facts, facts.domain.as_ref().unwrap());
+    assert!(needs_no_source(&good()));
+    let not: [fn(&mut Facts); 5] = [
+        |facts| sharing(facts, Sharing::Unknown("no shell".to_owned())),
+        |facts| sharing(facts, Sharing::Missing),
+        |facts| defined(facts).firmware.nvram = Some("/nvram".to_owned()),
+        |facts| defined(facts).tpm = Some(Tpm::default()),
+        |facts| domain(facts).sight.state = VmState::Shutoff,
+    ];
+    for change in not {
+        let mut facts = good();
+        change(&mut facts);
+        assert!(!needs_no_source(&facts), "{:?}", facts.domain);
+    }
 }
 
 #[test]
