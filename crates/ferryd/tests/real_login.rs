@@ -78,6 +78,8 @@ fn a_password_is_used_once_and_then_the_key() {
         "nothing was put on the host"
     );
     assert!(registered(&world).is_empty(), "what is refused registers nothing");
+    let files = world.machine().run(&["sh", "-c", "ls /var/lib/ferry/ssh/*.d/"]).expect("a list");
+    assert!(!files.contains("kvm1\n"), "and leaves no files: {files}");
 
     let seen =
         in_sight_of_others(world.machine(), || drop(add(&world, Some(PASSWORD), &trusted).succeeded()));

@@ -54,8 +54,10 @@ impl Shots {
         if vm.listed.state != VmState::Running {
             return Err(Refused::Stopped);
         }
+        // Who waits for another's picture, or for a turn, does not do so for ever: one that hangs holds its place for as long as it may.
+        let until = tokio::time::Instant::now() + LIMIT;
         let place = self.place(vm.domain());
-        let mut kept = place.lock().await;
+        let mut kept = tokio::time::timeout_at(until, place.lock()).await.map_err(|_| Refused::TooMany)?;
         if let Some(shot) = &mut *kept
             && shot.is_current(vm, Instant::now())
         {
@@ -64,7 +66,8 @@ impl Shots {
         *kept = None;
         let domain = vm.domain();
         // A page that shows many machines asks for all their pictures at once.
-        let permit = self.bounds.wait(&vm.host, LIMIT).await.ok_or(Refused::TooMany)?;
+        let left = until.saturating_duration_since(tokio::time::Instant::now());
+        let permit = self.bounds.wait(&vm.host, left).await.ok_or(Refused::TooMany)?;
         // From before it is taken: what happens meanwhile makes it old.
         let events = member.link().events();
         let taking = member.link().long_call_within("screenshot", LIMIT, move |connect| {

@@ -132,9 +132,13 @@ async fn migrate(
     let parameters = Parameters::take(required_body(request).await?)?;
     let (host, user) = (parameters.remote_host.clone(), parameters.user_name().to_owned());
     let request = parameters.into_request(vm.clone());
+    let fleet = app.fleet.clone();
     match to_the_end(async move { app.migrations.start_inherited(request, &caller).await }).await {
         Err(Failure(problem)) if problem.code == Code::Forbidden => Err(Refusal::not_allowed()),
         Ok(task) => Ok((StatusCode::ACCEPTED, KimchiTask::from(&task)).into_response()),
+        Err(Failure(problem)) if problem.code == Code::UnknownVm => {
+            Err(Refusal::unknown_vm(&vm, &fleet.silent()))
+        }
         Err(Failure(problem)) => Err(Refusal::of_migrate(&problem, &vm, &host, &user)),
     }
 }

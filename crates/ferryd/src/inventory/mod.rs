@@ -17,7 +17,7 @@ pub mod turns;
 mod view;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use api::host::Host;
@@ -47,6 +47,8 @@ pub struct Fleet {
     /// Held from the look whether a machine is registered already until it is: two requests at once for one machine are told
     /// apart.
     registering: tokio::sync::Mutex<()>,
+    /// Tries to register a host that are under way, by name.
+    tries: Mutex<BTreeMap<String, u32>>,
     /// Held from the look whether a name is free until the task that makes a machine of that name is stored, or a machine has it.
     naming: Arc<tokio::sync::Mutex<()>>,
     turns: turns::Turns,
@@ -76,6 +78,7 @@ impl Fleet {
             limits,
             members: RwLock::default(),
             registering: Default::default(),
+            tries: Default::default(),
             naming: Default::default(),
             turns: Default::default(),
         });

@@ -3,7 +3,8 @@
 use crate::model::HostName;
 use crate::model::facts::HostFacts;
 use crate::model::transport::Via;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use api::host::{Host, HostRequest};
@@ -16,7 +17,7 @@ use super::member::Member;
 use crate::libvirt::error::HostError;
 use crate::libvirt::host::failure_of;
 use crate::ssh::{
-    ConnectFailure, Endpoint, HostKey, LibvirtUri, LoginError, ReachError, Secret, Transport, Trust,
+    ConnectFailure, Endpoint, HostKey, LibvirtUri, LoginError, ReachError, Secret, Shell, Transport, Trust,
     install_key,
 };
 use crate::store::{HostRecord, StoreError};
@@ -52,7 +53,44 @@ impl From<Refusal> for Problem {
     }
 }
 
+/// A try to register a host. When the last of those for a name ends and none has come to anything, the files that they have made for the
+/// login go again.
+struct Try<'a> {
+    fleet: &'a Fleet,
+    name: &'a str,
+}
+
+impl<'a> Try<'a> {
+    fn begin(fleet: &'a Fleet, name: &'a str) -> Self {
+        *fleet.tries().entry(name.to_owned()).or_default() += 1;
+        Self { fleet, name }
+    }
+}
+
+impl Drop for Try<'_> {
+    fn drop(&mut self) {
+        // Held to the end: another try makes its files after this.
+        let mut tries = self.fleet.tries();
+        let left = tries.get(self.name).copied().unwrap_or_default().saturating_sub(1);
+        if left > 0 {
+            tries.insert(self.name.to_owned(), left);
+            return;
+        }
+        tries.remove(self.name);
+        if self.fleet.member(self.name).is_none()
+            && let Ok(Err(error)) = self.name.parse::<HostName>().map(|name| self.fleet.ssh.forget(&name))
+        {
+            tracing::warn!(host = self.name, %error, "its files were not removed");
+        }
+    }
+}
+
 impl Fleet {
+    /// How many tries to register a host of each name are under way.
+    fn tries(&self) -> MutexGuard<'_, BTreeMap<String, u32>> {
+        self.tries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Registers a host.
     ///
     /// # Errors
@@ -70,6 +108,7 @@ impl Fleet {
         if self.member(&record.name).is_some() {
             return Err(exists(&record.name).into());
         }
+        let _try = Try::begin(self, &record.name);
         let (member, machine) = self.connected(&request, &record).await?;
         // What is registered is known with its virtual machines: the next command may name one.
         member.listed(self.limits.call).await;
@@ -97,13 +136,23 @@ impl Fleet {
         Ok((member, machine))
     }
 
-    /// Whether a host lets in whom the request names; it is not registered.
+    /// Whether a registered host lets in whom the request names, by a login that is not the registered one's. Nothing is kept of it.
     ///
     /// # Errors
     /// Why not.
     pub async fn try_login(&self, request: &HostRequest) -> Result<(), Problem> {
-        let record = valid(request)?;
-        self.connected(request, &record).await.map(drop)
+        let bad = |field: &str, error: &dyn std::fmt::Display| {
+            Problem::new(Code::BadValue, format!("{field}: {error}.")).field(field)
+        };
+        self.let_in(request).await?;
+        let name: HostName = request.name.parse().map_err(|error| bad("name", &error))?;
+        let uri: LibvirtUri = request.uri.parse().map_err(|error| bad("uri", &error))?;
+        let Some(shell) = Shell::for_host(&self.ssh, &name, &uri) else { return Ok(()) };
+        let limit = self.limits.connect + self.limits.call;
+        match shell.run("true", limit).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(connect_problem(&request.name, error.failure(), error.to_string())),
+        }
     }
 
     /// Registers the machine that Ferry runs on, where it has libvirt and no registered host is it.

@@ -127,8 +127,8 @@ impl Migrations {
         let target = SshTarget::new(Some(user), known.host(), known.port())
             .map_err(|error| Problem::new(Code::BadValue, error.to_string()).field("user"))?;
         let host = HostRequest {
-            // Of its own: the files of its login must not be those of the registered one.
-            name: format!("{}-as-{user}", member.name()),
+            // It is that machine's key that has to be known.
+            name: member.name().to_owned(),
             uri: format!("qemu+ssh://{target}/system"),
             peer_uri: None,
             migrate_via: None,

@@ -4,6 +4,7 @@ use api::task::TaskState;
 use axum::body::Body;
 use axum::http::Request;
 use ferryd::model::TaskId;
+use ferryd::store::HostRecord;
 use serde_json::{Value, json};
 
 use crate::recorded::{self, Exchange, Given};
@@ -224,6 +225,30 @@ async fn of_several_faults_the_first_is_told() {
         let (nowhere, least) = (format!("{vms}?host=no"), "{\"name\":\"a\",\"memory\":64}");
         refused(&ask(&served, "POST", &nowhere, Some(least)).await, "404 Not Found", "KCHVM0007E: ");
         refused(&ask(&served, "PUT", &vms, Some("{}")).await, "405 Method Not Allowed", "");
+    }
+}
+
+/// A machine that is on no host that answers may be on one that does not.
+#[tokio::test]
+async fn a_machine_that_may_be_on_a_silent_host_is_not_said_to_be_missing() {
+    let uri = "qemu+tcp://127.0.0.1:1/system".to_owned();
+    let silent = HostRecord { name: "kvm1".to_owned(), uri, peer_uri: None, migrate_via: None };
+    let served = Served::with_hosts(&[silent]).await;
+    for prefix in ["", "/plugins/kimchi"] {
+        let vm = format!("{prefix}/vms/ghost");
+        for (method, path, body) in [
+            ("GET", vm.clone(), None),
+            ("PUT", vm.clone(), Some("{\"title\":\"x\"}")),
+            ("DELETE", vm.clone(), None),
+            ("POST", format!("{vm}/start"), Some("{}")),
+            ("POST", format!("{vm}/clone"), Some("{}")),
+            ("POST", format!("{vm}/migrate"), Some("{\"remote_host\":\"127.0.0.1\"}")),
+            ("GET", format!("{vm}/snapshots"), None),
+            ("GET", format!("{vm}/screenshot"), None),
+        ] {
+            let answer = ask(&served, method, &path, body).await;
+            refused(&answer, "503 Service Unavailable", "KCHVM0009E: ");
+        }
     }
 }
 
