@@ -419,6 +419,10 @@ impl Hypervisor for SimHost {
             bytes.extend(more);
         }
         let whole = bytes.len() as u64 == span.length;
+        if bytes.is_empty() && !whole {
+            // A stream that was opened ahead, and ended before anything came: nothing was written.
+            return Err(self.unreachable());
+        }
         self.order("write a file", move |world, host| world.write_file(host, &path, span, &bytes)).await?;
         if whole { Ok(()) } else { Err(self.unreachable()) }
     }
