@@ -136,10 +136,7 @@ async fn migrate(
     match to_the_end(async move { app.migrations.start_inherited(request, &caller).await }).await {
         Err(Failure(problem)) if problem.code == Code::Forbidden => Err(Refusal::not_allowed()),
         Ok(task) => Ok((StatusCode::ACCEPTED, KimchiTask::from(&task)).into_response()),
-        Err(Failure(problem)) if problem.code == Code::UnknownVm => {
-            Err(Refusal::unknown_vm(&vm, &fleet.silent()))
-        }
-        Err(Failure(problem)) => Err(Refusal::of_migrate(&problem, &vm, &host, &user)),
+        Err(Failure(problem)) => Err(Refusal::of_migrate(&problem, &vm, &host, &user, &fleet.silent())),
     }
 }
 

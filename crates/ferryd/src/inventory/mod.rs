@@ -172,11 +172,16 @@ impl Fleet {
         self.store.remove_host(name).await.map_err(Problem::from)?;
         self.members.write().unwrap_or_else(PoisonError::into_inner).remove(name);
         drop(member);
+        self.forget_files(name);
+        Ok(())
+    }
+
+    /// Removes the files that are kept for the login to a host.
+    fn forget_files(&self, name: &str) {
         let forgotten = name.parse::<crate::model::HostName>().map(|name| self.ssh.forget(&name));
         if let Ok(Err(error)) = forgotten {
             tracing::warn!(host = name, %error, "its files were not removed");
         }
-        Ok(())
     }
 
     /// The virtual machines, by name.

@@ -77,10 +77,8 @@ impl Drop for Try<'_> {
             return;
         }
         tries.remove(self.name);
-        if self.fleet.member(self.name).is_none()
-            && let Ok(Err(error)) = self.name.parse::<HostName>().map(|name| self.fleet.ssh.forget(&name))
-        {
-            tracing::warn!(host = self.name, %error, "its files were not removed");
+        if self.fleet.member(self.name).is_none() {
+            self.fleet.forget_files(self.name);
         }
     }
 }
@@ -141,12 +139,7 @@ impl Fleet {
     /// # Errors
     /// Why not.
     pub async fn try_login(&self, request: &HostRequest) -> Result<(), Problem> {
-        let bad = |field: &str, error: &dyn std::fmt::Display| {
-            Problem::new(Code::BadValue, format!("{field}: {error}.")).field(field)
-        };
-        self.let_in(request).await?;
-        let name: HostName = request.name.parse().map_err(|error| bad("name", &error))?;
-        let uri: LibvirtUri = request.uri.parse().map_err(|error| bad("uri", &error))?;
+        let (name, uri) = self.let_in(request).await?;
         let Some(shell) = Shell::for_host(&self.ssh, &name, &uri) else { return Ok(()) };
         let limit = self.limits.connect + self.limits.call;
         match shell.run("true", limit).await {
@@ -191,8 +184,8 @@ impl Fleet {
     }
 
     /// Sees to it that Ferry can log in: the host's key is known or vouched for, and, where a password was given, Ferry's own key
-    /// is put on the host.
-    async fn let_in(&self, request: &HostRequest) -> Result<(), Problem> {
+    /// is put on the host. Its name and its URI, as they are meant.
+    async fn let_in(&self, request: &HostRequest) -> Result<(HostName, LibvirtUri), Problem> {
         let bad = |field: &str, error: &dyn std::fmt::Display| {
             Problem::new(Code::BadValue, format!("{field}: {error}.")).field(field)
         };
@@ -201,7 +194,7 @@ impl Fleet {
         let Some(target) = uri.ssh() else {
             return match request.password {
                 Some(_) => Err(bad("password", &"it is of use only for a host that is reached by ssh")),
-                None => Ok(()),
+                None => Ok((name, uri)),
             };
         };
         let limit = self.limits.connect;
@@ -215,16 +208,17 @@ impl Fleet {
             // Keys that OpenSSH understands and we do not: libvirt's own login will tell.
             Err(ReachError::Protocol(text)) if request.password.is_none() => {
                 tracing::info!(host = request.name, text, "the host's key could not be examined");
-                return Ok(());
+                return Ok((name, uri));
             }
             Err(error) => return Err(not_reached(&request.name, &error)),
         };
-        let Some(password) = &request.password else { return Ok(()) };
+        let Some(password) = &request.password else { return Ok((name, uri)) };
         let password = Secret::new(password.clone());
         let ours = self.ssh.public_line();
         install_key(&endpoint, &password, key.fingerprint(), ours, PASSWORD_LIMIT)
             .await
-            .map_err(|error| not_let_in(&request.name, &error))
+            .map_err(|error| not_let_in(&request.name, &error))?;
+        Ok((name, uri))
     }
 
     /// Trusts the host's key if a person has: it is known, or its fingerprint was given.

@@ -33,8 +33,8 @@ const DIGEST_LIMIT: Duration = Duration::from_secs(600);
 /// What QEMU (7.2 at least) says now and then when it makes an encrypted image: it could not measure how fast it derives a key. The next try
 /// can.
 const MISJUDGED: &str = "accurate CPU usage";
-/// How often the making is tried again then.
-const ONCE_MORE: u32 = 10;
+/// How often that is put down to chance.
+const MISJUDGED_AT_MOST: u32 = 10;
 
 type Told<T> = std::result::Result<T, LibvirtError>;
 
@@ -128,15 +128,14 @@ pub(super) fn make(connect: &Connect, task: TaskId, file: &NewFile) -> Told<()> 
         return Err(LibvirtError::of(VOLUME_EXISTS, format!("{} is there already", file.path)));
     }
     let create = || StorageVol::create_xml(&pool, &xml::new_file(name, file), 0).map(drop);
-    let mut made = create().map_err(LibvirtError::from);
-    for _ in 0..ONCE_MORE {
-        // libvirt has removed again what it began.
-        match &made {
-            Err(error) if error.message.contains(MISJUDGED) => made = create().map_err(LibvirtError::from),
-            _ => break,
+    for _ in 0..MISJUDGED_AT_MOST {
+        match create().map_err(LibvirtError::from) {
+            // libvirt has removed again what it began.
+            Err(error) if error.message.contains(MISJUDGED) => {}
+            made => return made,
         }
     }
-    made
+    Ok(create()?)
 }
 
 pub(super) fn remove(connect: &Connect, task: TaskId, path: &str) -> Told<()> {

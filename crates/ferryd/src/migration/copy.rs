@@ -31,7 +31,7 @@ impl Copy {
     /// What one host's answers come to.
     #[must_use]
     pub fn of(sight: &HostSight) -> Self {
-        let alive = matches!(sight.process, ProcessAnswer::Running(_));
+        let alive = sight.process.is_running();
         match &sight.domain {
             Answer::Unknown(_) if sight.process == ProcessAnswer::None => Self::Dead,
             Answer::Unknown(_) => Self::Unknown,

@@ -14,7 +14,7 @@ use super::outcome::{Action, Ending, Next, Question, Why, decide};
 use super::steps::Work;
 use super::story;
 use super::waiting::Waiting;
-use crate::model::domain::{DomainEvent, HostSight, ProcessAnswer, Reason};
+use crate::model::domain::{DomainEvent, HostSight, Reason};
 use crate::store::{Debt, Started};
 use crate::task::Stop;
 
@@ -76,9 +76,7 @@ impl Work {
         let unseen = self.contact.looked(source, &self.run, looked, self.timing.out_of_sight);
         // One that stands or runs is still the run it was, and shows what it did.
         self.know.source_unseen |= unseen && copies[0].is_lifeless();
-        let alive = |sight: &HostSight| {
-            Copy::of(sight).is_silent() && matches!(sight.process, ProcessAnswer::Running(_))
-        };
+        let alive = |sight: &HostSight| Copy::of(sight).is_silent() && sight.process.is_running();
         (self.know.source_alive, self.know.destination_alive) = (alive(source), alive(destination));
         self.know.switched |= copies.iter().any(|copy| matches!(copy, Copy::PostCopy(_)));
         self.recovery.looked(copies.iter().any(Copy::is_post_copy_failed));
@@ -271,7 +269,7 @@ impl Work {
         let loser = if decision.keep == Side::Source { destination } else { source };
         let runs = matches!(Copy::of(loser), Copy::Running(_));
         // Also by its shell alone: that a QEMU is alive there.
-        let answers = !Copy::of(loser).is_silent() || matches!(loser.process, ProcessAnswer::Running(_));
+        let answers = !Copy::of(loser).is_silent() || loser.process.is_running();
         // Whoever vouched that a host is off did not see what it says now; and the halves of a post-copy may have been joined meanwhile.
         let apart = |sight: &HostSight| matches!(Copy::of(sight), Copy::PostCopy(_));
         let broken = [source, destination].iter().any(|sight| Copy::of(sight).is_post_copy_failed());

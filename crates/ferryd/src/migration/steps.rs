@@ -405,8 +405,11 @@ impl Work {
             // It runs there without one that outlives its run: what it runs with is what it shall have.
             Action::DefineDestination => match destination.definition(domain).await {
                 Ok(xml) => destination.define(&xml).await,
-                // Nothing of it is there, and the source is gone for good.
-                Err(error) if error.libvirt_code() == Some(NO_DOMAIN) => {
+                // Nothing of it is there, and a person vouches that the source is gone for good.
+                Err(error)
+                    if error.libvirt_code() == Some(NO_DOMAIN)
+                        && self.know.keep.is_some_and(|keep| keep.fenced) =>
+                {
                     match self.plan.definition_on_destination() {
                         Some(xml) => destination.define(xml).await,
                         None => Err(error),

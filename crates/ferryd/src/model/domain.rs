@@ -93,6 +93,14 @@ pub enum ProcessAnswer {
     Unknown,
 }
 
+impl ProcessAnswer {
+    /// Whether the host shows one.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        matches!(self, Self::Running(_))
+    }
+}
+
 /// Everything one host was seen to say of a domain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostSight {

@@ -248,10 +248,8 @@ fn extent(facts: &Facts, domain: &DomainFacts, role: &Role, path: &str) -> Optio
 pub fn files(facts: &Facts) -> Files {
     let mut files = Files::default();
     let (Some(domain), Some(meeting)) = (&facts.domain, &facts.meeting) else { return files };
-    let is_missing = |path: &str| {
-        !is_of_network(facts, path)
-            && meeting.sharing.iter().any(|(of, sharing)| of == path && *sharing == Sharing::Missing)
-    };
+    let is_missing =
+        |path: &str| !is_of_network(facts, path) && meeting.sharing_of(path) == Some(&Sharing::Missing);
     let mut kept: Vec<&str> = Vec::new();
     for disk in domain.definition.disks.iter().filter(|disk| disk.drive == Drive::Disk) {
         let path = path_of(domain, disk);

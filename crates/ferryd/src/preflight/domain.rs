@@ -51,9 +51,8 @@ pub(super) fn kept_beside(facts: &Facts, findings: &mut Vec<Finding>) {
 /// The variables of its firmware: carried, already there, or in the way.
 fn nvram(facts: &Facts, source: &HostFacts, domain: &DomainFacts, path: &str) -> Option<Finding> {
     let meeting = facts.meeting.as_ref()?;
-    let sharing = meeting.sharing.iter().find(|(of, _)| of == path).map(|(_, sharing)| sharing);
     let there = facts.destination.name();
-    match sharing {
+    match meeting.sharing_of(path) {
         Some(Sharing::Shared(_)) => None,
         Some(Sharing::Missing) if plan::files(facts).has_nvram() => Some(note(
             "nvram-carried",

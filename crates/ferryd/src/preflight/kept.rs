@@ -116,8 +116,7 @@ fn drives(definition: &Definition) -> Vec<(&str, String)> {
 }
 
 fn sharing_of<'a>(facts: &'a Facts, path: &str) -> Option<&'a Sharing> {
-    let sharing = facts.meeting.iter().flat_map(|meeting| &meeting.sharing);
-    sharing.filter(|(of, _)| of == path).map(|(_, sharing)| sharing).next()
+    facts.meeting.as_ref()?.sharing_of(path)
 }
 
 /// The state of its emulated TPM goes along, or both hosts have it.

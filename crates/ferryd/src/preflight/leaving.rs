@@ -4,7 +4,7 @@ use api::finding::Finding;
 
 use super::say::{advice, blocker, warning};
 use crate::model::definition::{Drive, Source};
-use crate::model::facts::{DomainFacts, Facts, Sharing, is_networked};
+use crate::model::facts::{DomainFacts, Facts, is_networked};
 use crate::plan;
 
 /// A copy that stays on the source shares nothing that is written to with what goes: two that run on one disk destroy it.
@@ -55,9 +55,7 @@ pub(super) fn copy(facts: &Facts, findings: &mut Vec<Finding>) {
 /// The path of the variables of its firmware, where both hosts see one file.
 fn shared_nvram<'a>(facts: &Facts, domain: &'a DomainFacts) -> Option<&'a str> {
     let nvram = domain.definition.firmware.nvram.as_deref()?;
-    let sharing = facts.meeting.iter().flat_map(|meeting| &meeting.sharing);
-    let proven =
-        sharing.into_iter().any(|(path, sharing)| path == nvram && matches!(sharing, Sharing::Shared(_)));
+    let proven = facts.meeting.as_ref().is_some_and(|meeting| meeting.is_shared(nvram));
     // Of a guest that runs that is not tried.
     let seen = facts.source.shell().and_then(|shell| shell.path(nvram));
     (proven || seen.is_some_and(|seen| is_networked(&seen.filesystem))).then_some(nvram)

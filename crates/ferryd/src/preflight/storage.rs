@@ -37,7 +37,7 @@ pub(super) fn sources(facts: &Facts, findings: &mut Vec<Finding>) {
 /// Each disk's data, and that of the images below it, is one and the same on both hosts: proven, where that can be.
 pub(super) fn shared(facts: &Facts, findings: &mut Vec<Finding>) {
     let (Some((source, destination, domain)), Some(meeting)) = (facts.all(), &facts.meeting) else { return };
-    let of = |path: &str| meeting.sharing.iter().find(|(of, _)| of == path).map(|(_, sharing)| sharing);
+    let of = |path: &str| meeting.sharing_of(path);
     let plan = plan::files(facts);
     for disk in disks(domain) {
         let Some(path) = path_of(domain, disk) else { continue };
@@ -251,9 +251,7 @@ fn libvirt_does_not_know(domain: &DomainFacts, disk: &Disk, here: Option<&PathFa
 #[must_use]
 pub fn needs_no_source(facts: &Facts, domain: &DomainFacts) -> bool {
     let Some(meeting) = &facts.meeting else { return false };
-    let shared = |path: &str| {
-        meeting.sharing.iter().any(|(of, sharing)| of == path && matches!(sharing, Sharing::Shared(_)))
-    };
+    let shared = |path: &str| meeting.is_shared(path);
     let own = domain.definition.firmware.nvram.is_some() || domain.definition.tpm.is_some();
     let is_there = |source: &Source| match source {
         Source::Empty | Source::Network(_) => true,
@@ -275,13 +273,11 @@ pub fn sharing_proven(facts: &Facts) -> bool {
     let plan = plan::files(facts);
     for disk in disks(domain).filter(|disk| !disk.readonly && !plan.has_disk(&disk.target)) {
         let Some(path) = path_of(domain, disk) else { continue };
-        let proven =
-            meeting.sharing.iter().any(|(of, sharing)| of == path && matches!(sharing, Sharing::Shared(_)));
+        let proven = meeting.is_shared(path);
         let below = disk.backing.iter().filter_map(|backing| backing.source.path());
         let whole = below.into_iter().all(|below| {
-            let known = meeting.sharing.iter().find(|(of, _)| of == below).map(|(_, sharing)| sharing);
             // One that is carried first is there by then.
-            matches!(known, None | Some(Sharing::Shared(_)))
+            matches!(meeting.sharing_of(below), None | Some(Sharing::Shared(_)))
                 || is_copied(facts, below)
                 || plan.has_path(below)
         });
@@ -394,10 +390,7 @@ pub(super) fn in_use(facts: &Facts, findings: &mut Vec<Finding>) {
             continue;
         }
         // Another file of the same path is another finding.
-        let apart = meeting
-            .sharing
-            .iter()
-            .any(|(of, sharing)| of == path && matches!(sharing, Sharing::Different(_) | Sharing::Missing));
+        let apart = matches!(meeting.sharing_of(path), Some(Sharing::Different(_) | Sharing::Missing));
         for other in
             reception.occupied.iter().filter(|other| !apart && other.paths.iter().any(|used| used == path))
         {

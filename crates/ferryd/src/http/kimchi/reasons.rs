@@ -202,9 +202,11 @@ impl Refusal {
         Self::new(status, Message::FERRYAPI0004E { details: problem.to_string().into() })
     }
 
-    /// Why a migration was not begun. What Kimchi answered with 500 and is no fault of the server's is a 4xx here.
-    pub(super) fn of_migrate(problem: &Problem, vm: &str, host: &str, user: &str) -> Self {
+    /// Why a migration was not begun, while `silent` do not answer. What Kimchi answered with 500 and is no fault of the server's is a 4xx
+    /// here.
+    pub(super) fn of_migrate(problem: &Problem, vm: &str, host: &str, user: &str, silent: &[String]) -> Self {
         let status = match problem.code {
+            Code::UnknownVm => return Self::unknown_vm(vm, silent),
             Code::BadRequest | Code::BadValue => StatusCode::BAD_REQUEST,
             Code::HostUnreachable => StatusCode::CONFLICT,
             code => StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
@@ -335,7 +337,7 @@ mod tests {
     use super::*;
 
     fn refused(problem: &Problem) -> (u16, String) {
-        let refusal = Refusal::of_migrate(problem, "vm1", "kvm2", "root");
+        let refusal = Refusal::of_migrate(problem, "vm1", "kvm2", "root", &[]);
         (refusal.status.as_u16(), refusal.reason())
     }
 

@@ -21,6 +21,20 @@ pub struct Meeting {
     pub servers: Vec<ServerProbe>,
 }
 
+impl Meeting {
+    /// What both machines see of an image.
+    #[must_use]
+    pub fn sharing_of(&self, path: &str) -> Option<&Sharing> {
+        self.sharing.iter().find(|(of, _)| of == path).map(|(_, sharing)| sharing)
+    }
+
+    /// Whether both see one and the same.
+    #[must_use]
+    pub fn is_shared(&self, path: &str) -> bool {
+        matches!(self.sharing_of(path), Some(Sharing::Shared(_)))
+    }
+}
+
 /// Where ssh goes, in the words of its commands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SshPlace {

@@ -3,7 +3,6 @@
 use api::finding::{Finding, Severity};
 use api::problem::{Code, Problem};
 
-use super::absent;
 use crate::http::problem::shortened;
 use crate::messages::{Message, Text};
 
@@ -70,7 +69,6 @@ pub(super) fn migrate_reason(problem: &Problem, vm: &str, host: &str, user: &str
     let told = |text: &str| Text::from(shortened(text));
     let way = Way { vm: told(vm), host: told(host), user: told(user) };
     let obstacle = match problem.code {
-        Code::UnknownVm => return absent(vm).into(),
         Code::BadRequest | Code::BadValue => return bad_value(problem).into(),
         Code::RefusedByChecks => return findings_reason(problem, &way),
         Code::AccessDenied => Obstacle::Login,
