@@ -45,6 +45,14 @@ impl Held {
         };
     }
 
+    /// A host that had not answered answers again: how long an act has come to nothing counts from now. That it was left waiting stays
+    /// known: the host may have seemed silent because of just that.
+    pub(super) fn begin_anew(&mut self) {
+        if let Some(failing) = &mut self.0 {
+            failing.since = Instant::now();
+        }
+    }
+
     /// Notes which act is due: of another one it was seen that it is done.
     pub(super) fn is_due(&mut self, action: Action) {
         self.0.take_if(|failing| failing.action != action);
@@ -108,19 +116,30 @@ impl Work {
 
     /// Whether it is libvirt's call for this migration that the source lets an act wait for, for 30 s at a time (`QEMU_JOB_WAIT_TIME`): it
     /// was seen to last for minutes when the destination's libvirtd was killed while disks were copied, though its job had ended and the
-    /// guest went on. (Around the hand-over nothing is broken off: libvirt could let the source's copy go on by that.)
+    /// guest went on. So was one whose QEMU hung when libvirt called the migration off in the switch-over, with the guest still paused.
+    /// (Around the hand-over nothing is broken off, but for a source that is to go on: libvirt could let its copy go on by that.)
     fn is_held_by_a_call(&self, action: Action, source: Copy) -> bool {
-        let of_the_source =
-            matches!(action, Action::AutostartSource | Action::UndefineSource | Action::DefineSource);
         let begun = !self.know.not_begun && !self.know.cold;
-        let goes_on = matches!(source, Copy::Running(sight) if !sight.job);
-        of_the_source && begun && goes_on && !self.know.post_copy && self.held.waits(action)
+        begun && !self.know.post_copy && may_be_held_by_a_call(action, source) && self.held.waits(action)
+    }
+}
+
+/// Whether an act on the source, where this is seen, may be waiting for libvirt's call for the migration, and that can be broken off.
+fn may_be_held_by_a_call(action: Action, source: Copy) -> bool {
+    match (action, source) {
+        (Action::AutostartSource | Action::UndefineSource | Action::DefineSource, Copy::Running(sight))
+        | (Action::ResumeSource, Copy::PausedMigrating(sight)) => !sight.job,
+        _ => false,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use api::vm::VmState;
+
     use super::*;
+    use crate::migration::outcome_tests::sight as seen;
+    use crate::model::domain::Reason;
 
     #[tokio::test(start_paused = true)]
     async fn an_act_is_held_from_its_first_failure_to_its_success() {
@@ -142,5 +161,30 @@ mod tests {
         held.came(Action::AutostartSource, &failed());
         held.is_due(Action::DestroySource);
         assert!(held.said().is_none(), "it was done after all");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_silence_an_act_counts_anew_and_still_waits() {
+        let (mut held, second) = (Held::default(), Duration::from_secs(1));
+        held.begin_anew();
+        assert!(held.said().is_none());
+        held.came(Action::ResumeSource, &Acted::Failed(HostError::timed_out("kvm1", "resume", second)));
+        tokio::time::advance(second).await;
+        held.begin_anew();
+        assert_eq!(held.lasts(Action::ResumeSource), Duration::ZERO);
+        assert!(held.waits(Action::ResumeSource));
+    }
+
+    #[test]
+    fn only_a_source_that_is_to_go_on_can_be_held_by_the_call() {
+        let running = Copy::Running(seen(VmState::Running, Reason::Other, false, false));
+        let stands = |job| Copy::PausedMigrating(seen(VmState::Paused, Reason::Migrating, job, false));
+        let frozen = stands(false);
+        assert!(may_be_held_by_a_call(Action::AutostartSource, running));
+        assert!(may_be_held_by_a_call(Action::ResumeSource, frozen));
+        assert!(!may_be_held_by_a_call(Action::ResumeSource, stands(true)));
+        assert!(!may_be_held_by_a_call(Action::UndefineSource, frozen));
+        assert!(!may_be_held_by_a_call(Action::ResumeSource, running));
+        assert!(!may_be_held_by_a_call(Action::ResumeDestination, frozen));
     }
 }

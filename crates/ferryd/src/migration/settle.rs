@@ -9,7 +9,6 @@ use tokio::time::Instant;
 use super::contact::Contact;
 use super::copy::Copy;
 use super::glance::{Glance, look};
-use super::held::Held;
 use super::outcome::{Action, Ending, Next, Question, Why, decide};
 use super::steps::Work;
 use super::story;
@@ -53,7 +52,7 @@ impl Work {
             if waiting.saw(&source, &destination, copies) {
                 // What a host was asked before it fell silent it may do yet, right after it answers again.
                 self.linger();
-                self.held = Held::default();
+                self.held.begin_anew();
             }
             self.know.waited = waiting.silent_for() > self.timing.waited
                 || waiting.unchanged_since.elapsed() > self.timing.waited;
