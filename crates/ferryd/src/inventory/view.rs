@@ -135,9 +135,9 @@ async fn identify(link: &Link, view: &watch::Sender<View>) {
 pub(super) async fn refresh(link: &Link, view: &watch::Sender<View>, changed: &Changed) {
     let refreshing = view.borrow().refreshing.clone();
     let _alone = refreshing.lock().await;
-    let looked = link.call("list of domains", |connect| {
-        let domains = survey::domains(connect)?;
-        Ok((domains, survey::sizes(connect)))
+    let before = matches!(changed, Changed::Nothing).then(|| view.borrow().domains.clone());
+    let looked = link.call("list of domains", move |connect| {
+        survey::domains(connect, before.as_ref().map(|before| before.as_slice()))
     });
     let (mut domains, told) = match looked.await {
         Ok(looked) => looked,

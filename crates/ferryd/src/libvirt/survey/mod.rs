@@ -14,6 +14,7 @@ mod usage;
 use std::collections::{HashMap, HashSet};
 
 use api::host::HostInfo;
+use api::vm::VmState;
 use uuid::Uuid;
 use virt::connect::Connect;
 use virt_sys as sys;
@@ -41,7 +42,7 @@ pub struct Listed {
     /// Its name.
     pub name: String,
     /// Its state.
-    pub state: api::vm::VmState,
+    pub state: VmState,
     /// Whether its definition outlives its run.
     pub persistent: bool,
     /// Whether it starts with its host.
@@ -102,18 +103,39 @@ fn unreadable(error: xml::XmlError) -> LibvirtError {
     LibvirtError::of(XML_ERROR, error.to_string())
 }
 
-/// All domains of a host. Processors and memory are what their definitions say, which are read apart.
+/// All domains of a host, and the sizes of those that do not run. Processors and memory are what their definitions say, which are read
+/// apart. `before` is what was told at the look before, where no event has told of a change since: this is asked about every second, and
+/// then little is.
 ///
 /// # Errors
 /// What libvirt says.
-pub fn domains(connect: &Connect) -> Result<Vec<Listed>> {
-    // Those that libvirt knows without asking QEMU: one that stands still would keep the answer for all.
-    let kinds = sys::VIR_DOMAIN_STATS_STATE | sys::VIR_DOMAIN_STATS_CPU_TOTAL;
-    let stats = ffi::all_domain_stats(connect, kinds, 0)?;
-    let persistent = uuids(connect, sys::VIR_CONNECT_LIST_DOMAINS_PERSISTENT)?;
+pub fn domains(connect: &Connect, before: Option<&[Listed]>) -> Result<(Vec<Listed>, HashMap<Uuid, Sizes>)> {
+    let shut_off = shut_off(connect);
+    let sizes = shut_off.iter().filter_map(|stats| Some((stats.uuid, size(stats)?))).collect();
+    let unchanged = match before {
+        Some(before) => {
+            let off: HashSet<Uuid> = shut_off.iter().map(|stats| stats.uuid).collect();
+            let none_runs = before.iter().all(|domain| off.contains(&domain.uuid));
+            let of = sys::VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE;
+            let active = if none_runs { Vec::new() } else { ffi::all_domain_stats(connect, KINDS, of)? };
+            each_once(active, shut_off, before)
+        }
+        None => None,
+    };
+    let (stats, transient) = match unchanged {
+        Some(unchanged) => unchanged,
+        // There are next to no transient ones, while nearly all are persistent.
+        None => (
+            ffi::all_domain_stats(connect, KINDS, 0)?,
+            uuids(connect, sys::VIR_CONNECT_LIST_DOMAINS_TRANSIENT)?,
+        ),
+    };
     let autostart = uuids(connect, sys::VIR_CONNECT_LIST_DOMAINS_AUTOSTART)?;
-    Ok(stats.iter().map(|stats| listed(stats, &persistent, &autostart)).collect())
+    Ok((stats.iter().map(|stats| listed(stats, &transient, &autostart)).collect(), sizes))
 }
+
+/// What libvirt knows without asking QEMU: one that stands still would keep the answer for all.
+const KINDS: u32 = sys::VIR_DOMAIN_STATS_STATE | sys::VIR_DOMAIN_STATS_CPU_TOTAL;
 
 /// What is told of a domain's size without reading its definition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,21 +150,33 @@ pub struct Sizes {
     pub vcpus: u64,
 }
 
-/// The sizes of all domains that do not run, in one call. QEMU is not asked: of a domain without one libvirt tells what its definition
-/// says (`qemuDomainGetStatsBalloon`, `qemuDomainGetStatsVcpu`), and it does not wait for one that is being started. A libvirt that
-/// does not know how tells of none.
-#[must_use]
-pub fn sizes(connect: &Connect) -> HashMap<Uuid, Sizes> {
+/// The domains that do not run, with their sizes. QEMU is not asked: of a domain without one libvirt tells what its definition says
+/// (`qemuDomainGetStatsBalloon`, `qemuDomainGetStatsVcpu`), and it does not wait for one that is being started. A libvirt that does not
+/// know how tells of none.
+fn shut_off(connect: &Connect) -> Vec<DomainStats> {
     let kinds = sys::VIR_DOMAIN_STATS_BALLOON | sys::VIR_DOMAIN_STATS_VCPU;
-    let flags =
-        sys::VIR_CONNECT_GET_ALL_DOMAINS_STATS_INACTIVE | sys::VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT;
-    match ffi::all_domain_stats(connect, kinds, flags) {
-        Ok(stats) => stats.iter().filter_map(|stats| Some((stats.uuid, size(stats)?))).collect(),
-        Err(error) => {
-            tracing::debug!(%error, "sizes of domains are not told");
-            HashMap::new()
-        }
-    }
+    let told = ffi::all_domain_stats(connect, kinds, sys::VIR_CONNECT_GET_ALL_DOMAINS_STATS_INACTIVE);
+    told.unwrap_or_else(|error| {
+        tracing::debug!(%error, "sizes of domains are not told");
+        Vec::new()
+    })
+}
+
+/// All domains, each as it was told of last, and which of them are transient; nothing where they are not those of before: one may have
+/// started or ended between the two calls, and have been told of by neither, and of a new one there is more to ask. (That a domain gets
+/// its definition or loses it, while it stays, is told by an event.)
+fn each_once(
+    active: Vec<DomainStats>,
+    shut_off: Vec<DomainStats>,
+    before: &[Listed],
+) -> Option<(Vec<DomainStats>, HashSet<Uuid>)> {
+    let run: HashSet<Uuid> = active.iter().map(|stats| stats.uuid).collect();
+    let mut all = active;
+    all.extend(shut_off.into_iter().filter(|stats| !run.contains(&stats.uuid)));
+    let told: HashSet<Uuid> = all.iter().map(|stats| stats.uuid).collect();
+    let same = told.len() == before.len() && before.iter().all(|domain| told.contains(&domain.uuid));
+    let transient = before.iter().filter(|domain| !domain.persistent).map(|domain| domain.uuid).collect();
+    same.then_some((all, transient))
 }
 
 fn size(stats: &DomainStats) -> Option<Sizes> {
@@ -192,19 +226,54 @@ fn uuids(connect: &Connect, flags: u32) -> Result<HashSet<Uuid>> {
     domains.iter().map(|domain| Ok(domain.uuid()?)).collect()
 }
 
-fn listed(stats: &DomainStats, persistent: &HashSet<Uuid>, autostart: &HashSet<Uuid>) -> Listed {
+fn listed(stats: &DomainStats, transient: &HashSet<Uuid>, autostart: &HashSet<Uuid>) -> Listed {
     let figure = |name: &str| stats.values.get(name).and_then(TypedValue::as_u64);
     Listed {
         uuid: stats.uuid,
         name: stats.name.clone(),
-        state: translate::state(
-            figure("state.state").and_then(|state| i32::try_from(state).ok()).unwrap_or(0),
-        ),
-        persistent: persistent.contains(&stats.uuid),
+        state: match stats.values.get("state.state") {
+            Some(state) => {
+                translate::state(state.as_u64().and_then(|state| i32::try_from(state).ok()).unwrap_or(0))
+            }
+            // It was told of as one without a QEMU (`qemuProcessStop` leaves no other state).
+            None => VmState::Shutoff,
+        },
+        persistent: !transient.contains(&stats.uuid),
         autostart: autostart.contains(&stats.uuid),
         vcpus: 0,
         max_memory_bytes: 0,
         memory_bytes: 0,
         cpu_time_ns: figure("cpu.time").unwrap_or(0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(uuid: u128, state: Option<i64>) -> DomainStats {
+        let values =
+            state.map(|state| ("state.state".to_owned(), TypedValue::Int(state))).into_iter().collect();
+        DomainStats { uuid: Uuid::from_u128(uuid), name: uuid.to_string(), values }
+    }
+
+    fn seen(active: &[u128], shut_off: &[u128], before: &[u128]) -> Option<Vec<(u128, VmState)>> {
+        let (none, one) = (HashSet::new(), HashSet::from([Uuid::from_u128(1)]));
+        let active = active.iter().map(|uuid| told(*uuid, Some(1))).collect();
+        let shut_off = shut_off.iter().map(|uuid| told(*uuid, None)).collect();
+        let before: Vec<_> = before.iter().map(|uuid| listed(&told(*uuid, None), &one, &none)).collect();
+        let (stats, transient) = each_once(active, shut_off, &before)?;
+        assert_eq!(transient, one, "1 was, and is");
+        Some(stats.iter().map(|stats| (stats.uuid.as_u128(), listed(stats, &none, &none).state)).collect())
+    }
+
+    #[test]
+    fn domains_that_start_and_end_meanwhile_are_neither_doubled_nor_missed() {
+        use VmState::{Running, Shutoff};
+        assert_eq!(seen(&[1], &[2], &[1, 2]), Some(vec![(1, Running), (2, Shutoff)]));
+        assert_eq!(seen(&[1, 2], &[2], &[1, 2]), Some(vec![(1, Running), (2, Running)]), "2 was started");
+        assert_eq!(seen(&[1], &[], &[1, 2]), None, "2 has ended, or is gone: all are asked for at once");
+        assert_eq!(seen(&[1], &[2, 3], &[1, 2]), None, "3 is new");
+        assert_eq!(seen(&[1], &[3], &[1, 2]), None);
     }
 }
