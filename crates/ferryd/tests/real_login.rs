@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use api::host::{Host as Registered, HostState};
 use api::problem::{Code, Problem};
 use lab::{Daemon, Host, Release};
+use serde_json::json;
 use support::{SOON, Said, World, until, uri};
 
 /// Root's password on kvm1: a word that stands nowhere else.
@@ -163,4 +164,26 @@ fn a_changed_host_key_is_refused_until_a_person_vouches_for_it() {
     refused(add(&world, None, &["--fingerprint", &old]), Code::HostKeyChanged);
     assert!(registered(&world).is_empty(), "what is refused registers nothing");
     add(&world, None, &["--fingerprint", &new]).succeeded();
+}
+
+/// The inherited migrate names a user. Whether that one may is asked of the machine whose key a person has vouched for.
+#[test]
+fn a_user_is_tried_on_a_host_that_is_known_by_its_fingerprint_alone() {
+    let world = World::of("user").host("kvm1", Release::Bookworm).host("kvm2", Release::Bookworm).up();
+    world.register("kvm2");
+    world.machine().write(KNOWN_HOSTS, b"").expect("no key is known");
+    refused(add(&world, None, &[]), Code::HostKeyUnknown);
+    let key = fingerprint(&world.host("kvm1"));
+    add(&world, None, &["--fingerprint", &key]).succeeded();
+    let spec = support::guest::quiet("g1");
+    world.define_stopped("kvm2", &spec.to_xml(), &spec.name);
+    let migrate = |user: &str| {
+        let body = json!({ "remoteHost": "kvm1", "user": user });
+        world.post("/plugins/kimchi/vms/g1/migrate", &body)
+    };
+    support::kimchi::refused(&migrate("mallory"), 409, "KCHVM0056E: ");
+    assert!(world.tasks().is_empty(), "nothing was begun");
+    let ended = support::kimchi::ended(&world, &support::kimchi::begun(&migrate("root")));
+    assert_eq!(ended["status"], "finished", "{ended:#}");
+    assert_eq!(world.host("kvm1").virsh(&["domstate", "g1"]).expect("it is there").trim(), "shut off");
 }

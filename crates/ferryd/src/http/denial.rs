@@ -2,7 +2,7 @@
 
 use api::problem::{Code, Problem};
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 
 use super::credentials::Looks;
@@ -42,7 +42,12 @@ impl Denial {
     /// The answer to the request with this head.
     pub(super) fn answer(self, parts: &Parts, looks: Looks) -> Response {
         let path = parts.uri.path();
-        let asks = matches!(self, Self::LoginRequired | Self::WrongPassword(_)) && !looks.by_script;
+        // Of a session that is over its page asks again, by a window of its own and not the browser's.
+        let asks = match self {
+            Self::LoginRequired => !looks.by_script && !looks.timed_out,
+            Self::WrongPassword(_) => !looks.by_script,
+            _ => false,
+        };
         let mut response = match rights::is_own(path) {
             true => Failure::from(self.problem(&parts.method, &parts.uri)).into_response(),
             false if matches!(self, Self::LoginRequired) && !looks.takes_json => return to_login(parts),
@@ -101,11 +106,16 @@ impl Denial {
     }
 }
 
+/// The whole address of what is at a path, as Kimchi told it.
+pub(super) fn whole_address(headers: &HeaderMap, path: &str) -> String {
+    // The guard has seen that it is this machine's; without one the path is as good.
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    host.map_or_else(|| path.to_owned(), |host| format!("http://{host}{path}"))
+}
+
 /// Whoever wants pages is sent to the one where one logs in.
 fn to_login(parts: &Parts) -> Response {
-    let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    // The guard has seen that it is this machine's; without one the address is as good without it.
-    let mut place = host.map_or_else(|| "/login.html".to_owned(), |host| format!("http://{host}/login.html"));
+    let mut place = whole_address(&parts.headers, "/login.html");
     // From there it comes back, if it asked for something to look at.
     let asked = parts.uri.path_and_query().filter(|_| matches!(parts.method, Method::GET | Method::HEAD));
     if let Some(asked) =

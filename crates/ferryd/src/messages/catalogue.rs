@@ -196,7 +196,7 @@ catalogue! {
     FERRYSCHEMA0005I as "" { value };
     FERRYSCHEMA0006I as "" { value, pattern };
     FERRYSCHEMA0007I as "" { value };
-    FERRYSCHEMA0008I as "" { key };
+    FERRYSCHEMA0008I as "" { keys, count };
     FERRYSCHEMA0009I as "" { key };
     FERRYSCHEMA0010I as "" { choices };
     FERRYSCHEMA0011I as "" { keys };

@@ -135,10 +135,10 @@ FERRYHDEV0002E = Das Gerät „{ $device }“ konnte der virtuellen Maschine „
 FERRYVM0001E = Eine Konsole ist ein WebSocket: Die Anfrage muss den Wechsel dorthin verlangen (Upgrade)
 FERRYVM0002E = Die Konsole von „{ $name }“ wurde nicht geöffnet: { $details }
 FERRYVM0003E = Um eine virtuelle Maschine auf den Host „{ $host }“ zu migrieren, muss sich der Benutzer „{ $user }“ dort ohne Passwort anmelden können. { $details }
-FERRYVM0004E = Benutzername auf dem Zielhost: { $details }
-FERRYVM0005E = Zielhost der Migration: { $details }
-FERRYVM0006E = Passwort: { $details }
-FERRYVM0007E = RDMA: { $details }
+FERRYVM0004E = { KCHVM0059E } { $details }
+FERRYVM0005E = { KCHVM0060E } { $details }
+FERRYVM0006E = { KCHVM0069E } { $details }
+FERRYVM0007E = { KCHVM0091E } { $details }
 
 ## Wobei Aufgaben sind.
 
@@ -176,7 +176,10 @@ FERRYSCHEMA0004I = „{ $value }“ ist zu kurz
 FERRYSCHEMA0005I = „{ $value }“ ist zu lang
 FERRYSCHEMA0006I = „{ $value }“ entspricht nicht dem Muster „{ $pattern }“
 FERRYSCHEMA0007I = { $value } enthält Elemente mehrfach
-FERRYSCHEMA0008I = „{ $key }“ ist keine Angabe, die hier möglich ist
+FERRYSCHEMA0008I = '{ $keys }' { $count ->
+        [one] ist keine Angabe, die hier möglich ist
+       *[other] sind keine Angaben, die hier möglich sind
+    }
 FERRYSCHEMA0009I = Die Angabe „{ $key }“ fehlt
 FERRYSCHEMA0010I = mehr als eine der Möglichkeiten { $choices } ist angegeben
 FERRYSCHEMA0011I = { $keys } dürfen nicht zugleich angegeben werden

@@ -131,10 +131,10 @@ FERRYHDEV0002E = Failed to detach { $device } from { $name }. Details: { $detail
 FERRYVM0001E = A console is a WebSocket: the request must ask for an upgrade to one
 FERRYVM0002E = The console of { $name } was not opened: { $details }
 FERRYVM0003E = To migrate a virtual machine to the remote host { $host } the user { $user } must have password-less login to the remote host. { $details }
-FERRYVM0004E = { $details }
-FERRYVM0005E = { $details }
-FERRYVM0006E = { $details }
-FERRYVM0007E = { $details }
+FERRYVM0004E = { KCHVM0059E } { $details }
+FERRYVM0005E = { KCHVM0060E } { $details }
+FERRYVM0006E = { KCHVM0069E } { $details }
+FERRYVM0007E = { KCHVM0091E } { $details }
 
 ## What tasks are at; the English of Kimchi's is to the letter.
 
@@ -165,7 +165,10 @@ FERRYSCHEMA0004I = '{ $value }' is too short
 FERRYSCHEMA0005I = '{ $value }' is too long
 FERRYSCHEMA0006I = '{ $value }' does not match '{ $pattern }'
 FERRYSCHEMA0007I = { $value } has non-unique elements
-FERRYSCHEMA0008I = Additional properties are not allowed ('{ $key }' was unexpected)
+FERRYSCHEMA0008I = Additional properties are not allowed ('{ $keys }' { $count ->
+        [one] was
+       *[other] were
+    } unexpected)
 FERRYSCHEMA0009I = '{ $key }' is a required property
 FERRYSCHEMA0010I = more than one of { $choices } is given
 FERRYSCHEMA0011I = { $keys } must not be given together

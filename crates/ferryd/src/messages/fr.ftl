@@ -135,10 +135,10 @@ FERRYHDEV0002E = Impossible de retirer le périphérique « { $device } » de 
 FERRYVM0001E = Une console est un WebSocket : la requête doit demander à y passer (Upgrade)
 FERRYVM0002E = La console de « { $name } » n’a pas été ouverte : { $details }
 FERRYVM0003E = Pour migrer une machine virtuelle vers l’hôte distant « { $host } », l’utilisateur « { $user } » doit pouvoir s’y connecter sans mot de passe. { $details }
-FERRYVM0004E = Nom d’utilisateur sur l’hôte distant : { $details }
-FERRYVM0005E = Hôte de destination de la migration : { $details }
-FERRYVM0006E = Mot de passe : { $details }
-FERRYVM0007E = RDMA : { $details }
+FERRYVM0004E = { KCHVM0059E } { $details }
+FERRYVM0005E = { KCHVM0060E } { $details }
+FERRYVM0006E = { KCHVM0069E } { $details }
+FERRYVM0007E = { KCHVM0091E } { $details }
 
 ## Où en sont les tâches.
 
@@ -176,7 +176,10 @@ FERRYSCHEMA0004I = « { $value } » est trop court
 FERRYSCHEMA0005I = « { $value } » est trop long
 FERRYSCHEMA0006I = « { $value } » ne correspond pas à « { $pattern } »
 FERRYSCHEMA0007I = { $value } contient des éléments en double
-FERRYSCHEMA0008I = « { $key } » n’est pas un paramètre admis ici
+FERRYSCHEMA0008I = '{ $keys }' { $count ->
+        [one] n’est pas un paramètre admis ici
+       *[other] ne sont pas des paramètres admis ici
+    }
 FERRYSCHEMA0009I = Le paramètre « { $key } » est obligatoire
 FERRYSCHEMA0010I = plus d’une des possibilités { $choices } est indiquée
 FERRYSCHEMA0011I = { $keys } ne doivent pas être indiqués ensemble

@@ -23,6 +23,12 @@ fn of_pattern(pattern: &Pattern<&str>, found: &mut Variables) {
 fn of_inline(inline: &InlineExpression<&str>, found: &mut Variables) {
     match inline {
         InlineExpression::VariableReference { id } => drop(found.insert(id.name.to_owned())),
+        // Another message's words, which are whole by themselves.
+        InlineExpression::MessageReference { id, attribute: None } => {
+            let whole =
+                Message::ALL.iter().any(|(other, variables)| *other == id.name && variables.is_empty());
+            assert!(whole, "{} would not be whole", id.name);
+        }
         other => panic!("{other:?} is not expected"),
     }
 }

@@ -114,6 +114,9 @@ async fn a_session_begins_lasts_and_ends() {
     refused(&at(&served, "GET", "/vms", &show, "").await, 401, "WOKAUTH0002E: ");
     let page = [("cookie", &*format!("{cookie}; lastPage=/x")), ("x-requested-with", "XMLHttpRequest")];
     refused(&at(&served, "GET", "/vms", &page, "").await, 401, "sessionTimeout");
+    let over = at(&served, "GET", "/vms", &page[..1], "").await;
+    refused(&over, 401, "sessionTimeout");
+    assert!(!over.headers.contains_key("www-authenticate"), "the page asks by itself");
     assert_eq!(at(&served, "GET", "/vms", &[("cookie", &other)], "").await.status, 200);
     assert_eq!(at(&served, "POST", "/logout", &[], "").await.status, 200, "nothing to end is no fault");
 }
@@ -138,7 +141,8 @@ async fn roles_are_as_they_were() {
 #[tokio::test]
 async fn a_wrong_login_is_refused_and_many_are_slowed_down() {
     let served = Served::new().await;
-    for body in ["{", "[]", "{}", r#"{"username":"root"}"#, r#"{"username":5,"password":"secret"}"#] {
+    refused(&at(&served, "POST", "/login", &[], "{").await, 400, "WOKAPI0006E: ");
+    for body in ["[]", "{}", r#"{"username":"root"}"#, r#"{"username":5,"password":"secret"}"#] {
         refused(&at(&served, "POST", "/login", &[], body).await, 400, "WOKAUTH0007E: You need to specify");
     }
     refused(&at(&served, "POST", "/login", &[], "").await, 411, "Client must");

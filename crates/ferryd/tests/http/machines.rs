@@ -68,7 +68,8 @@ async fn a_machine_gets_no_name_that_another_one_has_or_is_promised() {
         assert_eq!(answer.status, 409, "{reason}");
         assert_eq!(reason, format!("KCHVM0001E: Virtual machine {taken} already exists"));
     }
-    assert_eq!(rename("web2").await.header("location"), "/plugins/kimchi/vms/web2");
+    let renamed = rename("web2").await;
+    assert!(renamed.header("location").ends_with("/plugins/kimchi/vms/web2"));
     assert_eq!(ask(&served, "GET", "/vms/web2", None).await.status, 200);
 }
 

@@ -43,12 +43,11 @@ pub(super) async fn login(State(app): State<AppState>, request: Request) -> Resu
 
 /// The name and the password of the body.
 async fn taken(request: Request) -> Result<(String, Secret), Refusal> {
-    let missing = |refusal: Refusal| refusal.or_incomplete_login();
-    let mut body = required_body(request).await.map_err(missing)?;
-    schema::check("login", &body).map_err(|violation| missing(violation.into()))?;
+    let mut body = required_body(request).await?;
+    schema::check("login", &body).map_err(|_| Refusal::incomplete_login())?;
     match (body["username"].take(), body["password"].take()) {
         (Value::String(name), Value::String(password)) => Ok((name, Secret::new(password))),
-        _ => Err(missing(Refusal::cannot_parse())),
+        _ => Err(Refusal::incomplete_login()),
     }
 }
 

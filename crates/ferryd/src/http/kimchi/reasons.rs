@@ -175,12 +175,9 @@ impl Refusal {
         Self::new(StatusCode::FORBIDDEN, Message::WOKAUTH0004E { seconds: wait_s.into() })
     }
 
-    /// What `login` says to a body that cannot be read or does not fit.
-    pub(super) fn or_incomplete_login(self) -> Self {
-        match self.status {
-            StatusCode::BAD_REQUEST => Self::bad_request(Message::WOKAUTH0007E),
-            _ => self,
-        }
+    /// What `login` says to a body that does not fit.
+    pub(super) fn incomplete_login() -> Self {
+        Self::bad_request(Message::WOKAUTH0007E)
     }
 
     pub(super) fn login_not_checked() -> Self {

@@ -207,12 +207,14 @@ fn parts_fit(schema: &Value, object: &Map<String, Value>) -> Result<(), Violatio
     let property = |name: &String| schema["properties"].get(name);
     let known = object.iter().filter_map(|(name, value)| Some((property(name)?, value)));
     known.into_iter().try_for_each(|(property, value)| fits(property, value))?;
-    match object.keys().find(|name| property(name).is_none()) {
-        Some(name) if schema["additionalProperties"] == false => {
-            Err(violation(schema, Message::FERRYSCHEMA0008I { key: name.as_str().into() }))
-        }
-        _ => Ok(()),
+    let unknown: Vec<&str> =
+        object.keys().filter(|name| property(name).is_none()).map(String::as_str).collect();
+    if unknown.is_empty() || schema["additionalProperties"] != false {
+        return Ok(());
     }
+    let count = u64::try_from(unknown.len()).unwrap_or(u64::MAX).into();
+    let keys = crate::http::problem::shortened(&unknown.join("', '")).into();
+    Err(violation(schema, Message::FERRYSCHEMA0008I { keys, count }))
 }
 
 /// `oneOf` and `not`.
@@ -237,7 +239,30 @@ fn combined_fits(schema: &Value, value: &Value) -> Result<(), Violation> {
 
 /// A value as it stands in an answer.
 fn told(value: &Value) -> Text {
-    crate::http::problem::shortened(&value.to_string()).into()
+    crate::http::problem::shortened(&written(value)).into()
+}
+
+/// A value as Python writes it, and Kimchi told it.
+fn written(value: &Value) -> String {
+    match value {
+        Value::Null => "None".to_owned(),
+        Value::Bool(true) => "True".to_owned(),
+        Value::Bool(false) => "False".to_owned(),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => {
+            let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
+            let escaped = text.escape_debug().to_string().replace("\\\"", "\"").replace("\\'", "'");
+            let escaped = if quote == '\'' { escaped.replace('\'', "\\'") } else { escaped };
+            format!("{quote}{escaped}{quote}")
+        }
+        Value::Array(items) => format!("[{}]", items.iter().map(written).collect::<Vec<_>>().join(", ")),
+        Value::Object(parts) => {
+            let part = |(key, value): (&String, &Value)| {
+                format!("{}: {}", written(&Value::from(key.as_str())), written(value))
+            };
+            format!("{{{}}}", parts.iter().map(part).collect::<Vec<_>>().join(", "))
+        }
+    }
 }
 
 /// The message of a schema's id. Kimchi's own words say what they mean, but for those of what a machine is made of.
@@ -345,6 +370,12 @@ mod tests {
             (json!({"users": many(257)}), None, "too long"),
             (json!({"groups": [[]]}), Some("KCHVM0026E"), "[] is not of type 'string'"),
             (json!({"autostart": 1}), None, "1 is not of type 'boolean'"),
+            (json!({"autostart": "yes"}), None, "'yes' is not of type 'boolean'"),
+            (
+                json!({"autostart": ["it's", null, {"a": true}]}),
+                None,
+                r#"["it's", None, {'a': True}] is not"#,
+            ),
             (json!({"memory": 512}), Some("KCHTMPL0030E"), "512 is not of type 'object'"),
             (json!({"memory": {"current": 0}}), Some("KCHTMPL0013E"), "0 is less than the minimum of 1"),
             (json!({"memory": {"current": 1.5}}), Some("KCHTMPL0013E"), "1.5 is not of type 'integer'"),
@@ -360,6 +391,7 @@ mod tests {
             (json!({"cpu_info": {"vcpus": -1}}), Some("KCHTMPL0012E"), "less than"),
             (json!({"cpu_info": {"maxvcpus": 1_000_000}}), Some("KCHTMPL0012E"), "greater than"),
             (json!({"nonsense": 1}), None, "('nonsense' was unexpected)"),
+            (json!({"b": 1, "x": 1}), None, "('b', 'x' were unexpected)"),
         ] {
             let (said_id, said) = refused("vm_update", body.clone());
             assert_eq!(said_id.as_deref(), id, "{body}: {said}");

@@ -16,6 +16,7 @@ use super::tasks::KimchiTask;
 use super::vms::escaped;
 use super::{Arguments, PREFIX, answer, nothing_asked_for, required_body, schema};
 use crate::access::Caller;
+use crate::http::denial::whole_address;
 use crate::http::extract::NamePath;
 use crate::http::problem::{Failure, shortened};
 use crate::http::{AppState, to_the_end};
@@ -215,10 +216,12 @@ async fn revert(
     request: Request,
 ) -> Result<Response, Refusal> {
     let (vm, name) = names(path)?;
+    let headers = request.headers().clone();
     nothing_asked_for(request).await?;
     let told = found((&app, caller.clone()), &vm, &name).await?;
     let work = |life: Lifecycle, vm: String, name: String| async move { life.revert(&vm, &name).await };
     let after = done((&app, caller), Act::Revert, (&vm, &name), work).await?;
-    let location = format!("{PREFIX}/vms/{}/snapshots/{}", escaped(&after.listed.name), escaped(&name));
+    let path = format!("{PREFIX}/vms/{}/snapshots/{}", escaped(&after.listed.name), escaped(&name));
+    let location = whole_address(&headers, &path);
     Ok((StatusCode::SEE_OTHER, [(header::LOCATION, location)], answer(&told)).into_response())
 }

@@ -12,6 +12,7 @@ use super::filter::Filter;
 use super::reasons::{Act, Refusal};
 use super::{Arguments, PREFIX, answer, nothing_asked_for, required_body, schema};
 use crate::access::Caller;
+use crate::http::denial::whole_address;
 use crate::http::extract::NamePath;
 use crate::http::problem::Failure;
 use crate::http::{AppState, to_the_end};
@@ -215,6 +216,7 @@ pub(super) async fn update(
     request: Request,
 ) -> Result<Response, Refusal> {
     let NamePath(name) = name.map_err(|_| Refusal::no_such_address())?;
+    let headers = request.headers().clone();
     let body = required_body(request).await?;
     schema::check("vm_update", &body)?;
     let changes = changes(&body);
@@ -223,7 +225,7 @@ pub(super) async fn update(
     if vm.listed.name == name {
         return Ok(one(&vm));
     }
-    let location = format!("{PREFIX}/vms/{}", escaped(&vm.listed.name));
+    let location = whole_address(&headers, &format!("{PREFIX}/vms/{}", escaped(&vm.listed.name)));
     Ok((StatusCode::SEE_OTHER, [(header::LOCATION, location)], one(&vm)).into_response())
 }
 

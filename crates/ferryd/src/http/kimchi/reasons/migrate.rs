@@ -91,7 +91,8 @@ fn bad_value(problem: &Problem) -> Message {
     let details = Text::from(problem.detail.as_str());
     match problem.field.as_deref() {
         Some("user") => Message::FERRYVM0004E { details },
-        Some("remote_host") => Message::FERRYVM0005E { details },
+        // An unknown host is registered under the name that is given.
+        Some("remote_host" | "name") => Message::FERRYVM0005E { details },
         Some("password") => Message::FERRYVM0006E { details },
         Some("rdma" | "enable_rdma") => Message::FERRYVM0007E { details },
         _ => Message::WOKAPI0008E { details },
