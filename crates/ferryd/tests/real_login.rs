@@ -170,11 +170,12 @@ fn a_changed_host_key_is_refused_until_a_person_vouches_for_it() {
 #[test]
 fn a_user_is_tried_on_a_host_that_is_known_by_its_fingerprint_alone() {
     let world = World::of("user").host("kvm1", Release::Bookworm).host("kvm2", Release::Bookworm).up();
-    world.register("kvm2");
     world.machine().write(KNOWN_HOSTS, b"").expect("no key is known");
     refused(add(&world, None, &[]), Code::HostKeyUnknown);
-    let key = fingerprint(&world.host("kvm1"));
-    add(&world, None, &["--fingerprint", &key]).succeeded();
+    for name in ["kvm1", "kvm2"] {
+        let key = fingerprint(&world.host(name));
+        world.ferry(&["host", "add", name, &uri(name), "--fingerprint", &key]).succeeded();
+    }
     let spec = support::guest::quiet("g1");
     world.define_stopped("kvm2", &spec.to_xml(), &spec.name);
     let migrate = |user: &str| {
