@@ -33,7 +33,7 @@ Examples:
   ferry migrate web1 --to kvm2
   ferry task list";
 
-/// Moves running virtual machines between hosts under plain libvirt.
+/// Moves virtual machines, running or stopped, between hosts under plain libvirt.
 ///
 /// The work is done by ferryd, the controller; this command asks it and shows what it does. It finds ferryd by its
 /// socket on this machine, or where --server says.
@@ -95,9 +95,9 @@ pub(crate) enum Command {
     /// Show the virtual machines on the registered hosts
     #[command(subcommand)]
     Vm(VmCommand),
-    /// Move a running virtual machine to another host
+    /// Move a virtual machine to another host, running or stopped
     ///
-    /// The virtual machine runs on while its memory is copied, and is paused only for the switch-over. Everything that
+    /// One that runs goes on running while its memory is copied, and is paused only for the switch-over. Everything that
     /// speaks against the move is checked before anything is touched. Shows a live bar on a terminal, a line for each
     /// phase elsewhere. Ctrl-C on a terminal asks whether to cancel the migration or to leave it running; elsewhere it
     /// leaves it running.
@@ -243,7 +243,7 @@ pub(crate) struct MigrateArgs {
     #[arg(long)]
     pub(crate) secure: bool,
     /// Let the guest go on at the destination before all of its memory is there: when-stuck (only if the copy does not converge), or
-    /// now (after one pass). Should a host or the link fail then, its memory is lost
+    /// now (after one pass). Should either host or its QEMU fail then, its memory is lost
     #[arg(long, value_name = "WHEN", value_parser = post_copies(), conflicts_with = "secure")]
     pub(crate) post_copy: Option<PostCopy>,
     /// How the memory travels.
