@@ -147,8 +147,10 @@ impl Member {
     /// Lists its virtual machines now, at most `limit`, where events have not led to it yet.
     pub async fn look_again(&self, limit: Duration) {
         if self.is_connected() {
+            // Events on their way could tell that nothing is as it was; of whom, is not known.
+            let changed = Changed::These(HashSet::new());
             // Running out of time leaves the view as it is.
-            let _ = tokio::time::timeout(limit, refresh(self.link(), &self.view, &Changed::Nothing)).await;
+            let _ = tokio::time::timeout(limit, refresh(self.link(), &self.view, &changed)).await;
         }
     }
 

@@ -251,8 +251,13 @@ fn written(value: &Value) -> String {
         Value::Number(number) => number.to_string(),
         Value::String(text) => {
             let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
-            let escaped = text.escape_debug().to_string().replace("\\\"", "\"").replace("\\'", "'");
-            let escaped = if quote == '\'' { escaped.replace('\'', "\\'") } else { escaped };
+            let mut escaped = String::new();
+            for letter in text.chars() {
+                match letter {
+                    '\'' | '"' if letter != quote => escaped.push(letter),
+                    _ => escaped.extend(letter.escape_debug()),
+                }
+            }
             format!("{quote}{escaped}{quote}")
         }
         Value::Array(items) => format!("[{}]", items.iter().map(written).collect::<Vec<_>>().join(", ")),
@@ -376,6 +381,7 @@ mod tests {
                 None,
                 r#"["it's", None, {'a': True}] is not"#,
             ),
+            (json!({"autostart": "\\a'\"\n"}), None, r#"'\\a\'"\n' is not of type"#),
             (json!({"memory": 512}), Some("KCHTMPL0030E"), "512 is not of type 'object'"),
             (json!({"memory": {"current": 0}}), Some("KCHTMPL0013E"), "0 is less than the minimum of 1"),
             (json!({"memory": {"current": 1.5}}), Some("KCHTMPL0013E"), "1.5 is not of type 'integer'"),
