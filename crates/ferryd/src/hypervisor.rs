@@ -169,16 +169,25 @@ pub struct NewFile {
     pub luks: Option<SecretReference>,
 }
 
-/// What is seen of a file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// What is seen of a file. Two are equal where nobody has written to it in between.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct FileSight {
     /// How long it is.
     pub length_bytes: u64,
-    /// What it takes up.
+    /// What it takes up. It tells nothing of who wrote: file systems choose blocks when they write back, seconds after the writer has
+    /// gone, and then count a block more for the list of them (ext4), or fewer (what is compressed, or was set aside ahead).
     pub allocated_bytes: u64,
     /// When it was last written to, in nanoseconds since 1970, as far as its file system tells.
     pub modified_ns: u64,
 }
+
+impl PartialEq for FileSight {
+    fn eq(&self, other: &Self) -> bool {
+        (self.length_bytes, self.modified_ns) == (other.length_bytes, other.modified_ns)
+    }
+}
+
+impl Eq for FileSight {}
 
 /// A file, so that it cannot be mistaken for another one of the same path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -89,9 +89,19 @@ impl World {
         self.wait_listed("it is not known", |listed| listed.name == asked[1] && listed.host == from);
         let task: Task = self.ferry_json(&[asked, &["--detach"]].concat());
         self.wait_ferryd_ends(DIES_WITHIN);
+        self.write_back();
         meanwhile();
         self.start_ferryd();
         self.wait_settled(task.id)
+    }
+
+    /// What was written is written back by the file systems, as it would be by itself within some seconds: with that a file may take up
+    /// a block more, and nobody has written to it.
+    fn write_back(&self) {
+        for host in ["kvm1", "kvm2"] {
+            let files = "find /var/lib/libvirt /srv -xdev -type f -size +0 -exec sync {} +";
+            self.host(host).run(&["sh", "-c", files]).expect("written back");
+        }
     }
 
     /// Every task, newest first.

@@ -139,6 +139,22 @@ mod tests {
     }
 
     #[test]
+    fn what_a_file_takes_up_tells_nothing_of_who_wrote_to_it() {
+        let seen = |allocation: u32, physical: u32, mtime: &str| {
+            file(&format!(
+                "<volume type='file'><name>b</name><allocation unit='bytes'>{allocation}</allocation>\
+                 <physical unit='bytes'>{physical}</physical><target><path>/images/b</path><timestamps><mtime>{mtime}</mtime>\
+                 </timestamps></target></volume>"
+            ))
+            .unwrap()
+        };
+        let before = seen(4096, 8192, "7.000000001");
+        assert_eq!(before, seen(8192, 8192, "7.000000001"), "written back");
+        assert_ne!(before, seen(4096, 8192, "7.000000002"), "written to");
+        assert_ne!(before, seen(4096, 8193, "7.000000001"), "made longer");
+    }
+
+    #[test]
     fn a_file_is_made_as_it_is_asked_for() {
         let asked = NewFile {
             path: "/images/a&b".to_owned(),
