@@ -11,7 +11,7 @@ use std::pin::Pin;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::Instant;
 
 use crate::libvirt::error::HostError;
@@ -227,6 +227,42 @@ pub struct Span {
     pub length: u64,
 }
 
+impl Span {
+    /// Where what comes after it begins.
+    #[must_use]
+    pub fn until(&self) -> u64 {
+        self.offset + self.length
+    }
+}
+
+/// How long a task is surely this controller's. What lasts asks it again and again: a controller that stood still (a frozen process) must
+/// not go on with it after another has taken the task over.
+#[derive(Clone, Debug)]
+pub struct Held(watch::Receiver<Instant>);
+
+impl Held {
+    /// Until the time that was sent last; not any more when the sender is gone.
+    #[must_use]
+    pub fn new(until: watch::Receiver<Instant>) -> Self {
+        Self(until)
+    }
+
+    /// Waits until it is sure; false when the task is lost.
+    pub async fn is_sure(&mut self) -> bool {
+        loop {
+            if self.0.has_changed().is_err() {
+                return false;
+            }
+            if Instant::now() < *self.0.borrow_and_update() {
+                return true;
+            }
+            if self.0.changed().await.is_err() {
+                return false;
+            }
+        }
+    }
+}
+
 /// SHA-256 of a part of a file, holes counted as the zeros they are.
 pub type Digest = [u8; 32];
 
@@ -347,13 +383,14 @@ pub trait Hypervisor: Send + Sync + 'static {
     async fn remove_file(&self, task: TaskId, path: &str) -> Result<()>;
     /// Reads a part of a file into `sink`, in order. Ends early, and as an error, when nobody takes it any more.
     async fn read_file(&self, task: TaskId, path: &str, span: Span, sink: mpsc::Sender<Piece>) -> Result<()>;
-    /// Writes what comes out of `pieces` into a part of a file; ends when that ends.
+    /// Writes what comes out of `pieces` into a part of a file, while the task is `held`; ends when that ends.
     async fn write_file(
         &self,
         task: TaskId,
         path: &str,
         span: Span,
         pieces: mpsc::Receiver<Piece>,
+        held: Held,
     ) -> Result<()>;
     /// What a part of a file comes to, read on the host itself where it offers a shell.
     async fn digest(&self, task: TaskId, path: &str, span: Span) -> Result<Digest>;
@@ -365,4 +402,27 @@ pub trait Hypervisor: Send + Sync + 'static {
 
     /// What the host tells by itself, of all domains, from now on. A receiver that lags has missed some: ask then.
     fn events(&self) -> broadcast::Receiver<(DomainUuid, DomainEvent)>;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_stood_still_waits_until_the_task_is_surely_held_again() {
+        let lasts = Duration::from_secs(10);
+        let (until, held) = watch::channel(Instant::now() + lasts);
+        let mut held = Held::new(held);
+        assert!(held.is_sure().await);
+        tokio::time::advance(lasts).await;
+        assert!(timeout(lasts, held.is_sure()).await.is_err(), "nobody says that it is");
+        until.send_replace(Instant::now() + lasts);
+        assert!(held.is_sure().await);
+        drop(until);
+        assert!(!held.is_sure().await, "it is another's");
+    }
 }

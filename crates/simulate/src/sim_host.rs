@@ -5,7 +5,7 @@ use std::sync::Arc;
 use api::vm::VmState;
 use async_trait::async_trait;
 use ferryd::hypervisor::{
-    CopyIdentity, DeathWatch, Digest, FileIdentity, FileSight, Hypervisor, MigrateCall, NewFile, Piece,
+    CopyIdentity, DeathWatch, Digest, FileIdentity, FileSight, Held, Hypervisor, MigrateCall, NewFile, Piece,
     Result, Snapshot, Span, Undefine,
 };
 use ferryd::libvirt::error::HostError;
@@ -413,6 +413,7 @@ impl Hypervisor for SimHost {
         path: &str,
         span: Span,
         mut pieces: mpsc::Receiver<Piece>,
+        mut held: Held,
     ) -> Result<()> {
         let (path, mut bytes) = (path.to_owned(), Vec::new());
         while let Some(Piece::Data(more)) = pieces.recv().await {
@@ -421,6 +422,10 @@ impl Hypervisor for SimHost {
         let whole = bytes.len() as u64 == span.length;
         if bytes.is_empty() && !whole {
             // A stream that was opened ahead, and ended before anything came: nothing was written.
+            return Err(self.unreachable());
+        }
+        self.gate.pass().await;
+        if !held.is_sure().await {
             return Err(self.unreachable());
         }
         self.order("write a file", move |world, host| world.write_file(host, &path, span, &bytes)).await?;

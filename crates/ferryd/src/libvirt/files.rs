@@ -190,11 +190,16 @@ pub(super) fn write(
     path: &str,
     span: Span,
     mut pieces: mpsc::Receiver<Piece>,
+    mut is_sure: impl FnMut() -> bool,
 ) -> Told<()> {
     let volume = volume_there(connect, task, path)?;
     let stream = streams::upload(connect, &volume, span.offset, span.length)?;
     let mut written = 0;
     while let Some(piece) = pieces.blocking_recv() {
+        if !is_sure() {
+            stream.abort()?;
+            return Err(LibvirtError::of(OPERATION_ABORTED, "the task is another controller's by now"));
+        }
         match &piece {
             Piece::Data(bytes) => streams::send(&stream, bytes)?,
             Piece::Hole(length) => streams::send_hole(&stream, *length)?,

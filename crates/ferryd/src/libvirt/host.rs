@@ -14,7 +14,7 @@ use super::error::{HostError, LibvirtError, OPERATION_INVALID, OPERATION_UNSUPPO
 use super::link::Link;
 use super::{call, ffi, files, redefine, snapshot_metadata, translate, usage, xml};
 use crate::hypervisor::{
-    CopyIdentity, DeathWatch, Digest, FileIdentity, FileSight, Hypervisor, MigrateCall, NewFile, Piece,
+    CopyIdentity, DeathWatch, Digest, FileIdentity, FileSight, Held, Hypervisor, MigrateCall, NewFile, Piece,
     Result, Snapshot, Span, Undefine,
 };
 use crate::model::domain::{
@@ -465,10 +465,14 @@ impl Hypervisor for LibvirtHost {
         path: &str,
         span: Span,
         pieces: mpsc::Receiver<Piece>,
+        mut held: Held,
     ) -> Result<()> {
-        let path = path.to_owned();
+        let (path, runtime) = (path.to_owned(), tokio::runtime::Handle::current());
+        let is_sure = move || runtime.block_on(held.is_sure());
         self.link
-            .long_call("write a file", move |connect| files::write(connect, task, &path, span, pieces))
+            .long_call("write a file", move |connect| {
+                files::write(connect, task, &path, span, pieces, is_sure)
+            })
             .await
     }
 

@@ -1,20 +1,25 @@
 //! Files that go along: made on the destination by manifest, carried in spans that are summed on their way and read again where they
 //! arrived, gone on with after a break or by another controller, and removed if the domain stays where it was. How they are made and
-//! removed is in `made`, what the log says of them in `manifest`.
+//! removed is in `made`, how a span gets over in `way`, what the log says of it all in `manifest`.
+//!
+//! What was sent on a connection that broke may still arrive when the network is back, after it was sent again; and where there was a
+//! hole, libvirt cuts the file off behind it. So after a break a file is only whole once that has had its time, and what is at both ends
+//! came to the same.
 
 use std::time::Duration;
 
 use api::task::{Phase, Progress, TaskState};
-use sha2::{Digest as _, Sha256};
-use tokio::sync::mpsc;
+use std::sync::Arc;
+
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
 use super::manifest::CARRIED;
 use super::settle::FIRST_PAUSE;
 use super::steps::Work;
-use crate::hypervisor::{Digest, FileSight, NewFile, Piece, Span};
-use crate::libvirt::error::{HostError, NO_POOL, OPERATION_ABORTED};
+use super::way::Ways;
+use crate::hypervisor::{Digest, FileSight, Hypervisor, Span};
+use crate::libvirt::error::{HostError, NO_POOL};
 use crate::model::domain::{Answer, DomainSight};
 use crate::plan::Carried;
 use crate::task::Stop;
@@ -24,9 +29,11 @@ const SPAN_TAKES_S: u64 = 1;
 /// How often a span that arrived as something else is sent again.
 const SENT_AGAIN: u32 = 2;
 /// Which part of a whole span the last ones are.
-const LAST_SPAN_PART: u64 = 8;
-/// How much of a span may be left when the way of the next one is opened at both ends, which takes as long as some of this does.
-const AHEAD_BYTES: u64 = 16 << 20;
+const LAST_SPAN_PART: u64 = 32;
+/// How long what a ferryd that has ended had sent may be on its way, and, after a break, what is sent at once when the network is back.
+const LATE: Duration = Duration::from_secs(2);
+/// After an outage TCP tries again at the latest when it lasted once more as long, and every so often (Linux: `TCP_RTO_MAX`).
+const LATEST: Duration = Duration::from_secs(120);
 
 /// Why carrying ends before everything is there.
 pub(super) enum Halt {
@@ -51,20 +58,20 @@ struct Sent {
     there: JoinHandle<Result<Digest, HostError>>,
 }
 
-/// The way of a span, open at both ends: out of the source, and into the destination. Who drops it closes both.
-struct Way {
-    span: Span,
-    coming: mpsc::Receiver<Piece>,
-    read: JoinHandle<Result<(), HostError>>,
-    going: mpsc::Sender<Piece>,
-    written: JoinHandle<Result<(), HostError>>,
+/// How it goes with a file.
+struct Course {
+    ways: Ways,
+    /// How often in a row what arrived was something else.
+    again: u32,
+    /// Something was on its way when a connection broke, and may arrive until then.
+    late_until: Option<Instant>,
 }
 
 /// How much of all files has passed, for the figures.
 #[derive(Debug, Default)]
 pub(super) struct Passed {
     total: u64,
-    done: u64,
+    pub(super) done: u64,
     /// Bytes that went over the wire.
     pub(super) sent: u64,
     began: Option<Instant>,
@@ -128,34 +135,39 @@ impl Work {
             return Err(Halt::Failed(self.changed(file)));
         }
         // One that has changed since an earlier try began is carried anew, and what is not that try's is not written into.
-        if !self.can_go_on(path, seen).await {
+        let mut course = Course { ways: Ways::default(), again: 0, late_until: None };
+        if self.can_go_on(path, seen).await {
+            course.late_until = Some(Instant::now() + LATE);
+        } else {
             self.make(&file.new, Some(seen)).await?;
         }
         let mut at = self.made(path).map_or(0, |made| made.until);
         self.passed.done += at;
-        let (mut pending, mut again, mut ahead) = (None::<Sent>, 0, None);
+        let mut pending = None::<Sent>;
+        self.go_on_only_if_stopped().await?;
         loop {
             let span = self.next_span(at, file.new.capacity_bytes);
             let sum = match span {
-                Some(span) => Some(self.send(file, span, &mut ahead).await?),
+                Some(span) => Some(self.send(file, span, &mut course).await?),
                 None => None,
             };
-            if let Some(sent) = pending.take() {
-                let from = sent.span.offset;
-                if self.arrived(&file.new, sent).await? {
-                    again = 0;
-                } else if again < SENT_AGAIN {
-                    (at, again) = (from, again + 1);
-                    continue;
-                } else {
+            let sent_until = span.map_or(at, |span| span.until());
+            if let Some(sent) = pending.take()
+                && let Some(from) = self.wrong_from(file, sent, &mut course).await?
+            {
+                if course.again >= SENT_AGAIN {
                     let what =
                         format!("what arrived of {path} is not what was sent, also when it was sent again");
                     return Err(Halt::Failed(self.of_destination(what)));
                 }
+                course.again += 1;
+                self.passed.done = self.passed.done.saturating_sub(sent_until - from);
+                at = from;
+                continue;
             }
             let (Some(span), Some(sum)) = (span, sum) else { return Ok(()) };
             pending = Some(Sent { span, sum, there: self.read_again(path, span) });
-            at = span.offset + span.length;
+            at = sent_until;
         }
     }
 
@@ -167,43 +179,32 @@ impl Work {
         begun && !matches!(made.is_there(self.destination.as_ref(), self.handle.id()).await, Ok(None))
     }
 
-    fn next_span(&self, at: u64, length: u64) -> Option<Span> {
+    pub(super) fn next_span(&self, at: u64, length: u64) -> Option<Span> {
         // A break costs at most some seconds of work again, also where the bandwidth is limited.
         let limit = self.limit_mib_s().map_or(u64::MAX, |mib_s| mib_s.saturating_mul(SPAN_TAKES_S << 20));
         let most = self.timing.span_bytes.min(limit);
         let left = length.saturating_sub(at);
         // Nothing is on the way any more while the last one is read again: towards the end they get shorter.
-        let next = (left / 2).max(most / LAST_SPAN_PART).max(1);
-        let span = Span { offset: at, length: next.min(most).min(left) };
+        let last = most / LAST_SPAN_PART;
+        let next = if left < 4 * last { left } else { left / 3 * 2 };
+        let span = Span { offset: at, length: next.min(most).max(1).min(left) };
         (span.length > 0).then_some(span)
     }
 
-    /// Opens the way of a span.
-    fn open(&self, file: &Carried, span: Span) -> Way {
-        let (sink, coming) = mpsc::channel(4);
-        let (source, from, id) = (self.source.clone(), file.source_path().to_owned(), self.handle.id());
-        let read = tokio::spawn(async move { source.read_file(id, &from, span, sink).await });
-        let (going, pieces) = mpsc::channel(4);
-        let (destination, into) = (self.destination.clone(), file.new.path.clone());
-        let written = tokio::spawn(async move { destination.write_file(id, &into, span, pieces).await });
-        Way { span, coming, read, going, written }
-    }
-
-    /// Opens the way of the span after this one, while the end of this one is still on its way: neither end waits for the other.
-    fn open_ahead(&self, file: &Carried, span: Span) -> Option<Way> {
-        let next = self.next_span(span.offset + span.length, file.new.capacity_bytes)?;
-        // Where the bandwidth is limited, there is nothing to be gained.
-        self.limit_mib_s().is_none().then(|| self.open(file, next))
-    }
-
+    /// Reads a span where it arrived.
     fn read_again(&self, path: &str, span: Span) -> JoinHandle<Result<Digest, HostError>> {
         let (destination, path, id) = (self.destination.clone(), path.to_owned(), self.handle.id());
         tokio::spawn(async move { destination.digest(id, &path, span).await })
     }
 
-    /// Whether a span arrived as it was sent; then that is noted.
-    async fn arrived(&mut self, file: &NewFile, mut sent: Sent) -> Result<bool, Halt> {
-        let (path, since) = (file.path.as_str(), Instant::now());
+    /// From where on a file has to be sent again, once a span has arrived; where that is as it was sent, it is noted.
+    async fn wrong_from(
+        &mut self,
+        file: &Carried,
+        mut sent: Sent,
+        course: &mut Course,
+    ) -> Result<Option<u64>, Halt> {
+        let (path, since) = (file.new.path.as_str(), Instant::now());
         let sum = loop {
             match sent.there.await {
                 Ok(Ok(sum)) => break sum,
@@ -214,96 +215,90 @@ impl Work {
         };
         if sum != sent.sum {
             tracing::warn!(migration.id = %self.handle.id(), path, offset = sent.span.offset, "what arrived is not what was sent");
-            return Ok(false);
+            return Ok(Some(sent.span.offset));
         }
-        let until = sent.span.offset + sent.span.length;
-        // What it looks like is asked only of the whole: by that it is known again.
-        let there =
-            if until == file.capacity_bytes { self.see(&self.destination, path).await? } else { None };
+        let (until, mut there) = (sent.span.until(), None);
+        if until == file.new.capacity_bytes {
+            if let Some(late_until) = course.late_until
+                && let Some(from) = self.differs_from(file, late_until).await?
+            {
+                return Ok(Some(from));
+            }
+            // What it looks like is asked only of the whole: by that it is known again.
+            there = self.see(&self.destination, path).await?;
+        }
+        course.again = 0;
         self.note_arrived(path, until, there).await?;
-        Ok(true)
+        Ok(None)
     }
 
-    /// Sends a span, as often as connections break on the way; what was sent, summed. `ahead`: its way, where that is open already, and
-    /// the next one's afterwards.
-    async fn send(&mut self, file: &Carried, span: Span, ahead: &mut Option<Way>) -> Result<Digest, Halt> {
+    /// Reads all of a file at both ends, once nothing can arrive late any more; where what is there differs first.
+    async fn differs_from(&mut self, file: &Carried, late_until: Instant) -> Result<Option<u64>, Halt> {
+        let (from, into, length) = (file.source_path(), &file.new.path, file.new.capacity_bytes);
+        let to = self.plan.destination.clone();
+        let message = format!(
+            "reading {into} once more on both hosts: a connection broke while it was carried to {to}"
+        );
+        self.handle.update(|task| task.message = message).await?;
+        let mut wishes = self.handle.wishes();
+        tokio::select! {
+            biased;
+            Ok(_) = wishes.wait_for(|wish| wish.cancel) => return Err(Halt::CalledOff),
+            () = tokio::time::sleep_until(late_until) => {}
+        }
+        let mut at = 0;
+        while at < length {
+            self.go_on_only_if_stopped().await?;
+            let span = Span { offset: at, length: self.timing.span_bytes.min(length - at) };
+            let (here, there) =
+                tokio::join!(self.sum(&self.source, from, span), self.sum(&self.destination, into, span));
+            if here? != there? {
+                tracing::warn!(migration.id = %self.handle.id(), path = into, offset = at, "what arrived was cut off or written over by what was sent before");
+                return Ok(Some(at));
+            }
+            at = span.until();
+        }
+        Ok(None)
+    }
+
+    /// What a part of a file on a host comes to, asked again over broken connections.
+    async fn sum(&self, host: &Arc<dyn Hypervisor>, path: &str, span: Span) -> Result<Digest, Halt> {
         let since = Instant::now();
         loop {
-            self.go_on_only_if_stopped().await?;
+            match host.digest(self.handle.id(), path, span).await {
+                Ok(sum) => return Ok(sum),
+                Err(error) => self.wait_for_hosts(error, since).await?,
+            }
+        }
+    }
+
+    /// Sends a span, as often as connections break on the way; what was sent, summed.
+    async fn send(&mut self, file: &Carried, span: Span, course: &mut Course) -> Result<Digest, Halt> {
+        let since = Instant::now();
+        loop {
             let done = self.passed.done;
-            let open = ahead.take().filter(|open| open.span == span);
-            let way = open.unwrap_or_else(|| self.open(file, span));
-            match self.pass(file, way, ahead).await? {
+            match self.pass(file, span, &mut course.ways).await? {
                 Ok(sum) => return Ok(sum),
                 Err(error) => {
                     self.passed.done = done;
+                    let (broke, hung) = (Instant::now(), matches!(error, HostError::TimedOut { .. }));
                     self.wait_for_hosts(error, since).await?;
+                    let hung = if hung { self.timing.silence } else { Duration::ZERO };
+                    course.late_until = Some(Instant::now() + (LATE + broke.elapsed() + hung).min(LATEST));
+                    self.go_on_only_if_stopped().await?;
                 }
             }
         }
     }
 
-    /// One try: out of the source, through here, into the destination.
-    async fn pass(
-        &mut self,
-        file: &Carried,
-        way: Way,
-        ahead: &mut Option<Way>,
-    ) -> Result<Result<Digest, HostError>, Halt> {
-        let Way { span, mut coming, read, going, written } = way;
-        let mut sum = Sha256::new();
-        let began = Instant::now();
-        let (mut passed, mut left) = (0, span.length);
-        // Nothing for so long: a connection that hangs.
-        let still = self.timing.silence;
-        while let Ok(Some(piece)) = timeout(still, coming.recv()).await {
-            piece.count_into(&mut sum);
-            self.passed.done += piece.length();
-            left = left.saturating_sub(piece.length());
-            if let Piece::Data(bytes) = &piece {
-                passed += bytes.len() as u64;
-                self.passed.sent += bytes.len() as u64;
-            }
-            if !matches!(timeout(still, going.send(piece)).await, Ok(Ok(()))) || self.is_called_off() {
-                break;
-            }
-            if ahead.is_none() && left <= AHEAD_BYTES {
-                *ahead = self.open_ahead(file, span);
-            }
-            self.keep_to_the_limit(began, passed).await;
-            self.tell_carrying().await?;
-        }
-        drop((coming, going));
-        if self.is_called_off() {
-            return Err(Halt::CalledOff);
-        }
-        let ended = |host: &str, joined| match joined {
-            Ok(Ok(result)) => result,
-            Ok(Err(error)) => {
-                Err(HostError::Unreachable { host: host.to_owned(), reason: format!("{error}") })
-            }
-            Err(_) => Err(HostError::timed_out(host, "carry a file", still)),
-        };
-        let (read, written) = tokio::join!(timeout(still, read), timeout(still, written));
-        let (read, written) = (ended(&self.plan.source, read), ended(&self.plan.destination, written));
-        // Where one breaks, the other does as well, and says less.
-        Ok(match (read, written) {
-            (Ok(()), Ok(())) => Ok(sum.finalize().into()),
-            (Ok(()), Err(error)) | (Err(error), Ok(())) => Err(error),
-            (Err(read), Err(written)) => {
-                Err(if read.libvirt_code() == Some(OPERATION_ABORTED) { written } else { read })
-            }
-        })
-    }
-
     /// No more than the limit of the bandwidth lets through.
-    async fn keep_to_the_limit(&self, began: Instant, passed: u64) {
+    pub(super) async fn keep_to_the_limit(&self, began: Instant, passed: u64) {
         let Some(mib_s) = self.limit_mib_s() else { return };
         let due = Duration::from_secs_f64(passed as f64 / (mib_s as f64 * 1_048_576.0));
         tokio::time::sleep_until(began + due).await;
     }
 
-    async fn tell_carrying(&mut self) -> Result<(), Stop> {
+    pub(super) async fn tell_carrying(&mut self) -> Result<(), Stop> {
         if !self.monitor.report_due(self.timing.report) {
             return Ok(());
         }

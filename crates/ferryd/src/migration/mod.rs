@@ -2,7 +2,7 @@
 //!
 //! * [`Migrations`] – accepts requests: checks (`check`), plan, task.
 //! * [`steps`] – the table of steps and the runner that walks it.
-//! * `carry` – files that go along; `flatten` – those that become one image there; `files_seen` – whether they are what they were;
+//! * `carry` – files that go along; `way` – how their bytes get over; `flatten` – those that become one image there; `files_seen` – whether they are what they were;
 //!   `made` – making and removing them; `manifest` – what the log says of them; `leaving` – what becomes of the source afterwards.
 //! * `perform` – libvirt's migration under watch, and the hand-over; `monitor` – what is seen of it; `again` – post-copy: beginning anew
 //!   by it, the switch, joining again what broke.
@@ -53,6 +53,7 @@ pub mod steps;
 mod story;
 pub mod timing;
 mod waiting;
+mod way;
 mod wishes;
 
 use std::sync::Arc;

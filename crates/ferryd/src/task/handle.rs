@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::{Engine, Wish};
+use crate::hypervisor::Held;
 use crate::model::{DomainUuid, TaskId};
 use crate::store::{Debt, Decision, Lease, Store, StoreError};
 
@@ -48,6 +49,7 @@ pub struct Handle {
     lease: Lease,
     task: Task,
     wishes: watch::Receiver<Wish>,
+    held: Held,
     /// A decision of this time, or an earlier one, does not hold any more.
     void_until_ms: Option<u64>,
 }
@@ -65,14 +67,21 @@ impl Handle {
         lease: Lease,
         task: Task,
         wishes: watch::Receiver<Wish>,
+        held: Held,
     ) -> Self {
-        Self { engine, store, lease, task, wishes, void_until_ms: None }
+        Self { engine, store, lease, task, wishes, held, void_until_ms: None }
     }
 
     /// The task's id.
     #[must_use]
     pub fn id(&self) -> TaskId {
         self.lease.task
+    }
+
+    /// How long the lease surely lasts, for what goes on by itself.
+    #[must_use]
+    pub fn held(&self) -> Held {
+        self.held.clone()
     }
 
     /// The task as it was last stored.

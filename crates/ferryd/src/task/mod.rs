@@ -24,12 +24,14 @@ use api::problem::{Code, Problem};
 use api::task::{Offer, Phase, ResolveRequest, Side, Task, TaskKind, TaskState};
 use async_trait::async_trait;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 pub use clock::Clock;
 pub use handle::{Handle, Stop};
 pub use kinds::Runners;
 pub use queued::queued;
 
+use crate::hypervisor::Held;
 use crate::model::TaskId;
 use crate::store::{BandwidthWish, Debt, Decision, Lease, LogEntry, NewTask, Store, StoreError, TaskRecord};
 
@@ -37,6 +39,8 @@ use crate::store::{BandwidthWish, Debt, Decision, Lease, LogEntry, NewTask, Stor
 const LEASE: Duration = Duration::from_secs(15);
 /// How often it is renewed.
 const RENEWAL: Duration = Duration::from_secs(4);
+/// How long of it is counted upon, from the question on: the clocks of two controllers differ.
+const COUNTED_UPON: Duration = Duration::from_secs(10);
 /// How long a new limit of the bandwidth is waited for to hold before its asker is answered.
 const LIMIT_HOLDS_WITHIN: Duration = Duration::from_secs(5);
 /// How often tasks are looked for that nobody works on (their controller died).
@@ -148,9 +152,9 @@ impl Engine {
 
     async fn claim_all(self: &Arc<Self>, runner: &Arc<dyn Runner>) -> Result<(), StoreError> {
         for id in self.store.claimable(self.clock.now_ms()).await? {
-            let now_ms = self.clock.now_ms();
+            let (now_ms, asked) = (self.clock.now_ms(), Instant::now());
             if let Some(lease) = self.store.lease(id, &self.owner, now_ms, self.lease_end()).await? {
-                tokio::spawn(self.clone().work_on(lease, runner.clone()));
+                tokio::spawn(self.clone().work_on(lease, asked, runner.clone()));
             }
         }
         Ok(())
@@ -160,16 +164,19 @@ impl Engine {
         self.clock.now_ms() + u64::try_from(LEASE.as_millis()).unwrap_or(0)
     }
 
-    async fn work_on(self: Arc<Self>, lease: Lease, runner: Arc<dyn Runner>) {
+    async fn work_on(self: Arc<Self>, lease: Lease, asked: Instant, runner: Arc<dyn Runner>) {
         let id = lease.task;
         let (wish, wishes) = watch::channel(Wish::default());
+        let (until, held) = watch::channel(asked + COUNTED_UPON);
         self.running().insert(id, wish.clone());
         let ended = tokio::select! {
             // In a fixed order, here and elsewhere in the engine, so that a simulated history can be played again.
             biased;
-            ended = self.run(&lease, runner, &wish, wishes) => ended,
-            lost = self.keep_lease(&lease, &wish) => Err(lost),
+            ended = self.run(&lease, runner, &wish, wishes, Held::new(held)) => ended,
+            lost = self.keep_lease(&lease, &wish, &until) => Err(lost),
         };
+        // What still goes on by itself ends with that.
+        drop(until);
         self.running().remove(&id);
         match ended {
             Ok(()) => {}
@@ -193,17 +200,23 @@ impl Engine {
         runner: Arc<dyn Runner>,
         wish: &watch::Sender<Wish>,
         wishes: watch::Receiver<Wish>,
+        held: Held,
     ) -> Result<(), Stop> {
         let record = self.store.task(lease.task).await?.ok_or(StoreError::NoSuchTask(lease.task))?;
         heed(wish, &record);
         let log = self.store.log(lease.task).await?;
         let handle =
-            Handle::new(self.clone(), self.store.clone(), lease.clone(), record.task.clone(), wishes);
+            Handle::new(self.clone(), self.store.clone(), lease.clone(), record.task.clone(), wishes, held);
         runner.run(record, log, handle).await
     }
 
-    /// Renews the lease and passes on what was asked of the task through another controller; ends when the lease is lost.
-    async fn keep_lease(&self, lease: &Lease, wish: &watch::Sender<Wish>) -> Stop {
+    /// Renews the lease, tells in `until` how long it lasts, and passes on what was asked of the task through another controller; ends when the lease is lost.
+    async fn keep_lease(
+        &self,
+        lease: &Lease,
+        wish: &watch::Sender<Wish>,
+        until: &watch::Sender<Instant>,
+    ) -> Stop {
         loop {
             match self.store.task(lease.task).await {
                 Ok(Some(record)) => heed(wish, &record),
@@ -211,8 +224,9 @@ impl Engine {
                 Err(error) => tracing::warn!(task.id = %lease.task, %error, "the task could not be read"),
             }
             tokio::time::sleep(RENEWAL).await;
+            let asked = Instant::now();
             match self.store.renew(lease, self.lease_end()).await {
-                Ok(()) => {}
+                Ok(()) => drop(until.send_replace(asked + COUNTED_UPON)),
                 Err(StoreError::Fenced | StoreError::Ended) => return Stop::Fenced,
                 Err(error) => tracing::warn!(task.id = %lease.task, %error, "the lease could not be renewed"),
             }
@@ -268,7 +282,7 @@ impl Engine {
         let wish = BandwidthWish { mib_s, at_ms: self.clock.now_ms() };
         self.store.request_bandwidth(id, &wish).await.map_err(|error| refusal(id, error))?;
         self.wish(id, |known| known.bandwidth = Some(wish));
-        let until = tokio::time::Instant::now() + LIMIT_HOLDS_WITHIN;
+        let until = Instant::now() + LIMIT_HOLDS_WITHIN;
         loop {
             let task = self.current(id).await?;
             if task.bandwidth_mib_s == Some(mib_s) {

@@ -89,13 +89,16 @@ impl World {
         Ok(bytes.take(usize::try_from(span.length).unwrap_or(0)).copied().collect())
     }
 
-    /// Writes a part of one.
+    /// Writes a part of one, which ends with a hole: there libvirt cuts the file off, and what was behind it is zeros when it grows again.
+    /// What comes late so does harm, though it is the same.
     pub fn write_file(&mut self, host: usize, path: &str, span: Span, bytes: &[u8]) -> Told<()> {
         let Some(file) = self.hosts[host].files.get_mut(path) else { return no_volume() };
         file.written = true;
         let foreign = file.foreign;
         let there = file.content.iter_mut().skip(usize::try_from(span.offset).unwrap_or(0));
         there.zip(bytes).for_each(|(there, byte)| *there = *byte);
+        let behind = usize::try_from(span.offset).unwrap_or(0).saturating_add(bytes.len());
+        file.content.iter_mut().skip(behind).for_each(|byte| *byte = 0);
         if foreign {
             self.violate(format!("somebody else's file on {} was written to", NAMES[host]));
         }
