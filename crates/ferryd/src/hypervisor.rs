@@ -183,7 +183,10 @@ pub struct FileSight {
 
 impl PartialEq for FileSight {
     fn eq(&self, other: &Self) -> bool {
+        let times_tell = self.modified_ns != 0 || other.modified_ns != 0;
         (self.length_bytes, self.modified_ns) == (other.length_bytes, other.modified_ns)
+            // Some kinds of storage tell no times: better mistaken than nothing.
+            && (times_tell || self.allocated_bytes == other.allocated_bytes)
     }
 }
 
@@ -238,9 +241,9 @@ impl Span {
 /// How long a task is surely this controller's. What lasts asks it again and again: a controller that stood still (a frozen process) must
 /// not go on with it after another has taken the task over.
 #[derive(Clone, Debug)]
-pub struct Held(watch::Receiver<Instant>);
+pub struct Tenure(watch::Receiver<Instant>);
 
-impl Held {
+impl Tenure {
     /// Until the time that was sent last; not any more when the sender is gone.
     #[must_use]
     pub fn new(until: watch::Receiver<Instant>) -> Self {
@@ -383,14 +386,14 @@ pub trait Hypervisor: Send + Sync + 'static {
     async fn remove_file(&self, task: TaskId, path: &str) -> Result<()>;
     /// Reads a part of a file into `sink`, in order. Ends early, and as an error, when nobody takes it any more.
     async fn read_file(&self, task: TaskId, path: &str, span: Span, sink: mpsc::Sender<Piece>) -> Result<()>;
-    /// Writes what comes out of `pieces` into a part of a file, while the task is `held`; ends when that ends.
+    /// Writes what comes out of `pieces` into a part of a file, during its `tenure`; ends when that ends.
     async fn write_file(
         &self,
         task: TaskId,
         path: &str,
         span: Span,
         pieces: mpsc::Receiver<Piece>,
-        held: Held,
+        tenure: Tenure,
     ) -> Result<()>;
     /// What a part of a file comes to, read on the host itself where it offers a shell.
     async fn digest(&self, task: TaskId, path: &str, span: Span) -> Result<Digest>;
@@ -415,14 +418,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_stood_still_waits_until_the_task_is_surely_held_again() {
         let lasts = Duration::from_secs(10);
-        let (until, held) = watch::channel(Instant::now() + lasts);
-        let mut held = Held::new(held);
-        assert!(held.is_sure().await);
+        let (until, tenure) = watch::channel(Instant::now() + lasts);
+        let mut tenure = Tenure::new(tenure);
+        assert!(tenure.is_sure().await);
         tokio::time::advance(lasts).await;
-        assert!(timeout(lasts, held.is_sure()).await.is_err(), "nobody says that it is");
+        assert!(timeout(lasts, tenure.is_sure()).await.is_err(), "nobody says that it is");
         until.send_replace(Instant::now() + lasts);
-        assert!(held.is_sure().await);
+        assert!(tenure.is_sure().await);
         drop(until);
-        assert!(!held.is_sure().await, "it is another's");
+        assert!(!tenure.is_sure().await, "it is another's");
     }
 }

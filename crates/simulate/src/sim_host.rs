@@ -5,8 +5,8 @@ use std::sync::Arc;
 use api::vm::VmState;
 use async_trait::async_trait;
 use ferryd::hypervisor::{
-    CopyIdentity, DeathWatch, Digest, FileIdentity, FileSight, Held, Hypervisor, MigrateCall, NewFile, Piece,
-    Result, Snapshot, Span, Undefine,
+    CopyIdentity, DeathWatch, Digest, FileIdentity, FileSight, Hypervisor, MigrateCall, NewFile, Piece,
+    Result, Snapshot, Span, Tenure, Undefine,
 };
 use ferryd::libvirt::error::HostError;
 use ferryd::libvirt::link::Link;
@@ -413,7 +413,7 @@ impl Hypervisor for SimHost {
         path: &str,
         span: Span,
         mut pieces: mpsc::Receiver<Piece>,
-        mut held: Held,
+        mut tenure: Tenure,
     ) -> Result<()> {
         let (path, mut bytes) = (path.to_owned(), Vec::new());
         while let Some(Piece::Data(more)) = pieces.recv().await {
@@ -425,7 +425,7 @@ impl Hypervisor for SimHost {
             return Err(self.unreachable());
         }
         self.gate.pass().await;
-        if !held.is_sure().await {
+        if !tenure.is_sure().await {
             return Err(self.unreachable());
         }
         self.order("write a file", move |world, host| world.write_file(host, &path, span, &bytes)).await?;

@@ -14,8 +14,8 @@ use super::error::{HostError, LibvirtError, OPERATION_INVALID, OPERATION_UNSUPPO
 use super::link::Link;
 use super::{call, ffi, files, redefine, snapshot_metadata, translate, usage, xml};
 use crate::hypervisor::{
-    CopyIdentity, DeathWatch, Digest, FileIdentity, FileSight, Held, Hypervisor, MigrateCall, NewFile, Piece,
-    Result, Snapshot, Span, Undefine,
+    CopyIdentity, DeathWatch, Digest, FileIdentity, FileSight, Hypervisor, MigrateCall, NewFile, Piece,
+    Result, Snapshot, Span, Tenure, Undefine,
 };
 use crate::model::domain::{
     Answer, Boot, DomainEvent, DomainSight, HostSight, JobFigures, Process, ProcessAnswer,
@@ -465,10 +465,10 @@ impl Hypervisor for LibvirtHost {
         path: &str,
         span: Span,
         pieces: mpsc::Receiver<Piece>,
-        mut held: Held,
+        mut tenure: Tenure,
     ) -> Result<()> {
         let (path, runtime) = (path.to_owned(), tokio::runtime::Handle::current());
-        let is_sure = move || runtime.block_on(held.is_sure());
+        let is_sure = move || runtime.block_on(tenure.is_sure());
         self.link
             .long_call("write a file", move |connect| {
                 files::write(connect, task, &path, span, pieces, is_sure)

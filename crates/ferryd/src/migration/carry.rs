@@ -6,11 +6,10 @@
 //! hole, libvirt cuts the file off behind it. So after a break a file is only whole once that has had its time, and what is at both ends
 //! came to the same.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use api::task::{Phase, Progress, TaskState};
-use std::sync::Arc;
-
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
@@ -30,10 +29,14 @@ const SPAN_TAKES_S: u64 = 1;
 const SENT_AGAIN: u32 = 2;
 /// Which part of a whole span the last ones are.
 const LAST_SPAN_PART: u64 = 32;
-/// How long what a ferryd that has ended had sent may be on its way, and, after a break, what is sent at once when the network is back.
+/// How long what is sent again by TCP takes when the network is back, beside the time for which it was away: the pauses between its tries
+/// double, so that the next one comes at the latest when that has passed once more.
 const LATE: Duration = Duration::from_secs(2);
-/// After an outage TCP tries again at the latest when it lasted once more as long, and every so often (Linux: `TCP_RTO_MAX`).
+/// The longest of these pauses (Linux: `TCP_RTO_MAX`).
 const LATEST: Duration = Duration::from_secs(120);
+/// How long what an earlier ferryd had sent may be on its way: for how long the network was away nobody knows, but libvirt closes what it
+/// hears nothing from for 30 s (`keepalive_interval`, `keepalive_count`).
+const LATE_OF_ANOTHER: Duration = Duration::from_secs(35);
 
 /// Why carrying ends before everything is there.
 pub(super) enum Halt {
@@ -63,6 +66,8 @@ struct Course {
     ways: Ways,
     /// How often in a row what arrived was something else.
     again: u32,
+    /// How often what is at both ends differed.
+    differed: u32,
     /// Something was on its way when a connection broke, and may arrive until then.
     late_until: Option<Instant>,
 }
@@ -135,9 +140,9 @@ impl Work {
             return Err(Halt::Failed(self.changed(file)));
         }
         // One that has changed since an earlier try began is carried anew, and what is not that try's is not written into.
-        let mut course = Course { ways: Ways::default(), again: 0, late_until: None };
+        let mut course = Course { ways: Ways::default(), again: 0, differed: 0, late_until: None };
         if self.can_go_on(path, seen).await {
-            course.late_until = Some(Instant::now() + LATE);
+            course.late_until = Some(Instant::now() + LATE_OF_ANOTHER);
         } else {
             self.make(&file.new, Some(seen)).await?;
         }
@@ -155,7 +160,7 @@ impl Work {
             if let Some(sent) = pending.take()
                 && let Some(from) = self.wrong_from(file, sent, &mut course).await?
             {
-                if course.again >= SENT_AGAIN {
+                if course.again >= SENT_AGAIN || course.differed > SENT_AGAIN {
                     let what =
                         format!("what arrived of {path} is not what was sent, also when it was sent again");
                     return Err(Halt::Failed(self.of_destination(what)));
@@ -171,10 +176,11 @@ impl Work {
         }
     }
 
-    /// Whether an earlier try has begun this file, from the source's as it is now, and what is there is still that.
+    /// Whether an earlier try has carried some of this file, from the source's as it is now, and what is there is still that. One that
+    /// had only begun costs nothing to begin anew, and what is late then does not find it.
     async fn can_go_on(&self, path: &str, seen: FileSight) -> bool {
         let Some(made) = self.made(path) else { return false };
-        let begun = made.sure && made.going.is_none() && made.seen == Some(seen);
+        let begun = made.until > 0 && made.sure && made.going.is_none() && made.seen == Some(seen);
         // A host that does not answer now is waited for when something is written.
         begun && !matches!(made.is_there(self.destination.as_ref(), self.handle.id()).await, Ok(None))
     }
@@ -222,6 +228,9 @@ impl Work {
             if let Some(late_until) = course.late_until
                 && let Some(from) = self.differs_from(file, late_until).await?
             {
+                // Somebody who writes to the source's makes them differ as well.
+                self.unchanged(file).await?;
+                course.differed += 1;
                 return Ok(Some(from));
             }
             // What it looks like is asked only of the whole: by that it is known again.
@@ -234,57 +243,72 @@ impl Work {
 
     /// Reads all of a file at both ends, once nothing can arrive late any more; where what is there differs first.
     async fn differs_from(&mut self, file: &Carried, late_until: Instant) -> Result<Option<u64>, Halt> {
-        let (from, into, length) = (file.source_path(), &file.new.path, file.new.capacity_bytes);
-        let to = self.plan.destination.clone();
-        let message = format!(
-            "reading {into} once more on both hosts: a connection broke while it was carried to {to}"
-        );
+        let (into, to) = (file.new.path.clone(), self.plan.destination.clone());
+        let message =
+            format!("carrying {into} to {to} was broken off: all of it is read once more on both hosts");
         self.handle.update(|task| task.message = message).await?;
         let mut wishes = self.handle.wishes();
-        tokio::select! {
+        let found = tokio::select! {
             biased;
             Ok(_) = wishes.wait_for(|wish| wish.cancel) => return Err(Halt::CalledOff),
-            () = tokio::time::sleep_until(late_until) => {}
+            found = self.first_difference(file, late_until) => found?,
+        };
+        self.handle.update(|task| task.message = format!("carrying files to {to}")).await?;
+        if let Some(offset) = found {
+            tracing::warn!(migration.id = %self.handle.id(), path = into, offset, "what arrived was cut off or written over by what was sent before");
         }
-        let mut at = 0;
-        while at < length {
-            self.go_on_only_if_stopped().await?;
-            let span = Span { offset: at, length: self.timing.span_bytes.min(length - at) };
-            let (here, there) =
-                tokio::join!(self.sum(&self.source, from, span), self.sum(&self.destination, into, span));
-            if here? != there? {
-                tracing::warn!(migration.id = %self.handle.id(), path = into, offset = at, "what arrived was cut off or written over by what was sent before");
-                return Ok(Some(at));
+        Ok(found)
+    }
+
+    async fn first_difference(&self, file: &Carried, late_until: Instant) -> Result<Option<u64>, Halt> {
+        let (from, into, length) = (file.source_path(), file.new.path.as_str(), file.new.capacity_bytes);
+        tokio::time::sleep_until(late_until).await;
+        for _ in 0..=SENT_AGAIN {
+            let before = self.see(&self.destination, into).await?;
+            let mut at = 0;
+            while at < length {
+                self.go_on_only_if_stopped().await?;
+                let span = Span { offset: at, length: self.timing.span_bytes.min(length - at) };
+                let (here, there) =
+                    tokio::join!(self.sum(&self.source, from, span), self.sum(&self.destination, into, span));
+                if here? != there? {
+                    return Ok(Some(at));
+                }
+                at = span.until();
             }
-            at = span.until();
+            if self.see(&self.destination, into).await? == before {
+                return Ok(None);
+            }
+            // Something was late all the same: what was read before that tells nothing.
         }
-        Ok(None)
+        Ok(Some(0))
     }
 
     /// What a part of a file on a host comes to, asked again over broken connections.
     async fn sum(&self, host: &Arc<dyn Hypervisor>, path: &str, span: Span) -> Result<Digest, Halt> {
-        let since = Instant::now();
+        let mut since = None;
         loop {
             match host.digest(self.handle.id(), path, span).await {
                 Ok(sum) => return Ok(sum),
-                Err(error) => self.wait_for_hosts(error, since).await?,
+                Err(error) => self.wait_for_hosts(error, *since.get_or_insert_with(Instant::now)).await?,
             }
         }
     }
 
     /// Sends a span, as often as connections break on the way; what was sent, summed.
     async fn send(&mut self, file: &Carried, span: Span, course: &mut Course) -> Result<Digest, Halt> {
-        let since = Instant::now();
+        let mut since = None;
         loop {
             let done = self.passed.done;
             match self.pass(file, span, &mut course.ways).await? {
                 Ok(sum) => return Ok(sum),
                 Err(error) => {
                     self.passed.done = done;
-                    let (broke, hung) = (Instant::now(), matches!(error, HostError::TimedOut { .. }));
+                    let since = *since.get_or_insert_with(Instant::now);
                     self.wait_for_hosts(error, since).await?;
-                    let hung = if hung { self.timing.silence } else { Duration::ZERO };
-                    course.late_until = Some(Instant::now() + (LATE + broke.elapsed() + hung).min(LATEST));
+                    self.wait_for_given_up(&mut course.ways, since).await?;
+                    let late = (LATE + course.ways.stood_for()).min(LATEST);
+                    course.late_until = Some(Instant::now() + late);
                     self.go_on_only_if_stopped().await?;
                 }
             }

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | [`MAKE`] | a file is about to be made where, right before, nothing was | perhaps the file: it is this task's, removed and made anew |
 //! | [`MADE`] | by which inode and time of birth a file that was made is known, where the host offers a shell | the file, known by less |
-//! | [`CARRIED`] | a file is there up to a byte, and was read again there | nothing |
+//! | [`CARRIED`] | a file is there up to a byte, and was read again there; where carrying went on after a break, all of it is compared before its last byte is noted | nothing |
 //! | [`REMOVE`] | a file that [`MAKE`] names is about to be removed | perhaps the file: it is removed |
 
 use serde::{Deserialize, Serialize};

@@ -28,8 +28,10 @@ type Ended = JoinHandle<Result<(), HostError>>;
 pub(super) struct Ways {
     out: Option<WayOut>,
     into: Option<WayInto>,
-    /// A second connection to each host was asked for, which the first one of them takes.
-    connected: bool,
+    /// Ends that were given up and have not come back: until they do, they may still write what they were given.
+    given_up: Vec<Ended>,
+    /// When something last went on.
+    went_on: Option<Instant>,
 }
 
 /// The way of a span out of the source. Who drops it closes it.
@@ -46,27 +48,36 @@ struct WayInto {
     written: Ended,
 }
 
+impl Ways {
+    /// For how long nothing has gone on.
+    pub(super) fn stood_for(&self) -> Duration {
+        self.went_on.map(|at| at.elapsed()).unwrap_or_default()
+    }
+
+    /// What came of both ends of a way. Where one breaks, the other does as well, and says less.
+    async fn ended(
+        &mut self,
+        (source, mut out): (&str, WayOut),
+        (destination, mut into): (&str, WayInto),
+        still: Duration,
+    ) -> Result<(), HostError> {
+        drop((out.pieces, into.pieces));
+        let ends =
+            tokio::join!(ended(source, &mut out.read, still), ended(destination, &mut into.written, still));
+        self.given_up.extend([out.read, into.written].into_iter().filter(|end| !end.is_finished()));
+        match ends {
+            (Err(read), Err(written)) if read.libvirt_code() == Some(OPERATION_ABORTED) => Err(written),
+            (read, written) => read.and(written),
+        }
+    }
+}
+
 /// What came of one end of a way that has nothing more to do, within so long.
-async fn ended(host: &str, end: Ended, still: Duration) -> Result<(), HostError> {
+async fn ended(host: &str, end: &mut Ended, still: Duration) -> Result<(), HostError> {
     match timeout(still, end).await {
         Ok(Ok(result)) => result,
         Ok(Err(error)) => Err(HostError::Unreachable { host: host.to_owned(), reason: error.to_string() }),
         Err(_) => Err(HostError::timed_out(host, "carry a file", still)),
-    }
-}
-
-/// What came of both ends of a way. Where one breaks, the other does as well, and says less.
-async fn both_ended(
-    source: &str,
-    out: WayOut,
-    destination: &str,
-    into: WayInto,
-    still: Duration,
-) -> Result<(), HostError> {
-    drop((out.pieces, into.pieces));
-    match tokio::join!(ended(source, out.read, still), ended(destination, into.written, still)) {
-        (Err(read), Err(written)) if read.libvirt_code() == Some(OPERATION_ABORTED) => Err(written),
-        (read, written) => read.and(written),
     }
 }
 
@@ -81,21 +92,10 @@ impl Work {
     fn open_into(&self, file: &Carried, span: Span) -> WayInto {
         let (pieces, coming) = mpsc::channel(4);
         let (destination, into, id) = (self.destination.clone(), file.new.path.clone(), self.handle.id());
-        let held = self.handle.held();
+        let tenure = self.handle.tenure();
         let written =
-            tokio::spawn(async move { destination.write_file(id, &into, span, coming, held).await });
+            tokio::spawn(async move { destination.write_file(id, &into, span, coming, tenure).await });
         WayInto { span, pieces, written }
-    }
-
-    /// Asks something of both hosts while a span keeps a connection to each busy: a second one is opened for that, and is there when the
-    /// next span wants it.
-    fn connect_twice(&self, file: &Carried) {
-        let (from, to) = (file.source_path().to_owned(), file.new.path.clone());
-        for (host, path) in [(self.source.clone(), from), (self.destination.clone(), to)] {
-            let id = self.handle.id();
-            // Whatever is answered: who needs the connection finds out.
-            tokio::spawn(async move { drop(host.file(id, &path).await) });
-        }
     }
 
     /// Opens what can be opened by now for the span after this one, of which so much is left.
@@ -105,9 +105,6 @@ impl Work {
             return;
         }
         let Some(next) = self.next_span(span.until(), file.new.capacity_bytes) else { return };
-        if !std::mem::replace(&mut ways.connected, true) {
-            self.connect_twice(file);
-        }
         if ways.out.is_none() && left <= OUT_AHEAD_BYTES {
             ways.out = Some(self.open_out(file, next));
         }
@@ -130,6 +127,7 @@ impl Work {
         let into = into.unwrap_or_else(|| self.open_into(file, span));
         let (mut sum, mut left) = (Sha256::new(), span.length);
         let (began, mut passed) = (Instant::now(), 0);
+        ways.went_on = Some(began);
         // Nothing for so long: a connection that hangs.
         let still = self.timing.silence;
         while left > 0
@@ -142,6 +140,7 @@ impl Work {
                 break;
             }
             left = left.saturating_sub(length);
+            ways.went_on = Some(Instant::now());
             passed += bytes;
             (self.passed.done, self.passed.sent) = (self.passed.done + length, self.passed.sent + bytes);
             self.open_ahead(file, span, left, ways);
@@ -156,7 +155,7 @@ impl Work {
         }
         // The next one may be asked for while the end of this one is on its way.
         let (source, destination) = (self.plan.source.as_str(), self.plan.destination.as_str());
-        let ends = both_ended(source, out, destination, into, still);
+        let ends = ways.ended((source, out), (destination, into), still);
         let (ended, may_go_on) = tokio::join!(ends, self.go_on_only_if_stopped());
         may_go_on?;
         Ok(match ended {
@@ -170,5 +169,27 @@ impl Work {
                 Err(error)
             }
         })
+    }
+
+    /// Waits until what was given up has come back, as long as there is patience for, counted from `since`: it writes into the same file.
+    pub(super) async fn wait_for_given_up(&self, ways: &mut Ways, since: Instant) -> Result<(), Halt> {
+        let mut wishes = self.handle.wishes();
+        let left = self.timing.patience.saturating_sub(since.elapsed());
+        let all = async {
+            for end in &mut ways.given_up {
+                // Whatever it says: it has ended.
+                let _ = end.await;
+            }
+        };
+        tokio::select! {
+            biased;
+            Ok(_) = wishes.wait_for(|wish| wish.cancel) => return Err(Halt::CalledOff),
+            ended = timeout(left, all) => ended.map_err(|_| {
+                let what = "what was sent there is neither written nor refused".to_owned();
+                Halt::Failed(self.of_destination(what))
+            })?,
+        }
+        ways.given_up.clear();
+        Ok(())
     }
 }

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::{Engine, Wish};
-use crate::hypervisor::Held;
+use crate::hypervisor::Tenure;
 use crate::model::{DomainUuid, TaskId};
 use crate::store::{Debt, Decision, Lease, Store, StoreError};
 
@@ -49,7 +49,7 @@ pub struct Handle {
     lease: Lease,
     task: Task,
     wishes: watch::Receiver<Wish>,
-    held: Held,
+    tenure: Tenure,
     /// A decision of this time, or an earlier one, does not hold any more.
     void_until_ms: Option<u64>,
 }
@@ -67,9 +67,9 @@ impl Handle {
         lease: Lease,
         task: Task,
         wishes: watch::Receiver<Wish>,
-        held: Held,
+        tenure: Tenure,
     ) -> Self {
-        Self { engine, store, lease, task, wishes, held, void_until_ms: None }
+        Self { engine, store, lease, task, wishes, tenure, void_until_ms: None }
     }
 
     /// The task's id.
@@ -80,8 +80,8 @@ impl Handle {
 
     /// How long the lease surely lasts, for what goes on by itself.
     #[must_use]
-    pub fn held(&self) -> Held {
-        self.held.clone()
+    pub fn tenure(&self) -> Tenure {
+        self.tenure.clone()
     }
 
     /// The task as it was last stored.

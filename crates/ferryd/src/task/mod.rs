@@ -7,7 +7,8 @@
 //! ```
 //! Invariants:
 //! * one runner per task: it works under a [`Lease`], and every write of it is fenced by the lease's generation;
-//! * a runner that loses its lease is dropped at its next await, and cannot write before that;
+//! * a runner that loses its lease is dropped at its next await, and cannot write before that; what it left running by itself asks its
+//!   [`Tenure`];
 //! * there is no separate crash path: a task taken over is run by the same code as a new one, which begins by reading the
 //!   log.
 
@@ -31,7 +32,7 @@ pub use handle::{Handle, Stop};
 pub use kinds::Runners;
 pub use queued::queued;
 
-use crate::hypervisor::Held;
+use crate::hypervisor::Tenure;
 use crate::model::TaskId;
 use crate::store::{BandwidthWish, Debt, Decision, Lease, LogEntry, NewTask, Store, StoreError, TaskRecord};
 
@@ -167,12 +168,12 @@ impl Engine {
     async fn work_on(self: Arc<Self>, lease: Lease, asked: Instant, runner: Arc<dyn Runner>) {
         let id = lease.task;
         let (wish, wishes) = watch::channel(Wish::default());
-        let (until, held) = watch::channel(asked + COUNTED_UPON);
+        let (until, tenure) = watch::channel(asked + COUNTED_UPON);
         self.running().insert(id, wish.clone());
         let ended = tokio::select! {
             // In a fixed order, here and elsewhere in the engine, so that a simulated history can be played again.
             biased;
-            ended = self.run(&lease, runner, &wish, wishes, Held::new(held)) => ended,
+            ended = self.run(&lease, runner, &wish, wishes, Tenure::new(tenure)) => ended,
             lost = self.keep_lease(&lease, &wish, &until) => Err(lost),
         };
         // What still goes on by itself ends with that.
@@ -200,13 +201,13 @@ impl Engine {
         runner: Arc<dyn Runner>,
         wish: &watch::Sender<Wish>,
         wishes: watch::Receiver<Wish>,
-        held: Held,
+        tenure: Tenure,
     ) -> Result<(), Stop> {
         let record = self.store.task(lease.task).await?.ok_or(StoreError::NoSuchTask(lease.task))?;
         heed(wish, &record);
         let log = self.store.log(lease.task).await?;
         let handle =
-            Handle::new(self.clone(), self.store.clone(), lease.clone(), record.task.clone(), wishes, held);
+            Handle::new(self.clone(), self.store.clone(), lease.clone(), record.task.clone(), wishes, tenure);
         runner.run(record, log, handle).await
     }
 

@@ -87,9 +87,9 @@ async fn carry(site: &mut Site, from: &str, into: &NewFile) -> Result<String, Fa
     host.make_file(task, into).await?;
     let span = Span { offset: 0, length: into.capacity_bytes };
     let (sink, pieces) = mpsc::channel(4);
-    let held = site.handle.held();
+    let tenure = site.handle.tenure();
     let both = async {
-        let write = host.write_file(task, &into.path, span, pieces, held);
+        let write = host.write_file(task, &into.path, span, pieces, tenure);
         tokio::join!(host.read_file(task, from, span, sink), write)
     };
     let mut wishes = site.handle.wishes();
