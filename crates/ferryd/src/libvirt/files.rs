@@ -18,7 +18,7 @@ use super::error::{
 use super::ffi::streams::{self, Received};
 use super::host::LibvirtHost;
 use super::xml;
-use crate::hypervisor::{Digest, FileSight, NewFile, Piece, Result, Span};
+use crate::hypervisor::{Digest, FileSight, NewFile, Piece, Result, Span, Tenure};
 use crate::model::TaskId;
 use crate::model::facts::kept::TPM_STATES;
 use crate::ssh::scripts;
@@ -190,13 +190,13 @@ pub(super) fn write(
     path: &str,
     span: Span,
     mut pieces: mpsc::Receiver<Piece>,
-    mut is_sure: impl FnMut() -> bool,
+    mut tenure: Tenure,
 ) -> Told<()> {
     let volume = volume_there(connect, task, path)?;
     let stream = streams::upload(connect, &volume, span.offset, span.length)?;
-    let mut written = 0;
+    let (mut written, runtime) = (0, tokio::runtime::Handle::current());
     while let Some(piece) = pieces.blocking_recv() {
-        if !is_sure() {
+        if !runtime.block_on(tenure.is_sure()) {
             stream.abort()?;
             return Err(LibvirtError::of(OPERATION_ABORTED, "the task is another controller's by now"));
         }

@@ -465,15 +465,11 @@ impl Hypervisor for LibvirtHost {
         path: &str,
         span: Span,
         pieces: mpsc::Receiver<Piece>,
-        mut tenure: Tenure,
+        tenure: Tenure,
     ) -> Result<()> {
-        let (path, runtime) = (path.to_owned(), tokio::runtime::Handle::current());
-        let is_sure = move || runtime.block_on(tenure.is_sure());
-        self.link
-            .long_call("write a file", move |connect| {
-                files::write(connect, task, &path, span, pieces, is_sure)
-            })
-            .await
+        let path = path.to_owned();
+        let write = move |connect: &Connect| files::write(connect, task, &path, span, pieces, tenure);
+        self.link.long_call("write a file", write).await
     }
 
     async fn digest(&self, task: TaskId, path: &str, span: Span) -> Result<Digest> {
