@@ -386,7 +386,7 @@ pub trait Hypervisor: Send + Sync + 'static {
     async fn remove_file(&self, task: TaskId, path: &str) -> Result<()>;
     /// Reads a part of a file into `sink`, in order. Ends early, and as an error, when nobody takes it any more.
     async fn read_file(&self, task: TaskId, path: &str, span: Span, sink: mpsc::Sender<Piece>) -> Result<()>;
-    /// Writes what comes out of `pieces` into a part of a file, during its `tenure`; ends when that ends.
+    /// Writes what comes out of `pieces` into a part of a file, during the task's `tenure`; ends when they end.
     async fn write_file(
         &self,
         task: TaskId,

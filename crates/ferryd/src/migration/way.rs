@@ -2,8 +2,8 @@
 //! the next one are opened while the end of this one is on its way, so that the links do not stand still for that.
 //!
 //! Its bytes follow only when this one's have arrived: libvirt makes a hole in a file by cutting it off behind it (`ftruncate`), and what
-//! was there already would be lost. What a source sends libvirt takes in, wanted or not: a stream for the whole file would end up in memory where the destination is the
-//! slower one. So it is two spans at the most.
+//! was there already would be lost. What a source sends libvirt takes in, wanted or not: a stream for the whole file would end up in memory
+//! where the destination is the slower one. So it is two spans at the most.
 
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;

@@ -211,7 +211,8 @@ impl Engine {
         runner.run(record, log, handle).await
     }
 
-    /// Renews the lease, tells in `until` how long it lasts, and passes on what was asked of the task through another controller; ends when the lease is lost.
+    /// Renews the lease, tells in `until` how long it lasts, and passes on what was asked of the task through another controller; ends
+    /// when the lease is lost.
     async fn keep_lease(
         &self,
         lease: &Lease,
