@@ -6,14 +6,14 @@ use api::vm::VmState;
 use async_trait::async_trait;
 use ferryd::hypervisor::{
     CopyIdentity, DeathWatch, Digest, FileIdentity, FileSight, Hypervisor, MigrateCall, NewFile, Piece,
-    Result, Snapshot, Span, Tenure, Undefine,
+    Result, Snapshot, Span, Undefine,
 };
 use ferryd::libvirt::error::HostError;
 use ferryd::libvirt::link::Link;
 use ferryd::model::domain::{
     Answer, Boot, DomainEvent, DomainSight, HostSight, JobFigures, ProcessAnswer, Reason,
 };
-use ferryd::model::{DomainUuid, TaskId};
+use ferryd::model::{DomainUuid, TaskId, Tenure};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::{Duration, Instant};
 

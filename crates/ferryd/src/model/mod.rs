@@ -13,7 +13,9 @@ pub mod ids;
 pub mod mark;
 pub mod offers;
 pub mod snapshot;
+pub mod tenure;
 pub mod transport;
 
 pub use connect::ConnectFailure;
 pub use ids::{DomainUuid, HostName, TaskId};
+pub use tenure::Tenure;

@@ -9,8 +9,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::{Engine, Wish};
-use crate::hypervisor::Tenure;
-use crate::model::{DomainUuid, TaskId};
+use crate::model::{DomainUuid, TaskId, Tenure};
 use crate::store::{Debt, Decision, Lease, Store, StoreError};
 
 /// An answer of the store's that took no longer than this proves that the lease is still held: it lasts for much longer.

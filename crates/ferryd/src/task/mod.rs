@@ -32,8 +32,7 @@ pub use handle::{Handle, Stop};
 pub use kinds::Runners;
 pub use queued::queued;
 
-use crate::hypervisor::Tenure;
-use crate::model::TaskId;
+use crate::model::{TaskId, Tenure};
 use crate::store::{BandwidthWish, Debt, Decision, Lease, LogEntry, NewTask, Store, StoreError, TaskRecord};
 
 /// How long a lease lasts without being renewed.
