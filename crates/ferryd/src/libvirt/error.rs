@@ -21,6 +21,8 @@ const SYSTEM_ERROR: i32 = 38;
 pub const OPERATION_ABORTED: i32 = 78;
 /// `VIR_FROM_RPC` of libvirt's `virErrorDomain`: the part that carries calls.
 const FROM_RPC: i32 = 7;
+/// `VIR_FROM_NONE`: no part of libvirt, but Ferry itself.
+const FERRY: i32 = 0;
 /// `VIR_ERR_NO_NETWORK`.
 pub const NO_NETWORK: i32 = 43;
 /// `VIR_ERR_NO_STORAGE_POOL`.
@@ -57,7 +59,10 @@ pub struct LibvirtError {
 
 impl fmt::Display for LibvirtError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "libvirt error {}/{}: {}", self.code, self.domain, self.message)
+        match self.domain {
+            FERRY => f.write_str(&self.message),
+            domain => write!(f, "libvirt error {}/{domain}: {}", self.code, self.message),
+        }
     }
 }
 
@@ -67,7 +72,14 @@ impl LibvirtError {
     /// What Ferry itself says with one of libvirt's codes.
     #[must_use]
     pub fn of(code: i32, message: impl Into<String>) -> Self {
-        Self { code, domain: 0, message: message.into(), errno: None }
+        Self { code, domain: FERRY, message: message.into(), errno: None }
+    }
+
+    /// What the system says where a file system is full, and what was seen of that.
+    #[must_use]
+    pub fn no_space(seen: &str) -> Self {
+        let message = format!("No space left on device: {seen}");
+        Self { errno: Some(libc::ENOSPC), ..Self::of(SYSTEM_ERROR, message) }
     }
 
     /// What the system said there was: no such file or directory.
@@ -177,6 +189,7 @@ impl HostError {
     #[must_use]
     pub fn cause(&self) -> String {
         match self {
+            Self::Libvirt { host, source, .. } if source.domain == FERRY => format!("{host}: {source}"),
             Self::Libvirt { source, .. } => source.to_string(),
             other => other.to_string(),
         }
@@ -190,5 +203,23 @@ impl HostError {
             call,
             limit_ms: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_speaks_is_told() {
+        let said = |source| HostError::Libvirt { host: "kvm2".to_owned(), call: "write a file", source };
+        let full = said(LibvirtError::no_space("2.0 MiB are free"));
+        assert_eq!(full.cause(), "kvm2: No space left on device: 2.0 MiB are free");
+        assert!(full.is_no_room() && !full.is_broken_connection());
+        let domain = FROM_RPC;
+        let theirs =
+            said(LibvirtError { domain, ..LibvirtError::of(INTERNAL_ERROR, "client socket is closed") });
+        assert_eq!(theirs.cause(), "libvirt error 1/7: client socket is closed");
+        assert!(theirs.is_broken_connection());
     }
 }

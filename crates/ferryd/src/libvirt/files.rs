@@ -13,14 +13,16 @@ use virt::storage_vol::StorageVol;
 use virt_sys as sys;
 
 use super::error::{
-    HostError, INVALID_ARGUMENT, LibvirtError, NO_VOLUME, OPERATION_ABORTED, VOLUME_EXISTS, XML_ERROR,
+    HostError, INVALID_ARGUMENT, LibvirtError, NO_VOLUME, OPERATION_ABORTED, OPERATION_INVALID,
+    VOLUME_EXISTS, XML_ERROR,
 };
 use super::ffi::streams::{self, Received};
 use super::host::LibvirtHost;
+use super::room::Room;
 use super::xml;
-use crate::hypervisor::{Digest, FileSight, NewFile, Piece, Result, Span, Tenure};
-use crate::model::TaskId;
+use crate::hypervisor::{Digest, FileSight, NewFile, Piece, Result, Span};
 use crate::model::facts::kept::TPM_STATES;
+use crate::model::{TaskId, Tenure};
 use crate::ssh::scripts;
 
 /// How much is taken out of a stream at once.
@@ -77,7 +79,23 @@ pub(super) fn pool_over(connect: &Connect, task: TaskId, directory: &str, build:
         xml::escaped(directory)
     );
     let flags = if build { sys::VIR_STORAGE_POOL_CREATE_WITH_BUILD } else { 0 };
-    Ok(connect.create_storage_pool_xml(&xml, flags)?)
+    connect.create_storage_pool_xml(&xml, flags).map_err(|error| {
+        // libvirt says that it conflicts with "the pool", and not what to do.
+        idle_pool_over(connect, directory).unwrap_or_else(|| error.into())
+    })
+}
+
+/// What there is to say where a pool is defined over a directory that is not active: there can be no other one.
+fn idle_pool_over(connect: &Connect, directory: &str) -> Option<LibvirtError> {
+    let is_over = |pool: &StoragePool| {
+        let target = pool.xml_desc(0).ok().and_then(|text| xml::pool(&text).ok()?.target);
+        target.as_deref() == Some(directory)
+    };
+    let idle = connect.list_all_storage_pools(sys::VIR_CONNECT_LIST_STORAGE_POOLS_INACTIVE).ok()?;
+    let name = idle.iter().find(|pool| is_over(pool))?.name().ok()?;
+    let message =
+        format!("the storage pool {name} over {directory} is not active: start it (virsh pool-start)");
+    Some(LibvirtError::of(OPERATION_INVALID, message))
 }
 
 /// The volume of a path; none where there is nothing.
@@ -101,9 +119,8 @@ pub(super) fn volume(connect: &Connect, task: TaskId, path: &str) -> Told<Option
     }
 }
 
-fn volume_there(connect: &Connect, task: TaskId, path: &str) -> Told<StorageVol> {
-    let missing = || LibvirtError::of(NO_VOLUME, format!("{path} is not there"));
-    volume(connect, task, path)?.map(|(_, volume)| volume).ok_or_else(missing)
+fn volume_there(connect: &Connect, task: TaskId, path: &str) -> Told<(StoragePool, StorageVol)> {
+    volume(connect, task, path)?.ok_or_else(|| LibvirtError::of(NO_VOLUME, format!("{path} is not there")))
 }
 
 pub(super) fn sight(connect: &Connect, task: TaskId, path: &str) -> Told<Option<FileSight>> {
@@ -155,7 +172,7 @@ pub(super) fn read(
     span: Span,
     sink: &mpsc::Sender<Piece>,
 ) -> Told<()> {
-    let volume = volume_there(connect, task, path)?;
+    let (_pool, volume) = volume_there(connect, task, path)?;
     let stream = streams::download(connect, &volume, span.offset, span.length)?;
     let mut buffer = vec![0; AT_ONCE];
     let mut left = span.length;
@@ -184,15 +201,15 @@ fn is_zero(bytes: &[u8]) -> bool {
     bytes.chunks(ZEROS.len()).all(|part| part == &ZEROS[..part.len()])
 }
 
-pub(super) fn write(
+fn write(
     connect: &Connect,
     task: TaskId,
     path: &str,
     span: Span,
-    mut pieces: mpsc::Receiver<Piece>,
-    mut tenure: Tenure,
+    (mut pieces, mut tenure, mut room): (mpsc::Receiver<Piece>, Tenure, Room),
 ) -> Told<()> {
-    let volume = volume_there(connect, task, path)?;
+    let (pool, volume) = volume_there(connect, task, path)?;
+    room.look(&pool, &volume);
     let stream = streams::upload(connect, &volume, span.offset, span.length)?;
     let (mut written, runtime) = (0, tokio::runtime::Handle::current());
     while let Some(piece) = pieces.blocking_recv() {
@@ -201,7 +218,13 @@ pub(super) fn write(
             return Err(LibvirtError::of(OPERATION_ABORTED, "the task is another controller's by now"));
         }
         match &piece {
-            Piece::Data(bytes) => streams::send(&stream, bytes)?,
+            Piece::Data(bytes) => {
+                if let Err(full) = room.take(bytes.len() as u64, span.length - written, &pool, &volume) {
+                    stream.abort()?;
+                    return Err(full);
+                }
+                streams::send(&stream, bytes)?;
+            }
             Piece::Hole(length) => streams::send_hole(&stream, *length)?,
         }
         written += piece.length();
@@ -265,6 +288,19 @@ impl LibvirtHost {
     ) -> Result<T> {
         // Not on the connection for short calls: a pool may take long to be looked through.
         self.link().long_call_within(call, POOL_LIMIT, work).await
+    }
+
+    pub(super) async fn write_pieces(
+        &self,
+        task: TaskId,
+        path: &str,
+        span: Span,
+        (pieces, tenure): (mpsc::Receiver<Piece>, Tenure),
+    ) -> Result<()> {
+        let room = Room::of(self.session().cloned(), path, self.link().limits().call);
+        let path = path.to_owned();
+        let write = move |connect: &Connect| write(connect, task, &path, span, (pieces, tenure, room));
+        self.link().long_call("write a file", write).await
     }
 
     pub(super) async fn sum_of(&self, task: TaskId, path: &str, span: Span) -> Result<Digest> {

@@ -15,12 +15,12 @@ use super::link::Link;
 use super::{call, ffi, files, redefine, snapshot_metadata, translate, usage, xml};
 use crate::hypervisor::{
     CopyIdentity, DeathWatch, Digest, FileIdentity, FileSight, Hypervisor, MigrateCall, NewFile, Piece,
-    Result, Snapshot, Span, Tenure, Undefine,
+    Result, Snapshot, Span, Undefine,
 };
 use crate::model::domain::{
     Answer, Boot, DomainEvent, DomainSight, HostSight, JobFigures, Process, ProcessAnswer,
 };
-use crate::model::{DomainUuid, TaskId};
+use crate::model::{DomainUuid, TaskId, Tenure};
 use crate::ssh::scripts::{self, ProcessId, Watch};
 use crate::ssh::{ConnectFailure, LibvirtUri, Session, Shell, classify};
 
@@ -467,9 +467,7 @@ impl Hypervisor for LibvirtHost {
         pieces: mpsc::Receiver<Piece>,
         tenure: Tenure,
     ) -> Result<()> {
-        let path = path.to_owned();
-        let write = move |connect: &Connect| files::write(connect, task, &path, span, pieces, tenure);
-        self.link.long_call("write a file", write).await
+        self.write_pieces(task, path, span, (pieces, tenure)).await
     }
 
     async fn digest(&self, task: TaskId, path: &str, span: Span) -> Result<Digest> {

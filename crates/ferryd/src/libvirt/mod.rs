@@ -9,6 +9,7 @@
 //! * [`snapshots`] – those of a domain: listed, made, deleted, gone back to.
 //! * [`clone`] – a clone of a stopped domain: its volumes copied, its definition written; [`creation`] – a domain that is made anew.
 //! * [`console`] – its screen and its serial console.
+//! * `files`, `room` – files through storage pools, and whether what comes still fits.
 //! * [`survey`] – what is read of a whole host at once.
 //! * `redefine` – what a migration is handed so that the domain arrives with another definition.
 //! * `snapshot_metadata` – what libvirt knows of a domain's snapshots, which goes with it.
@@ -29,6 +30,7 @@ pub mod host;
 pub mod host_devices;
 pub mod link;
 mod redefine;
+mod room;
 mod snapshot_metadata;
 pub mod snapshots;
 pub mod survey;

@@ -288,11 +288,11 @@ pub(super) fn autostart_left(plan: &Plan, said: &str) -> String {
     )
 }
 
-/// What is still to be removed from a host that does not answer.
+/// What is still to be removed from a host that does not answer, or did not let it be removed.
 fn owed(ending: Ending, plan: &Plan) -> String {
     match ending.owed {
         Some(Side::Destination) => format!(
-            " {} does not answer; what may be left of it there is removed when it does, and cannot run until then.",
+            " What may be left of it on {} could not be removed yet: that is done when {0} answers and lets it. It cannot run until then.",
             plan.destination
         ),
         Some(Side::Source) => {

@@ -119,8 +119,20 @@ impl World {
     /// Waits until a task was once as wanted; its past counts.
     #[track_caller]
     pub(crate) fn wait_task(&self, id: Uuid, what: &str, wanted: impl Fn(&Task) -> bool) -> Task {
-        let found = self.first_event(Some(id), MOVES_WITHIN, wanted);
-        found.unwrap_or_else(|| panic!("{what}: not within {MOVES_WITHIN:?}; now {:#?}", self.task(id)))
+        self.wait_task_within(MOVES_WITHIN, id, what, wanted)
+    }
+
+    /// The same, where it takes as long as something has patience.
+    #[track_caller]
+    pub(crate) fn wait_task_within(
+        &self,
+        limit: Duration,
+        id: Uuid,
+        what: &str,
+        wanted: impl Fn(&Task) -> bool,
+    ) -> Task {
+        let found = self.first_event(Some(id), limit, wanted);
+        found.unwrap_or_else(|| panic!("{what}: not within {limit:?}; now {:#?}", self.task(id)))
     }
 
     /// Waits until a task has ended, or needs a person.

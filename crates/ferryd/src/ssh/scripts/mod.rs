@@ -184,6 +184,17 @@ pub fn parse_node(output: &str) -> Option<(u64, u64)> {
     Some((inode.parse().ok()?, born_s.parse().ok()?))
 }
 
+/// A script that tells how many bytes a user's files may still take where a file lies, which [`parse_free`] reads.
+pub fn free_beside(path: &str) -> String {
+    format!("stat -f -c '%a %S' -- {}", shell_quoted(path))
+}
+
+/// What [`free_beside`] printed, in bytes.
+pub fn parse_free(output: &str) -> Option<u64> {
+    let (blocks, block_bytes) = output.trim().split_once(' ')?;
+    blocks.parse::<u64>().ok()?.checked_mul(block_bytes.parse().ok()?)
+}
+
 /// A script that lets a key log in as the user. Doing it again changes nothing.
 pub fn authorize(key: &PublicLine) -> String {
     let (home, rest) = (include_str!("home.sh"), include_str!("authorize.sh"));

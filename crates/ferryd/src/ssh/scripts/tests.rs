@@ -161,3 +161,11 @@ async fn a_key_is_let_in_once() {
     assert!(run(&add).await.success());
     assert_eq!(read(&file), format!("# {key}\nssh-rsa AAAA other\n{key}\n"));
 }
+
+#[tokio::test]
+async fn what_is_free_beside_a_file_is_read() {
+    let told = run(&free_beside("/proc/version")).await;
+    assert_eq!(parse_free(&told.stdout), Some(0), "{told:?}");
+    assert!(parse_free(&run(&free_beside("/")).await.stdout).is_some_and(|bytes| bytes > 0));
+    assert_eq!(parse_free(&run(&free_beside("/nothing/here")).await.stdout), None);
+}
