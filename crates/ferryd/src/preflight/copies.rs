@@ -1,6 +1,6 @@
 //! What is copied because only the source has it: that it is, what lies below it, and whether there is room.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use api::finding::Finding;
 
@@ -124,6 +124,36 @@ pub(super) fn room(facts: &Facts, findings: &mut Vec<Finding>) {
                 remedy(),
             ));
         }
+    }
+}
+
+/// Files are made through the pool over their directory, or one that is made for the while. That cannot be where a pool is defined over
+/// it that is not active (libvirt: "Storage source conflict").
+pub(super) fn directories(facts: &Facts, findings: &mut Vec<Finding>) {
+    let (Some((_, destination, domain)), Some(reception)) = (facts.all(), &facts.reception) else { return };
+    let plan = plan::files(facts);
+    let directory = |path: &str| path.rsplit_once('/').map(|(directory, _)| directory.to_owned());
+    let carried = plan.carried.iter().map(|file| &file.new.path);
+    let copied = plan.copied.iter().map(|disk| &disk.new.path);
+    let flattened = plan.flattened.iter().map(|disk| &disk.new.path);
+    let made = carried.chain(copied).chain(flattened).filter_map(|path| directory(path));
+    let made: BTreeSet<String> = made.collect();
+    for directory in made {
+        let over = || reception.pools.iter().filter(|pool| pool.target.as_ref() == Some(&directory));
+        let Some(idle) = over().find(|pool| !pool.active).filter(|_| !over().any(|pool| pool.active)) else {
+            continue;
+        };
+        findings.push(blocker(
+            "pool-inactive",
+            &idle.name,
+            format!("The storage pool {} of {} is not active.", idle.name, destination.name),
+            format!("files of {} are to be made in its directory {directory}", domain.name),
+            command(
+                "Start it.",
+                format!("virsh pool-start {}", shell_word(&idle.name)),
+                Some(&destination.name),
+            ),
+        ));
     }
 }
 

@@ -74,6 +74,7 @@ const CHECKS: &[Check] = &[
     places::flat,
     copies::chains,
     copies::room,
+    copies::directories,
     copies::in_clear,
     servers::servers,
     servers::pools,

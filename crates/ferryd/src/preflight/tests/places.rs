@@ -149,6 +149,31 @@ fn a_pool_must_have_room() {
 }
 
 #[test]
+fn no_file_is_made_where_a_pool_is_that_is_not_active() {
+    let idle = |facts: &mut Facts, target: &str| {
+        let target = Some(target.to_owned());
+        reception(facts).pools.push(PoolFacts { name: "slow".to_owned(), target, ..PoolFacts::default() });
+    };
+    let mut facts = good();
+    storage_and_network::only_here(&mut facts);
+    assert_eq!(codes(&facts), ["disk-copied"]);
+    idle(&mut facts, "/elsewhere");
+    assert_eq!(codes(&facts), ["disk-copied"]);
+    let directory = IMAGE.rsplit_once('/').expect("a directory").0;
+    idle(&mut facts, directory);
+    assert_eq!(codes(&facts), ["pool-inactive", "disk-copied"]);
+    stop(&mut facts);
+    assert_eq!(codes(&facts), ["pool-inactive", "disk-copied"]);
+    // libvirt lets two be defined over it where one of them is active.
+    reception(&mut facts).pools.push(PoolFacts {
+        active: true,
+        target: Some(directory.to_owned()),
+        ..PoolFacts::default()
+    });
+    assert_eq!(codes(&facts), ["disk-copied"]);
+}
+
+#[test]
 fn every_disk_means_those_that_can_be_made_elsewhere() {
     let mut facts = good();
     asked(&mut facts);
