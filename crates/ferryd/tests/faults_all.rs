@@ -105,5 +105,36 @@ mod disks {
         destination_power_off: DestinationPowerOff at d D;
         source_power_off: SourcePowerOff at d D;
         cancel: Cancel at d D, t2 T2, t3 T3;
+        destination_full: DestinationFull at d D;
+        destination_pool_stopped: DestinationPoolStopped at d D;
+    }
+}
+
+/// One that does not run, while its disks are carried.
+mod stopped {
+    use super::*;
+
+    matrix! { stopped;
+        control: None at s S;
+        controller_killed: ControllerKilled at s S;
+        connection_to_source_dropped: LinkToSourceDropped at s S;
+        connection_to_destination_dropped: LinkToDestinationDropped at s S;
+        source_libvirtd_killed: SourceDaemonKilled at s S;
+        source_libvirtd_frozen: SourceDaemonFrozen at s S;
+        destination_libvirtd_killed: DestinationDaemonKilled at s S;
+        destination_libvirtd_frozen: DestinationDaemonFrozen at s S;
+        cable_out_5s: CableOut5s at s S;
+        cable_out_50s: CableOut50s at s S;
+        cable_out_for_good: CableOutForGood at s S;
+        destination_power_off: DestinationPowerOff at s S;
+        destination_power_off_for_good: DestinationPowerOffForGood at s S;
+        source_power_off_autostart: SourcePowerOffAutostart at s S;
+        source_power_off: SourcePowerOff at s S;
+        cancel: Cancel at s S;
+        destination_full: DestinationFull at s S;
+        destination_pool_stopped: DestinationPoolStopped at s S;
+        destination_garbles: DestinationGarbles at s S;
+        source_written: SourceWritten at s S;
+        source_started: SourceStarted at s S;
     }
 }

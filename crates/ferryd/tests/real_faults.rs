@@ -83,6 +83,12 @@ mod disks {
     }
 }
 
+/// libvirtd of the destination ends by itself when it finds no space.
+#[test]
+fn of_a_stopped_one_whose_destination_is_full() {
+    run(Cell::stopped(Fault::DestinationFull, S));
+}
+
 #[test]
 fn of_two_running_copies_the_moved_one_is_kept() {
     two::found(api::task::Side::Destination);

@@ -23,6 +23,8 @@ pub struct DiskSpec {
     pub create_mib: Option<u32>,
     /// UUID of the secret that it is encrypted with (LUKS).
     pub luks_secret: Option<String>,
+    /// How its host caches it, in libvirt's words.
+    pub cache: String,
 }
 
 impl DiskSpec {
@@ -33,7 +35,13 @@ impl DiskSpec {
 
     /// An image of this path, made when the guest is started where its size is given.
     pub fn qcow2(path: impl Into<String>, create_mib: Option<u32>) -> Self {
-        Self { path: path.into(), format: "qcow2".to_owned(), create_mib, luks_secret: None }
+        Self {
+            path: path.into(),
+            format: "qcow2".to_owned(),
+            create_mib,
+            luks_secret: None,
+            cache: "none".to_owned(),
+        }
     }
 }
 
@@ -190,9 +198,9 @@ impl GuestSpec {
                 format!("<encryption format='luks'><secret type='passphrase' uuid='{uuid}'/></encryption>")
             });
             xml.push_str(&format!(
-                "    <disk type='file' device='disk'><driver name='qemu' type='{}' cache='none'/>\
+                "    <disk type='file' device='disk'><driver name='qemu' type='{}' cache='{}'/>\
                  <source file='{}'>{luks}</source><target dev='vda' bus='virtio'/></disk>\n",
-                disk.format, disk.path
+                disk.format, disk.cache, disk.path
             ));
         }
         if self.nic {

@@ -37,6 +37,8 @@ pub enum Expect {
     Paused,
     /// None runs: the host or the QEMU that held its memory died.
     Lost,
+    /// None runs, as none did before.
+    Stopped,
 }
 
 /// What was there before, and what is to be compared with it.
@@ -100,7 +102,7 @@ impl Oracle {
             hosts.iter().filter(|host| host.pid_of_qemu(&self.spec.uuid).is_some()).collect();
         let names: Vec<&str> = running.iter().map(|host| host.name()).collect();
         match (names.as_slice(), expect) {
-            ([], Expect::Lost) | ([_], Expect::Running | Expect::Paused) => {}
+            ([], Expect::Lost | Expect::Stopped) | ([_], Expect::Running | Expect::Paused) => {}
             (found, _) => verdict.violation(format!("expected {expect:?}, but QEMU runs on {found:?}")),
         }
         verdict.owner = names.first().map(|name| (*name).to_owned());

@@ -5,7 +5,7 @@ use std::time::Duration;
 use api::task::{Task, TaskState};
 use lab::{Daemon, Expect};
 
-use super::cell::Subject;
+use super::subject::Subject;
 use super::{DESTINATION, GUEST, SOURCE, sides};
 use crate::support::World;
 

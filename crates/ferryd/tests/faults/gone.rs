@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use api::task::{Location, TaskState};
 
-use super::cell::{Subject, wait_final, world};
+use super::cell::{wait_final, world};
 use super::moment::{self, Moment};
+use super::subject::Subject;
 use super::{DESTINATION, GUEST, SOURCE, sides};
 use crate::support::{SOON, until};
 

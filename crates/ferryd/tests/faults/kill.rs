@@ -6,7 +6,8 @@ use std::time::Duration;
 use api::task::Task;
 use uuid::Uuid;
 
-use super::cell::{Cell, Subject, judge, judge_moved, wait_final, wait_whole, world};
+use super::cell::{Cell, judge, judge_moved, wait_final, wait_whole, world};
+use super::subject::Subject;
 use super::{DESTINATION, GUEST, Moment, SOURCE, again, moment};
 use crate::support::tasks::POINTS;
 use crate::support::{SOON, World, until};

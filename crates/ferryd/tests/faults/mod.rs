@@ -2,6 +2,8 @@
 //!
 //! * [`cell`] – one cell from beginning to end, and the criterion that all share;
 //! * [`moment`] – bringing a migration to a moment and keeping it there;
+//! * [`subject`] – the guest of a cell;
+//! * [`stopped`] – the criterion for one that does not run;
 //! * [`strike`] – the faults: struck, and healed;
 //! * [`sides`] – what both hosts say, asked by their own means;
 //! * [`again`] – the same domain migrates again;
@@ -23,7 +25,9 @@ pub(crate) mod gone;
 pub(crate) mod kill;
 pub(crate) mod moment;
 pub(crate) mod sides;
+pub(crate) mod stopped;
 pub(crate) mod strike;
+pub(crate) mod subject;
 pub(crate) mod table;
 pub(crate) mod twin;
 pub(crate) mod two;

@@ -3,6 +3,7 @@
 //! | moment | how |
 //! |---|---|
 //! | P | post-copy, with a copy limited to 8 MiB/s: what follows the switch takes seconds |
+//! | S | the disks of a domain that does not run are carried, limited to 8 MiB/s: the second one is on its way for seconds |
 //! | D | a disk is copied along, limited to 8 MiB/s: that takes seconds, and no memory has gone yet |
 //! | T1, T2 | the guest rewrites 20 MiB/s, the copy is limited to 16 MiB/s: it never ends; libvirt's job tells the pass |
 //! | T3 | 120 Mbit and 8 s of pause allowed: the last data takes seconds; the source is `paused` |
@@ -12,6 +13,7 @@
 //! | T7 | T3 as for T4, and ferryd frozen; then the limit is lifted, and libvirt finishes by itself |
 
 use std::cell::Cell;
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use api::task::Task;
@@ -20,6 +22,7 @@ use rustix::process::Signal;
 use uuid::Uuid;
 
 use super::sides::{self, Sides};
+use super::subject::BALLAST;
 use super::{DESTINATION, GUEST, SOURCE};
 use crate::support::{World, until};
 
@@ -33,9 +36,14 @@ const TRICKLE_MBIT: u32 = 4;
 /// The stop-and-copy lasts several seconds: a strike within this time of its beginning is in it.
 const WINDOW: Duration = Duration::from_millis(2500);
 
+/// So much of an image has arrived: something can be harmed, and much is still to come.
+const CARRIED_BYTES: u64 = 12 << 20;
+
 /// A moment of a migration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Moment {
+    /// The domain does not run, and a part of its disks has been carried.
+    S,
     /// Of post-copy: the guest runs on the destination, and a part of its memory is still on the source.
     P,
     /// With disks that are copied along: one is on its way.
@@ -80,7 +88,7 @@ impl Moment {
     fn request(self) -> &'static [&'static str] {
         match self {
             Self::T0 => &[],
-            Self::P | Self::D => &["--bandwidth", "8MiB/s"],
+            Self::S | Self::P | Self::D => &["--bandwidth", "8MiB/s"],
             Self::T1 | Self::T2 => &["--bandwidth", "16MiB/s"],
             _ => &["--max-downtime", "8s"],
         }
@@ -90,6 +98,7 @@ impl Moment {
     fn shows_in(self, sides: &Sides) -> bool {
         let (source, destination) = (sides.source.as_str(), sides.destination.as_str());
         match self {
+            Self::S => source.starts_with("shut off") && destination == "absent",
             Self::P => source == "paused (post-copy)" && destination == "running (post-copy)",
             Self::T0 => source.starts_with("running"),
             Self::D | Self::T1 | Self::T2 => {
@@ -116,6 +125,7 @@ pub(crate) fn reach(world: &World, moment: Moment, mode: &[&str]) -> AtMoment {
     let task: Task = world.ferry_json(&line);
     match moment {
         Moment::T0 => {}
+        Moment::S => wait_carried(world, task.id),
         Moment::P => wait_switched(world, task.id),
         Moment::D => wait_disk(world, task.id),
         Moment::T1 => wait_pass(world, task.id, |pass| pass == 1),
@@ -156,6 +166,12 @@ fn wait_switched(world: &World, task: Uuid) {
 fn wait_disk(world: &World, task: Uuid) {
     let source = world.host(SOURCE);
     wait_under_way(world, task, "the disk", || sides::disk_is_on_its_way(&source));
+}
+
+fn wait_carried(world: &World, task: Uuid) {
+    let ballast = world.host(DESTINATION).path(BALLAST).expect("it has power");
+    let some = || std::fs::metadata(&ballast).is_ok_and(|file| file.blocks() * 512 >= CARRIED_BYTES);
+    wait_under_way(world, task, "a part of the disk", some);
 }
 
 fn wait_frozen(world: &World, task: Uuid) {

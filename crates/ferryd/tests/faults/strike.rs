@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use lab::Daemon;
+use api::task::{Task, TaskState};
+use lab::{Daemon, Host};
 use rustix::process::Signal;
 
 use super::moment::{AtMoment, Moment};
 use super::sides::{self, signal};
+use super::subject::BALLAST;
 use super::{DESTINATION, GUEST, SOURCE};
-use crate::support::World;
+use crate::support::images::{IMAGES, listed, sh};
+use crate::support::{SOON, World, until_seen};
 
 /// A daemon that died is started again by its host after this time.
 const SERVICE_RESTARTS_AFTER: Duration = Duration::from_secs(2);
@@ -16,6 +19,13 @@ const SERVICE_RESTARTS_AFTER: Duration = Duration::from_secs(2);
 const POWER_RETURNS_AFTER: Duration = Duration::from_secs(10);
 const SHORT: Duration = Duration::from_secs(5);
 const LONG: Duration = Duration::from_secs(50);
+/// Room for the images where it is to become scarce, and what takes it.
+const ROOM_MIB: u32 = 160;
+const FILLER: &str = "others";
+/// While this file is there, the destination's image is garbled.
+const GARBLES: &str = "/run/garbles";
+/// Which byte of it: one that has not been carried yet when the fault is struck.
+const GARBLED_AT: u64 = 40 << 20;
 
 /// A fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +74,16 @@ pub(crate) enum Fault {
     SourceDefinedAgain,
     /// Somebody destroys the domain on the destination, and undefines it there.
     RemovedFromDestination,
+    /// Somebody fills the file system of the destination's images.
+    DestinationFull,
+    /// Somebody stops the destination's storage pool.
+    DestinationPoolStopped,
+    /// A byte of the image on the destination becomes another one again and again, as on a bad disk.
+    DestinationGarbles,
+    /// Somebody writes to an image on the source, of a domain that does not run.
+    SourceWritten,
+    /// Somebody starts the domain, which does not run.
+    SourceStarted,
 }
 
 /// What the fault keeps down.
@@ -103,6 +123,11 @@ impl Fault {
             Self::Cancel => "cancel",
             Self::SourceDefinedAgain => "source defined again",
             Self::RemovedFromDestination => "removed from the destination",
+            Self::DestinationFull => "disk of the destination full",
+            Self::DestinationPoolStopped => "storage pool of the destination stopped",
+            Self::DestinationGarbles => "image on the destination garbled",
+            Self::SourceWritten => "image on the source written to",
+            Self::SourceStarted => "started on the source",
         }
     }
 
@@ -139,7 +164,51 @@ impl Fault {
 
     /// Whether the task has to end before the fault is healed.
     fn lasts_till_the_end(self) -> bool {
-        matches!(self, Self::CableOutForGood | Self::DestinationPowerOffForGood)
+        matches!(
+            self,
+            Self::CableOutForGood
+                | Self::DestinationPowerOffForGood
+                | Self::DestinationFull
+                | Self::DestinationPoolStopped
+                | Self::DestinationGarbles
+                | Self::SourceStarted
+        )
+    }
+
+    /// Whether what the fault does changes the images on the source.
+    pub(super) fn changes_images(self) -> bool {
+        matches!(self, Self::SourceWritten | Self::SourceStarted)
+    }
+
+    /// How the disks are cached: what is in memory alone could not be opened past the cache before Linux 6.6.
+    pub(super) fn cache(self) -> &'static str {
+        if self == Self::DestinationFull { "writeback" } else { "none" }
+    }
+
+    /// What the task has to say when nothing could be moved because of this; `None` where it may move all the same.
+    fn words(self, moment: Moment) -> Option<&'static str> {
+        match (self, moment) {
+            (Self::DestinationFull, _) => Some("No space left"),
+            // QEMU has its image open, and writes on.
+            (Self::DestinationPoolStopped, Moment::S) => Some("the storage pool default"),
+            (Self::DestinationGarbles, _) => Some("is not what was sent"),
+            (Self::SourceWritten, _) => Some("was written to while it was carried"),
+            (Self::SourceStarted, _) => Some("was started"),
+            _ => None,
+        }
+    }
+
+    /// The task ended as this makes it end, and says why.
+    #[track_caller]
+    pub(super) fn assert_told(self, moment: Moment, task: &Task, owner: &str) {
+        let cancelled = task.state == TaskState::Cancelled;
+        assert_eq!(cancelled, self == Self::Cancel && owner == SOURCE, "{task:#?}");
+        assert!(self != Self::None || owner == DESTINATION, "without a fault it moves: {task:#?}");
+        if let Some(words) = self.words(moment) {
+            assert_eq!((task.state, owner), (TaskState::Failed, SOURCE), "{task:#?}");
+            let told = format!("{} {:?}", task.message, task.cause);
+            assert!(told.contains(words), "it says why: {task:#?}");
+        }
     }
 
     fn down(self) -> Down {
@@ -176,10 +245,18 @@ impl Fault {
         }
     }
 
+    /// What has to be there before there is a guest.
+    pub(super) fn prepare(self, world: &World) {
+        if self == Self::DestinationFull {
+            let mount = format!("mount -t tmpfs -o size={ROOM_MIB}M none {IMAGES}");
+            sh(&world.host(DESTINATION), &mount);
+        }
+    }
+
     /// Strikes, then stops keeping the migration at its moment.
     pub(crate) fn strike(self, world: &World, at: &AtMoment, guest: &lab::GuestSpec) {
         let (source, destination) = (world.host(SOURCE), world.host(DESTINATION));
-        let qemu = |host: &lab::Host| host.pid_of_qemu(&guest.uuid).expect("its QEMU runs");
+        let qemu = |host: &Host| host.pid_of_qemu(&guest.uuid).expect("its QEMU runs");
         match self {
             Self::None => {}
             Self::ControllerKilled => world.kill_ferryd(),
@@ -224,6 +301,22 @@ impl Fault {
                 let define = ["virsh", "-q", "-c", "qemu:///system", "define", "/dev/stdin"];
                 source.run_with_input(&define, guest.to_xml().as_bytes()).expect("defined");
             }
+            Self::DestinationFull => {
+                sh(
+                    &destination,
+                    &format!("head -c {ROOM_MIB}M /dev/zero >{IMAGES}/{FILLER} 2>/dev/null || true"),
+                );
+            }
+            Self::DestinationPoolStopped => {
+                destination.virsh(&["pool-destroy", "default"]).expect("stopped");
+                // A copy of a guest that runs is not to wait for the end of the fault, which waits for its.
+                lift_limit(&source);
+            }
+            Self::DestinationGarbles => garble(&source, &destination),
+            Self::SourceWritten => {
+                sh(&source, &format!("printf x | dd of={BALLAST} conv=notrunc status=none"));
+            }
+            Self::SourceStarted => drop(source.virsh(&["start", GUEST]).expect("started")),
         }
         at.struck();
         at.let_go_on(world, &self.down());
@@ -252,11 +345,39 @@ impl Fault {
                 destination.boot().expect("boots")
             }
             Self::SourcePowerOff | Self::SourcePowerOffAutostart => source.boot().expect("boots"),
+            Self::DestinationFull => {
+                // What was carried is gone, and nothing else.
+                until_seen(SOON, "something is left", || match listed(&destination, IMAGES) {
+                    left if left == [FILLER] => Ok(()),
+                    left => Err(left.join(" ")),
+                });
+                sh(&destination, &format!("umount {IMAGES}"));
+            }
+            Self::DestinationPoolStopped => {
+                drop(destination.virsh(&["pool-start", "default"]).expect("started"))
+            }
+            Self::DestinationGarbles => drop(sh(&destination, &format!("rm {GARBLES}"))),
+            Self::SourceStarted => drop(source.virsh(&["destroy", GUEST]).expect("it runs on")),
             _ => {}
         }
         source.let_go().expect("nothing is held");
         destination.rate(None).expect("a fast link");
-        // A copy that outlived the fault may come to its end now. Where there is none, libvirt says so, and that is fine.
-        let _ = source.virsh(&["migrate-setspeed", GUEST, "100000"]);
+        lift_limit(&source);
     }
+}
+
+/// A copy that outlived the fault may come to its end now. Where there is none, libvirt says so, and that is fine.
+fn lift_limit(source: &Host) {
+    let _ = source.virsh(&["migrate-setspeed", GUEST, "100000"]);
+}
+
+/// Makes a byte of the destination's image another one than it is on the source, again and again, until [`GARBLES`] is removed.
+fn garble(source: &Host, destination: &Host) {
+    let byte = sh(source, &format!("od -An -tu1 -j {GARBLED_AT} -N 1 {BALLAST}"));
+    let other = !byte.trim().parse::<u8>().expect("a byte");
+    let write = format!(
+        "printf '\\{other:03o}' | dd of={BALLAST} bs=1 seek={GARBLED_AT} conv=notrunc,nocreat status=none"
+    );
+    let garbling = format!("while [ -e {GARBLES} ]; do [ ! -s {BALLAST} ] || {write}; sleep 0.01; done");
+    sh(destination, &format!(": >{GARBLES}; ({garbling}) >/dev/null 2>&1 </dev/null &"));
 }

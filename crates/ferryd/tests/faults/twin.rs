@@ -18,12 +18,12 @@ const CONTROLLER_BACK_MS: u64 = 500;
 /// Fails if the simulation knows of no history of this cell in which both sides said this and it ended so.
 #[track_caller]
 pub(crate) fn agrees(cell: Cell, sides: &Sides, task: &Task) {
-    // What goes through libvirt's own connection is not simulated, nor are post-copy and disks that libvirt copies.
-    let (Mode::Live, Some(moment)) = (cell.mode, cell.moment.simulated()) else { return };
+    // What goes through libvirt's own connection is not simulated, nor are post-copy and disks that go along.
+    let simulated = (cell.mode, cell.moment.simulated(), cell.fault.simulated());
+    let (Mode::Live, Some(moment), Some(faults)) = simulated else { return };
     let outcome = task.outcome.as_ref().expect("an ended task tells its outcome");
     let said = [sides.source.clone(), sides.destination.clone()];
     let real = Outcome::new(said, task.state, outcome.location, outcome.memory_lost);
-    let faults = cell.fault.simulated();
     let simulated =
         twin::outcomes(moment, &faults, cell.fault.keeps_autostart(), SEEDS).expect("the histories hold");
     assert!(
@@ -35,7 +35,7 @@ pub(crate) fn agrees(cell: Cell, sides: &Sides, task: &Task) {
 impl Moment {
     fn simulated(self) -> Option<twin::Moment> {
         Some(match self {
-            Self::P | Self::D => return None,
+            Self::S | Self::P | Self::D => return None,
             Self::T0 => twin::Moment::T0,
             Self::T1 => twin::Moment::T1,
             Self::T2 => twin::Moment::T2,
@@ -49,10 +49,11 @@ impl Moment {
 }
 
 impl Fault {
-    fn simulated(self) -> Vec<What> {
+    /// `None` where it strikes only what is not simulated.
+    fn simulated(self) -> Option<Vec<What>> {
         let millis = u64::try_from(self.lasts().as_millis()).expect("a short time");
         let cut = |lasts| vec![What::PeerCut(lasts), What::ControlCut(DESTINATION, lasts)];
-        match self {
+        Some(match self {
             Self::None => vec![],
             Self::ControllerKilled => vec![What::ControllerKill(0, CONTROLLER_BACK_MS)],
             Self::LinkToSourceDropped => vec![What::LinkDrop(SOURCE)],
@@ -77,6 +78,11 @@ impl Fault {
             Self::Cancel => vec![What::Cancel],
             Self::SourceDefinedAgain => vec![What::DefineAgain(SOURCE)],
             Self::RemovedFromDestination => vec![What::Remove(DESTINATION)],
-        }
+            Self::DestinationFull
+            | Self::DestinationPoolStopped
+            | Self::DestinationGarbles
+            | Self::SourceWritten
+            | Self::SourceStarted => return None,
+        })
     }
 }

@@ -6,10 +6,11 @@ use std::time::Duration;
 use api::task::{Location, Side, Task, TaskState};
 use lab::Daemon;
 
-use super::cell::{Subject, wait_final, world};
+use super::cell::{wait_final, world};
 use super::kill::{DIES_WITHIN, will_die};
 use super::moment::{self, Moment};
 use super::strike::Down;
+use super::subject::Subject;
 use super::{DESTINATION, GUEST, SOURCE, sides};
 use crate::support::tasks::POINTS;
 use crate::support::{SOON, World, until, until_seen};

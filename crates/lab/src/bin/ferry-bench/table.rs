@@ -70,12 +70,13 @@ fn page(rows: &[Row]) -> String {
         "# Faults, struck in the middle of real migrations\n\n\
          Written by a run of the tests (`ferry-bench fault-table`); the same rows are in `faults.json`. A cell is a fault at \
          a moment of a migration between two hosts with libvirt and QEMU. It has *held* when an oracle that shares no code \
-         with Ferry found exactly one running copy, unharmed, one definition, autostart as it was and nothing left over; \
-         when the task said what the oracle found; and when the same domain migrated again.\n\n\
+         with Ferry found exactly one running copy, unharmed, one definition, autostart as it was and nothing left over (of a \
+         domain that does not run: its images on one host, bit for bit); when the task said what the oracle found; and \
+         when the same domain migrated again.\n\n\
          {held} of {} cells held; a cell that is not listed was not run. Together {total:.0} s, the longest {longest:.0} s.\n\n\
          T0 prepare, T1 first pass, T2 later passes, T3 stop-and-copy, T4 source done, T5 destination done and its reply \
-         held, T6 confirm pending, T7 source gone and destination paused, P post-copy with memory still to follow, D a disk on \
-         its way.\n\n\
+         held, T6 confirm pending, T7 source gone and destination paused, P post-copy with memory still to follow, D a disk of \
+         a running guest on its way, S one of a domain that does not run.\n\n\
          | fault | moment | mode | verdict | source at the fault | destination | s |\n|---|---|---|---|---|---|---:|\n",
         rows.len()
     );
