@@ -19,7 +19,7 @@ use super::steps::Work;
 use super::way::Ways;
 use crate::hypervisor::{Digest, FileSight, Hypervisor, Span};
 use crate::libvirt::error::{HostError, NO_POOL};
-use crate::model::domain::{Answer, DomainSight};
+use crate::model::domain::{Answer, DomainSight, HostSight};
 use crate::plan::Carried;
 use crate::task::Stop;
 
@@ -379,8 +379,23 @@ impl Work {
                     tokio::time::sleep(FIRST_PAUSE).await;
                     Ok(())
                 }
-                Err(_) => Err(Halt::Failed(error)),
+                Err(_) => Err(Halt::Failed(self.out_of_patience(error).await)),
             },
         }
+    }
+
+    /// The host that has not answered for as long as there is patience for, with what was seen of that first.
+    async fn out_of_patience(&self, error: HostError) -> HostError {
+        let domain = self.plan.domain;
+        let (here, there) = tokio::join!(self.source.look(domain), self.destination.look(domain));
+        let is_silent = |sight: &HostSight| matches!(sight.domain, Answer::Unknown(_));
+        let host = match (is_silent(&here), is_silent(&there)) {
+            (true, false) => self.plan.source.clone(),
+            (false, true) => self.plan.destination.clone(),
+            (true, true) => format!("{}, and {} as well,", self.plan.source, self.plan.destination),
+            (false, false) => return error,
+        };
+        let reason = format!("no answer for {} s ({})", self.timing.patience.as_secs(), error.cause());
+        HostError::Unreachable { host, reason }
     }
 }
