@@ -241,6 +241,9 @@ impl Span {
 /// SHA-256 of a part of a file, holes counted as the zeros they are.
 pub type Digest = [u8; 32];
 
+/// How much stays free on a file system that files are carried to, or as much as is carried where that is less.
+pub const SPARE_BYTES: u64 = 16 << 20;
+
 /// What libvirt keeps of a domain beside its definition, and whether it goes with it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Undefine {

@@ -7,6 +7,8 @@ use super::ffi;
 
 /// `VIR_ERR_INTERNAL_ERROR` of libvirt's `virErrorNumber`.
 pub const INTERNAL_ERROR: i32 = 1;
+/// `VIR_ERR_OPERATION_FAILED`.
+pub const OPERATION_FAILED: i32 = 9;
 /// `VIR_ERR_OPERATION_INVALID`.
 pub const OPERATION_INVALID: i32 = 55;
 /// `VIR_ERR_NO_DOMAIN`.
@@ -21,8 +23,8 @@ const SYSTEM_ERROR: i32 = 38;
 pub const OPERATION_ABORTED: i32 = 78;
 /// `VIR_FROM_RPC` of libvirt's `virErrorDomain`: the part that carries calls.
 const FROM_RPC: i32 = 7;
-/// `VIR_FROM_NONE`: no part of libvirt, but Ferry itself.
-const FERRY: i32 = 0;
+/// No part of libvirt, but Ferry itself. (`VIR_FROM_NONE`, 0, is libvirt's: what its programs said.)
+const FERRY: i32 = -1;
 /// `VIR_ERR_NO_NETWORK`.
 pub const NO_NETWORK: i32 = 43;
 /// `VIR_ERR_NO_STORAGE_POOL`.
@@ -221,5 +223,9 @@ mod tests {
             said(LibvirtError { domain, ..LibvirtError::of(INTERNAL_ERROR, "client socket is closed") });
         assert_eq!(theirs.cause(), "libvirt error 1/7: client socket is closed");
         assert!(theirs.is_broken_connection());
+        let domain = 0;
+        let program =
+            said(LibvirtError { domain, ..LibvirtError::of(INTERNAL_ERROR, "Child process (qemu-img)") });
+        assert_eq!(program.cause(), "libvirt error 1/0: Child process (qemu-img)");
     }
 }

@@ -13,8 +13,8 @@ use virt::storage_vol::StorageVol;
 use virt_sys as sys;
 
 use super::error::{
-    HostError, INVALID_ARGUMENT, LibvirtError, NO_VOLUME, OPERATION_ABORTED, OPERATION_INVALID,
-    VOLUME_EXISTS, XML_ERROR,
+    HostError, INVALID_ARGUMENT, LibvirtError, NO_VOLUME, OPERATION_ABORTED, OPERATION_FAILED,
+    OPERATION_INVALID, VOLUME_EXISTS, XML_ERROR,
 };
 use super::ffi::streams::{self, Received};
 use super::host::LibvirtHost;
@@ -80,16 +80,23 @@ pub(super) fn pool_over(connect: &Connect, task: TaskId, directory: &str, build:
     );
     let flags = if build { sys::VIR_STORAGE_POOL_CREATE_WITH_BUILD } else { 0 };
     connect.create_storage_pool_xml(&xml, flags).map_err(|error| {
+        // The system's number is libvirt's last one, which the next call makes another.
+        let error = LibvirtError::from(error);
         // libvirt says that it conflicts with "the pool", and not what to do.
-        idle_pool_over(connect, directory).unwrap_or_else(|| error.into())
+        if error.code == OPERATION_FAILED {
+            idle_pool_over(connect, directory).unwrap_or(error)
+        } else {
+            error
+        }
     })
 }
 
 /// What there is to say where a pool is defined over a directory that is not active: there can be no other one.
 fn idle_pool_over(connect: &Connect, directory: &str) -> Option<LibvirtError> {
+    // libvirt compares pools of one kind.
     let is_over = |pool: &StoragePool| {
-        let target = pool.xml_desc(0).ok().and_then(|text| xml::pool(&text).ok()?.target);
-        target.as_deref() == Some(directory)
+        let known = pool.xml_desc(0).ok().and_then(|text| xml::pool(&text).ok());
+        known.is_some_and(|known| known.kind == "dir" && known.target.as_deref() == Some(directory))
     };
     let idle = connect.list_all_storage_pools(sys::VIR_CONNECT_LIST_STORAGE_POOLS_INACTIVE).ok()?;
     let name = idle.iter().find(|pool| is_over(pool))?.name().ok()?;
@@ -209,7 +216,6 @@ fn write(
     (mut pieces, mut tenure, mut room): (mpsc::Receiver<Piece>, Tenure, Room),
 ) -> Told<()> {
     let (pool, volume) = volume_there(connect, task, path)?;
-    room.look(&pool, &volume);
     let stream = streams::upload(connect, &volume, span.offset, span.length)?;
     let (mut written, runtime) = (0, tokio::runtime::Handle::current());
     while let Some(piece) = pieces.blocking_recv() {

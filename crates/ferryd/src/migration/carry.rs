@@ -384,7 +384,7 @@ impl Work {
         }
     }
 
-    /// The host that has not answered for as long as there is patience for, with what was seen of that first.
+    /// The host that does not answer when there is no more patience, with what was seen of that first.
     async fn out_of_patience(&self, error: HostError) -> HostError {
         let domain = self.plan.domain;
         let (here, there) = tokio::join!(self.source.look(domain), self.destination.look(domain));
@@ -395,7 +395,7 @@ impl Work {
             (true, true) => format!("{}, and {} as well,", self.plan.source, self.plan.destination),
             (false, false) => return error,
         };
-        let reason = format!("no answer for {} s ({})", self.timing.patience.as_secs(), error.cause());
+        let reason = format!("it does not answer any more ({})", error.cause());
         HostError::Unreachable { host, reason }
     }
 }

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use api::finding::Finding;
 
 use super::say::{advice, blocker, command, note, shell_word, size, warning};
+use crate::hypervisor::{NewFile, SPARE_BYTES};
 use crate::model::definition::Disk;
-use crate::model::facts::{DomainFacts, Facts, HostFacts};
+use crate::model::facts::{DomainFacts, Facts, HostFacts, PoolFacts};
 use crate::plan::{self, path_of};
 
 /// What becomes of an image on the source that was copied.
@@ -76,6 +77,15 @@ pub(super) fn chains(facts: &Facts, findings: &mut Vec<Finding>) {
     }
 }
 
+/// What is wanted of a file system, in bytes.
+#[derive(Default)]
+struct Wanted {
+    now: u64,
+    in_time: u64,
+    spare: u64,
+    free: u64,
+}
+
 /// There is room on the destination for what is copied.
 pub(super) fn room(facts: &Facts, findings: &mut Vec<Finding>) {
     let Some((_, destination, domain)) = facts.all() else { return };
@@ -89,8 +99,9 @@ pub(super) fn room(facts: &Facts, findings: &mut Vec<Finding>) {
         .filter_map(|disk| plan::place(facts, domain, disk)?.ok())
         .map(|place| (place.path, (format!("the pool {}", place.pool), place.available_bytes)))
         .collect();
-    // By file system: what comes into it now, and what may come into it in time.
-    let mut wanted: BTreeMap<&str, (u64, u64, u64)> = BTreeMap::new();
+    let is_carried = |new: &NewFile| plan.carried.iter().any(|file| file.new.path == new.path);
+    // By file system: what comes into it now, what may come into it in time, and what is to stay free meanwhile.
+    let mut wanted: BTreeMap<&str, Wanted> = BTreeMap::new();
     for (new, allocated_bytes) in carried.chain(copied).chain(flattened) {
         // What becomes one image is carried beside it first.
         let becomes = plan.flattened.iter().find(|disk| disk.from == new.path);
@@ -98,18 +109,21 @@ pub(super) fn room(facts: &Facts, findings: &mut Vec<Finding>) {
         let by_pool = pools.get(path).map(|(name, left)| (name.as_str(), *left));
         let by_path = || shell?.path(path).map(|place| (place.mounted_from.as_str(), place.free_bytes));
         let Some((place, free_bytes)) = by_pool.or_else(by_path) else { continue };
-        let sums = wanted.entry(place).or_insert((0, 0, free_bytes));
-        sums.0 = sums.0.saturating_add(allocated_bytes);
-        sums.1 = sums.1.saturating_add(new.capacity_bytes.max(allocated_bytes));
+        let sums = wanted.entry(place).or_insert(Wanted { free: free_bytes, ..Wanted::default() });
+        sums.now = sums.now.saturating_add(allocated_bytes);
+        sums.in_time = sums.in_time.saturating_add(new.capacity_bytes.max(allocated_bytes));
+        if is_carried(new) {
+            sums.spare = sums.spare.saturating_add(new.capacity_bytes).min(SPARE_BYTES);
+        }
     }
-    for (place, (now, in_time, free)) in wanted {
+    for (place, Wanted { now, in_time, spare, free }) in wanted {
         let remedy = || advice("Make room there, or choose a destination that has it.");
-        if now > free {
+        if now.saturating_add(spare) > free {
             findings.push(blocker(
                 "space-short",
                 &destination.name,
                 format!("{} has too little room for the disks of {}.", destination.name, domain.name),
-                format!("{} to copy, {} free on {place}", size(now), size(free)),
+                format!("{} to copy and {} to spare, {} free on {place}", size(now), size(spare), size(free)),
                 remedy(),
             ));
         } else if in_time > free {
@@ -127,34 +141,49 @@ pub(super) fn room(facts: &Facts, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Files are made through the pool over their directory, or one that is made for the while. That cannot be where a pool is defined over
-/// it that is not active (libvirt: "Storage source conflict").
+/// Files are read and made through the pool over their directory, or one that is made for the while. That cannot be where one is defined
+/// over it that is not active (libvirt: "Storage source conflict").
 pub(super) fn directories(facts: &Facts, findings: &mut Vec<Finding>) {
-    let (Some((_, destination, domain)), Some(reception)) = (facts.all(), &facts.reception) else { return };
+    let Some((source, destination, domain)) = facts.all() else { return };
     let plan = plan::files(facts);
-    let directory = |path: &str| path.rsplit_once('/').map(|(directory, _)| directory.to_owned());
-    let carried = plan.carried.iter().map(|file| &file.new.path);
-    let copied = plan.copied.iter().map(|disk| &disk.new.path);
-    let flattened = plan.flattened.iter().map(|disk| &disk.new.path);
-    let made = carried.chain(copied).chain(flattened).filter_map(|path| directory(path));
-    let made: BTreeSet<String> = made.collect();
-    for directory in made {
-        let over = || reception.pools.iter().filter(|pool| pool.target.as_ref() == Some(&directory));
-        let Some(idle) = over().find(|pool| !pool.active).filter(|_| !over().any(|pool| pool.active)) else {
-            continue;
-        };
-        findings.push(blocker(
-            "pool-inactive",
-            &idle.name,
-            format!("The storage pool {} of {} is not active.", idle.name, destination.name),
-            format!("files of {} are to be made in its directory {directory}", domain.name),
-            command(
-                "Start it.",
-                format!("virsh pool-start {}", shell_word(&idle.name)),
-                Some(&destination.name),
-            ),
-        ));
+    let read = plan.carried.iter().map(|file| file.source_path());
+    let carried = plan.carried.iter().map(|file| file.new.path.as_str());
+    let copied = plan.copied.iter().map(|disk| disk.new.path.as_str());
+    let flattened = plan.flattened.iter().map(|disk| disk.new.path.as_str());
+    let made = carried.chain(copied).chain(flattened);
+    let there = facts.reception.iter().flat_map(|reception| &reception.pools).filter(|pool| !pool.active);
+    let name = &domain.name;
+    for (pool, directory) in idle_over(&domain.idle_pools, read) {
+        let evidence = format!("files of {name} are to be read in its directory {directory}");
+        findings.push(idle_pool(source, pool, evidence));
     }
+    for (pool, directory) in idle_over(there, made) {
+        let evidence = format!("files of {name} are to be made in its directory {directory}");
+        findings.push(idle_pool(destination, pool, evidence));
+    }
+}
+
+/// Those of these pools that lie over the directory of one of these files, with the directory. (libvirt compares pools of one kind, and
+/// one that is made for the while is over a directory.)
+fn idle_over<'a>(
+    idle: impl IntoIterator<Item = &'a PoolFacts>,
+    files: impl Iterator<Item = &'a str>,
+) -> impl Iterator<Item = (&'a PoolFacts, &'a str)> {
+    let directories: BTreeSet<&str> = files.filter_map(|path| Some(path.rsplit_once('/')?.0)).collect();
+    idle.into_iter().filter(|pool| pool.kind == "dir").filter_map(move |pool| {
+        let over = directories.get(pool.target.as_deref()?)?;
+        Some((pool, *over))
+    })
+}
+
+fn idle_pool(host: &HostFacts, pool: &PoolFacts, evidence: String) -> Finding {
+    blocker(
+        "pool-inactive",
+        &pool.name,
+        format!("The storage pool {} of {} is not active.", pool.name, host.name),
+        evidence,
+        command("Start it.", format!("virsh pool-start {}", shell_word(&pool.name)), Some(&host.name)),
+    )
 }
 
 /// An encrypted image of a guest that runs is copied as the guest sees it: QEMU reads it here and encrypts it anew there.

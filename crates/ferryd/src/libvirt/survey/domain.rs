@@ -12,7 +12,7 @@ use crate::libvirt::host::sight;
 use crate::libvirt::xml;
 use crate::model::DomainUuid;
 use crate::model::definition::{Backing, Definition, Link, Source};
-use crate::model::facts::{BlockJob, DiskImage, DomainFacts, NetworkFacts, SavedMemory};
+use crate::model::facts::{BlockJob, DiskImage, DomainFacts, NetworkFacts, PoolFacts, SavedMemory};
 use crate::ssh::scripts::Chain;
 
 /// What libvirt asks the domain's QEMU itself for.
@@ -74,6 +74,7 @@ pub fn domain_facts(connect: &Connect, uuid: DomainUuid) -> Result<DomainFacts> 
         block_jobs: Vec::new(),
         images: Vec::new(),
         volume_paths: volume_paths(connect, &definition),
+        idle_pools: idle_pools(connect),
         networks: networks(connect, &definition),
         host_model: host_model(connect, &definition),
         not_responding: if active { ffi::control_trouble(&domain).unwrap_or_default() } else { None },
@@ -137,6 +138,13 @@ fn volume_paths(connect: &Connect, definition: &Definition) -> Vec<(String, Stri
         Some((disk.target.clone(), found.path().ok()?))
     });
     paths.collect()
+}
+
+/// Pools that are not active; one that cannot be read is left out.
+fn idle_pools(connect: &Connect) -> Vec<PoolFacts> {
+    let idle = connect.list_all_storage_pools(sys::VIR_CONNECT_LIST_STORAGE_POOLS_INACTIVE);
+    let read = idle.unwrap_or_default().into_iter();
+    read.filter_map(|pool| xml::pool(&pool.xml_desc(0).ok()?).ok()).collect()
 }
 
 /// No image lies over more others than this.

@@ -1,7 +1,7 @@
 //! The domain on its source.
 
 use super::kept::{SavedMemory, TpmState};
-use super::reception::NetworkFacts;
+use super::reception::{NetworkFacts, PoolFacts};
 use crate::model::DomainUuid;
 use crate::model::definition::Definition;
 use crate::model::domain::DomainSight;
@@ -45,6 +45,8 @@ pub struct DomainFacts {
     pub images: Vec<DiskImage>,
     /// Paths of its drives that are volumes of a pool: the drive's name and the path.
     pub volume_paths: Vec<(String, String)>,
+    /// Storage pools of its host that are not active.
+    pub idle_pools: Vec<PoolFacts>,
     /// The networks of libvirt's that it is connected to, as they are on the source.
     pub networks: Vec<NetworkFacts>,
     /// What the CPU mode `host-model` becomes on the source, as an element that libvirt compares.
@@ -100,6 +102,7 @@ impl DomainFacts {
             block_jobs: Vec::new(),
             images: Vec::new(),
             volume_paths: Vec::new(),
+            idle_pools: Vec::new(),
             networks: Vec::new(),
             host_model: None,
             not_responding: None,

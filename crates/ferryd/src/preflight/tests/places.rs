@@ -150,10 +150,13 @@ fn a_pool_must_have_room() {
 
 #[test]
 fn no_file_is_made_where_a_pool_is_that_is_not_active() {
-    let idle = |facts: &mut Facts, target: &str| {
-        let target = Some(target.to_owned());
-        reception(facts).pools.push(PoolFacts { name: "slow".to_owned(), target, ..PoolFacts::default() });
+    let idle_one = |target: &str| PoolFacts {
+        name: "slow".to_owned(),
+        kind: "dir".to_owned(),
+        target: Some(target.to_owned()),
+        ..PoolFacts::default()
     };
+    let idle = |facts: &mut Facts, target: &str| reception(facts).pools.push(idle_one(target));
     let mut facts = good();
     storage_and_network::only_here(&mut facts);
     assert_eq!(codes(&facts), ["disk-copied"]);
@@ -164,12 +167,14 @@ fn no_file_is_made_where_a_pool_is_that_is_not_active() {
     assert_eq!(codes(&facts), ["pool-inactive", "disk-copied"]);
     stop(&mut facts);
     assert_eq!(codes(&facts), ["pool-inactive", "disk-copied"]);
-    // libvirt lets two be defined over it where one of them is active.
-    reception(&mut facts).pools.push(PoolFacts {
-        active: true,
-        target: Some(directory.to_owned()),
-        ..PoolFacts::default()
-    });
+    reception(&mut facts).pools.iter_mut().for_each(|pool| pool.active = true);
+    assert_eq!(codes(&facts), ["disk-copied"]);
+    // Of a stopped one they are read in the same way.
+    domain(&mut facts).idle_pools = vec![idle_one(directory)];
+    assert_eq!(codes(&facts), ["pool-inactive", "disk-copied"]);
+    domain(&mut facts).idle_pools.clear();
+    // One of another kind does not keep libvirt from making one.
+    reception(&mut facts).pools = vec![PoolFacts { kind: "netfs".to_owned(), ..idle_one(directory) }];
     assert_eq!(codes(&facts), ["disk-copied"]);
 }
 

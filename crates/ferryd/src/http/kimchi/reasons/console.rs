@@ -6,11 +6,8 @@ use super::Refusal;
 use crate::console::Refused;
 use crate::console::tickets::Purpose;
 use crate::http::problem::shortened;
-use crate::libvirt::error::{HostError, OPERATION_INVALID};
+use crate::libvirt::error::{HostError, OPERATION_FAILED, OPERATION_INVALID};
 use crate::messages::{Message, Text};
-
-/// `VIR_ERR_OPERATION_FAILED`: among others, that somebody has the console open.
-const OPERATION_FAILED: i32 = 9;
 
 /// What was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +62,7 @@ impl Refusal {
             // It has no screen, or none that can be told as a picture.
             Refused::Host(HostError::Libvirt { .. }) if sought == Sought::Picture => StatusCode::NOT_FOUND,
             Refused::Host(error)
+                // Among others, that somebody has the console open.
                 if matches!(error.libvirt_code(), Some(OPERATION_INVALID | OPERATION_FAILED)) =>
             {
                 StatusCode::CONFLICT
