@@ -228,10 +228,10 @@ pub(crate) struct MigrateArgs {
     #[arg(value_name = "VM", value_parser = value::vm_name)]
     pub(crate) vm: String,
     /// The registered host to move it to
-    #[arg(long, value_name = "HOST", value_parser = value::host_name)]
+    #[arg(long, visible_alias = "destination", value_name = "HOST", value_parser = value::host_name)]
     pub(crate) to: String,
     /// The registered host it is on, where several hosts have one of that name
-    #[arg(long, value_name = "HOST", value_parser = value::host_name)]
+    #[arg(long, visible_alias = "source", value_name = "HOST", value_parser = value::host_name)]
     pub(crate) from: Option<String>,
     /// The longest pause allowed at the switch-over, like 300ms or 1.5s [without it: libvirt's, 300ms]
     #[arg(long, value_name = "TIME", value_parser = value::downtime_ms)]

@@ -62,7 +62,7 @@ use std::time::Duration;
 use api::finding::Finding;
 use api::plan::PlanReport;
 use api::problem::{Code, Problem};
-use api::task::{MigrationRequest, PostCopy, Task, TaskKind};
+use api::task::{MigrationRequest, Task, TaskKind};
 use api::vm::{Vm, VmQuery};
 
 pub use inherited::InheritedRequest;
@@ -290,19 +290,6 @@ fn valid(request: &MigrationRequest) -> Result<(), Problem> {
         return Err(bad_value("max_downtime_ms", format!("max_downtime_ms must be 1 to {MAX_DOWNTIME_MS}.")));
     }
     Wishes::from(request).wanted().map(drop)
-}
-
-fn post_copy_fits(post_copy: Option<PostCopy>, secure: bool, direct: bool) -> Result<(), Problem> {
-    if post_copy.is_some() && secure {
-        let detail = "post_copy and secure exclude each other: after the switch the destination asks for memory that it needs at \
-                      once, and libvirt's own connection has no way back for that.";
-        return Err(bad_value("post_copy", detail.to_owned()));
-    }
-    if post_copy.is_some() && direct {
-        let detail = "post_copy and direct exclude each other: a ferryd that is stopped after the switch would cost the guest's memory.";
-        return Err(bad_value("post_copy", detail.to_owned()));
-    }
-    Ok(())
 }
 
 /// How the memory is to travel, where that makes sense.

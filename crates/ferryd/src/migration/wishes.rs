@@ -4,7 +4,7 @@ use api::preflight::PreflightRequest;
 use api::problem::Problem;
 use api::task::{MigrationRequest, PostCopy, SnapshotsWish, StorageMapping};
 
-use super::{bad_value, bandwidth_fits, check, mapping, post_copy_fits, transport_fits};
+use super::{bad_value, bandwidth_fits, check, mapping, transport_fits};
 use crate::model::facts::Wanted;
 use crate::plan::transport::Options;
 
@@ -19,7 +19,6 @@ pub(super) struct Wishes<'a> {
     graphics_uri: Option<&'a str>,
     delete_source_disks: bool,
     secure: bool,
-    direct: bool,
     transport: Options<'a>,
 }
 
@@ -37,7 +36,6 @@ macro_rules! wishes_of {
                     graphics_uri: request.graphics_uri.as_deref(),
                     delete_source_disks: request.delete_source_disks,
                     secure: request.secure,
-                    direct: request.direct,
                     transport: request.into(),
                 }
             }
@@ -54,7 +52,6 @@ impl Wishes<'_> {
     /// # Errors
     /// Wishes that make no sense, whatever the domain is: a problem document that names the field.
     pub(super) fn wanted(&self) -> Result<Wanted, Problem> {
-        post_copy_fits(self.post_copy, self.secure, self.direct)?;
         let transport = transport_fits(&self.transport)?;
         check::storage_fits(self.storage)?;
         mapping::graphics_uri_fits(self.graphics_uri)?;

@@ -120,6 +120,9 @@ pub struct Files {
     /// Files among those carried that go again when the flattened images have been made of them.
     #[serde(default)]
     pub temporary: Vec<String>,
+    /// The variables of the firmware of a guest that runs, in a file of the source's alone: QEMU takes them along, and the file stays.
+    #[serde(default)]
+    pub nvram_stays: Option<String>,
     /// Where the images of disks are on the destination, whose definition there says otherwise than the source's.
     #[serde(default)]
     pub moved: BTreeMap<String, PathBuf>,
@@ -275,11 +278,13 @@ pub fn files(facts: &Facts) -> Files {
     files.temporary.sort();
     files.temporary.dedup();
     files.temporary.retain(|path| !kept.contains(&path.as_str()));
-    if let Some(nvram) = domain.definition.firmware.nvram.as_deref()
-        && !domain.is_active()
-        && is_missing(nvram)
-    {
-        files.carry(Role::Nvram, nvram, nvram, facts, domain);
+    if let Some(nvram) = domain.definition.firmware.nvram.as_deref() {
+        let sharing = facts.meeting.as_ref().and_then(|meeting| meeting.sharing_of(nvram));
+        if !domain.is_active() && is_missing(nvram) {
+            files.carry(Role::Nvram, nvram, nvram, facts, domain);
+        } else if domain.is_active() && !matches!(sharing, Some(Sharing::Shared(_))) {
+            files.nvram_stays = Some(nvram.to_owned());
+        }
     }
     // (The files of a TPM libvirt gives to its swtpm itself, when that is started.)
     let saved = domain.saved.as_ref().map(|saved| saved.path.as_str());

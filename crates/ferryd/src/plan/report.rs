@@ -22,6 +22,8 @@ impl Plan {
         if !self.cold {
             parameters
                 .extend(call.bandwidth_mib_s.map(|mib_s| ("bandwidth".to_owned(), format!("{mib_s} MiB/s"))));
+            let after = call.bandwidth_mib_s.filter(|_| call.post_copy);
+            parameters.extend(after.map(|mib_s| ("bandwidth.postcopy".to_owned(), format!("{mib_s} MiB/s"))));
             let transport = call.transport.parameters();
             parameters
                 .extend(transport.iter().map(|(name, value)| (name.name().to_owned(), value.to_string())));
@@ -119,8 +121,12 @@ impl Plan {
                 self.name, copy.name
             ));
         }
-        if self.copy.is_some() && self.files.has_nvram() {
+        // (libvirt copies those of a guest that runs, and takes none away.)
+        let nvram_stays = self.files.nvram_stays.as_ref();
+        if self.copy.is_some() && (self.files.has_nvram() || nvram_stays.is_some()) {
             leaves.push("the variables of its firmware, for the copy".to_owned());
+        } else if let Some(path) = nvram_stays {
+            leaves.push(format!("{path}, the variables of its firmware: the destination has its own"));
         }
         if !self.deletes_source_disks {
             leaves.extend(self.source_images().into_iter().map(|(path, _)| path.to_owned()));

@@ -27,6 +27,11 @@ impl Plan {
         steps.0
     }
 
+    /// The limit of the bandwidth that Ferry keeps to itself; libvirt's is a parameter.
+    fn limit_in_words(&self) -> String {
+        self.bandwidth_mib_s.map_or_else(String::new, |mib_s| format!(" (at most {mib_s} MiB/s)"))
+    }
+
     fn prepared(&self, steps: &mut Steps) {
         let (source, destination, name) = (&self.source, &self.destination, &self.name);
         if self.autostart {
@@ -36,13 +41,18 @@ impl Plan {
             steps
                 .add(source, format!("have libvirt forget the snapshots of {name}, or it would not move it"));
         }
+        if !self.files.is_empty() {
+            let both = "over directories in which no storage pool is, transient ones are made for the while (ferry-…)";
+            steps.add(&format!("{source} and {destination}"), both);
+        }
         for file in &self.files.carried {
             steps.add(
                 destination,
                 format!(
-                    "make {} ({}), carry it over, and read it again there",
+                    "make {} ({}), carry it over{}, and read it again there",
                     file.new.path,
-                    file.role.describe()
+                    file.role.describe(),
+                    self.limit_in_words()
                 ),
             );
         }
@@ -78,10 +88,13 @@ impl Plan {
             let how = self.transport.describe();
             let how = if how.is_empty() { how } else { format!(" {how},") };
             steps.add(source, format!("have libvirt send {name} to {to},{how} where it arrives paused"));
+            if let Some(ms) = self.max_downtime_ms {
+                steps.add(source, format!("let {name} stand for {ms} ms at most while the last of it goes over (virDomainMigrateSetMaxDowntime)"));
+            }
             if self.post_copy == Some(PostCopy::WhenStuck) {
                 steps.add(
                     source,
-                    format!("should the copy not converge, stop it and begin anew: {POST_COPY}"),
+                    format!("should the copy not converge, stop it and begin anew with VIR_MIGRATE_POSTCOPY: {POST_COPY}"),
                 );
             }
             steps.add(source, "prove that its QEMU has ended");

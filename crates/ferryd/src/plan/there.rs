@@ -25,6 +25,11 @@ impl Plan {
         let now = self.definition.as_deref().unwrap_or(&domain.xml);
         let there = rewrite(now, &self.rewrite)?;
         self.definition_diff = (there != now).then(|| self.diff(now, &there));
+        if self.definition_diff.is_none() && domain.is_active() {
+            // Something was plugged in that its definition of the next start does not have.
+            let runs = rewrite(&domain.xml, &Rewrite { name: None, ..self.rewrite.clone() })?;
+            self.definition_diff = (runs != domain.xml).then(|| self.diff(&domain.xml, &runs));
+        }
         self.definition_there = self.definition.is_some().then_some(there);
         Ok(self)
     }

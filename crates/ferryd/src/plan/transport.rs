@@ -24,6 +24,7 @@ enum Choice {
     Zerocopy,
     Rdma,
     Direct,
+    PostCopy,
 }
 
 use Choice as C;
@@ -56,6 +57,22 @@ const EXCLUDED: &[(Choice, Choice, &str)] = &[
     (C::Rdma, C::Mt, "RDMA writes the memory as it is"),
     (C::Rdma, C::Zlib, "RDMA writes the memory as it is"),
     (C::Rdma, C::Zstd, "RDMA writes the memory as it is"),
+    (
+        C::PostCopy,
+        C::Secure,
+        "after the switch the destination asks for memory that it needs at once, and libvirt's own connection has no way back for that",
+    ),
+    (C::PostCopy, C::Direct, "a ferryd that is stopped after the switch would cost the guest's memory"),
+    (
+        C::PostCopy,
+        C::Parallel,
+        "what the destination asks for after the switch comes over one connection, and QEMU (up to 10.0) refuses both",
+    ),
+    (
+        C::PostCopy,
+        C::Mt,
+        "QEMU does not compress what the destination asks for after the switch, and refuses both",
+    ),
 ];
 
 /// What needs something else, and why.
@@ -77,6 +94,7 @@ impl Choice {
             C::Zerocopy => "zerocopy",
             C::Rdma => "rdma",
             C::Direct => "direct",
+            C::PostCopy => "post_copy",
         }
     }
 
@@ -103,6 +121,7 @@ pub struct Options<'a> {
     zerocopy: bool,
     rdma: bool,
     direct: bool,
+    post_copy: bool,
 }
 
 macro_rules! options_of {
@@ -118,6 +137,7 @@ macro_rules! options_of {
                     zerocopy: request.zerocopy,
                     rdma: request.rdma,
                     direct: request.direct,
+                    post_copy: request.post_copy.is_some(),
                 }
             }
         }
@@ -150,6 +170,7 @@ impl Options<'_> {
             C::Zerocopy => self.zerocopy,
             C::Rdma => self.rdma,
             C::Direct => self.direct,
+            C::PostCopy => self.post_copy,
         }
     }
 
@@ -214,7 +235,7 @@ mod tests {
     use super::*;
 
     /// All of them.
-    const CHOICES: [Choice; 11] = [
+    const CHOICES: [Choice; 12] = [
         C::Secure,
         C::Tls,
         C::Parallel,
@@ -226,6 +247,7 @@ mod tests {
         C::Zerocopy,
         C::Rdma,
         C::Direct,
+        C::PostCopy,
     ];
 
     fn with(choices: &[Choice]) -> Options<'static> {
@@ -243,6 +265,7 @@ mod tests {
                 C::Zerocopy => options.zerocopy = true,
                 C::Rdma => options.rdma = true,
                 C::Direct => options.direct = true,
+                C::PostCopy => options.post_copy = true,
             }
         }
         options
