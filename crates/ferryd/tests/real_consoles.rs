@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use lab::Release;
+use rsa::pkcs8::DecodePublicKey;
+use rsa::{Oaep, RsaPublicKey};
 use serde_json::{Value, json};
+use sha1::Sha1;
 use support::guest::quiet;
 use support::http::{Answer, request};
 use support::kimchi::at_home;
@@ -213,36 +216,92 @@ fn screen_greets(world: &World, name: &str) {
     assert!(!log.contains("ticket="), "no ticket is logged");
 }
 
-/// The SPICE server answers a client that asks for the main channel (`SpiceLinkHeader`, `SpiceLinkMess`, `SpiceLinkReply` of the
-/// protocol).
+/// The SPICE server answers.
 fn spice_answers(world: &World, name: &str) {
-    let told: Value = world.get(&vm(name)).json();
-    assert_eq!(told["graphics"]["type"], "spice", "{told:#}");
-    let mut socket = open(world, &ticket(world, name, "connect")).expect("it opens");
-    let numbers =
-        |numbers: &[u32]| numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>();
-    let (version, main_channel) = ([2, 2], [1, 0]);
-    // No session yet; the channel and its number; no capabilities, which would follow after these 18 bytes.
-    let asked = [numbers(&[0]), main_channel.to_vec(), numbers(&[0, 0, 18])].concat();
-    let header = [b"REDQ".to_vec(), numbers(&version), numbers(&[18])].concat();
-    world.block_on(socket.send(Message::Binary([header, asked].concat().into()))).expect("it is sent");
-    let answer = within(world, SOON, async {
-        let mut answer = Vec::new();
-        while answer.len() < 20 {
-            match socket.next().await {
-                Some(Ok(Message::Binary(bytes))) => answer.extend_from_slice(&bytes),
-                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                other => panic!("{other:?} after {answer:?}"),
+    let mut client = SpiceClient::asking(world, name);
+    client.take_reply();
+    world.block_on(client.socket.close(None)).expect("it is closed");
+    closes(world, &mut client.socket);
+}
+
+/// A client of a SPICE server's main channel (`SpiceLinkHeader`, `SpiceLinkMess`, `SpiceLinkReply` of the protocol), with no capability
+/// beyond those of the first version.
+struct SpiceClient<'a> {
+    world: &'a World,
+    socket: Socket,
+    /// What came and was not taken yet.
+    came: Vec<u8>,
+}
+
+fn little_endian(numbers: &[u32]) -> Vec<u8> {
+    numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
+}
+
+impl<'a> SpiceClient<'a> {
+    /// One that has asked for the main channel.
+    fn asking(world: &'a World, name: &str) -> Self {
+        let told: Value = world.get(&vm(name)).json();
+        assert_eq!(told["graphics"]["type"], "spice", "{told:#}");
+        let socket = open(world, &ticket(world, name, "connect")).expect("it opens");
+        let mut client = Self { world, socket, came: Vec::new() };
+        let (version, main_channel) = ([2, 2], [1, 0]);
+        // No session yet; the channel and its number; no capabilities, which would follow after these 18 bytes.
+        let asked = [little_endian(&[0]), main_channel.to_vec(), little_endian(&[0, 0, 18])].concat();
+        client.send([b"REDQ".to_vec(), little_endian(&version), little_endian(&[18]), asked].concat());
+        client
+    }
+
+    /// The server's key, with which a ticket is encrypted.
+    fn take_reply(&mut self) -> RsaPublicKey {
+        const KEY_BYTES: usize = 162;
+        let header = self.take(16);
+        let version = little_endian(&[2, 2]);
+        assert_eq!((&header[..4], &header[4..12]), (&b"REDQ"[..], &version[..]), "{header:?}");
+        let length = u32::from_le_bytes(header[12..].try_into().expect("a length"));
+        let reply = self.take(usize::try_from(length).expect("a length"));
+        assert_eq!(reply[..4], little_endian(&[0]), "no error: {reply:?}");
+        RsaPublicKey::from_public_key_der(&reply[4..4 + KEY_BYTES]).expect("a key")
+    }
+
+    /// Sends a ticket without a password, which is taken where none is set.
+    fn log_in(&mut self, key: &RsaPublicKey) {
+        let ticket = key.encrypt(&mut rand::rng(), Oaep::<Sha1>::new(), b"\0").expect("a ticket");
+        self.send(ticket);
+        assert_eq!(self.take(4), little_endian(&[0]), "it may come in");
+    }
+
+    /// Waits for a message of this kind; what it says. (`SpiceDataHeader`: a number, the kind, the length, the rest of a list.)
+    fn wait_message(&mut self, kind: u16) -> Vec<u8> {
+        loop {
+            let header = self.take(18);
+            let length = u32::from_le_bytes(header[10..14].try_into().expect("a length"));
+            let body = self.take(usize::try_from(length).expect("a length"));
+            if header[8..10] == kind.to_le_bytes() {
+                return body;
             }
         }
-        answer
-    });
-    let answer = answer.expect("it answers");
-    assert_eq!(&answer[..4], b"REDQ", "{answer:?}");
-    assert_eq!(&answer[4..12], numbers(&version), "{answer:?}");
-    assert_eq!(&answer[16..20], numbers(&[0]), "no error: {answer:?}");
-    world.block_on(socket.close(None)).expect("it is closed");
-    closes(world, &mut socket);
+    }
+
+    fn send(&mut self, bytes: Vec<u8>) {
+        self.world.block_on(self.socket.send(Message::Binary(bytes.into()))).expect("it is sent");
+    }
+
+    /// The next bytes that come.
+    #[track_caller]
+    fn take(&mut self, count: usize) -> Vec<u8> {
+        let (socket, came) = (&mut self.socket, &mut self.came);
+        let enough = within(self.world, SOON, async {
+            while came.len() < count {
+                match socket.next().await {
+                    Some(Ok(Message::Binary(bytes))) => came.extend_from_slice(&bytes),
+                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                    other => panic!("{other:?} after {came:?}"),
+                }
+            }
+        });
+        assert!(enough.is_some(), "{count} bytes did not come, but {:?}", self.came);
+        self.came.drain(..count).collect()
+    }
 }
 
 fn host_of(name: &str) -> &'static str {
@@ -285,4 +344,22 @@ fn has_none(world: &World) {
     refused(&world.get(&format!("{}/screenshot", vm("none"))), 404, "KCHVM0006E: ");
     refused(&world.post(&format!("{}/connect", vm("none")), &json!({})), 409, "FERRYVM0002E: ");
     refused(&world.post(&format!("{}/serial", vm("none")), &json!({})), 400, "KCHVM0076E: ");
+}
+
+#[test]
+fn who_looks_at_a_spice_screen_is_sent_to_where_the_machine_goes() {
+    /// `SPICE_MSG_MAIN_MIGRATE_SWITCH_HOST`: the ports, without encryption and with it, then the host.
+    const SWITCH_HOST: u16 = 111;
+    const PORT: u16 = 5999;
+    let world = World::pair("spicegoes");
+    start(&world, "spice", "spice");
+    world.wait_listed("it does not show", |vm| vm.name == "spice");
+    let mut client = SpiceClient::asking(&world, "spice");
+    let key = client.take_reply();
+    client.log_in(&key);
+    let uri = format!("spice://screens.example:{PORT}");
+    world.ferry(&["migrate", "spice", "--to", "kvm1", "--graphics-uri", &uri]).succeeded();
+    let told = client.wait_message(SWITCH_HOST);
+    assert_eq!(told[..2], PORT.to_le_bytes(), "{told:?}");
+    assert!(String::from_utf8_lossy(&told).contains("screens.example"), "{told:?}");
 }

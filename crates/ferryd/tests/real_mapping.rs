@@ -6,7 +6,7 @@ use api::plan::PlanReport;
 use api::problem::Code;
 use api::task::{Location, Task, TaskState};
 use api::vm::VmState;
-use lab::{Expect, GuestSpec, Host, Release};
+use lab::{Expect, GuestSpec, Host};
 use serde_json::json;
 use support::World;
 use support::guest::{Guest, TOO_SLOW, busy, quiet};
@@ -17,13 +17,6 @@ use support::tasks::is_midway;
 const OWN_ADDRESS: &str = "10.99.99.1";
 /// A password of a screen: it goes along, and is shown nowhere.
 const SECRET: &str = "s3cretpw";
-
-fn bookworm_and_trixie(test: &'static str) -> World {
-    let world = World::of(test).host("kvm1", Release::Bookworm).host("kvm2", Release::Trixie).up();
-    world.register("kvm1");
-    world.register("kvm2");
-    world
-}
 
 /// A network of this name over the bridge that the hosts of a lab have.
 fn network(host: &Host, name: &str) {
@@ -81,7 +74,7 @@ fn assert_renamed(world: &World, guest: &Guest) {
 
 #[test]
 fn one_that_runs_arrives_renamed_on_another_network_and_comes_home_stopped() {
-    let world = bookworm_and_trixie("mapped");
+    let world = World::mixed("mapped");
     let (kvm1, kvm2) = (world.host("kvm1"), world.host("kvm2"));
     network(&kvm1, "old");
     network(&kvm2, "new");
@@ -146,7 +139,7 @@ fn comes_home_stopped(world: &World) {
 
 #[test]
 fn a_renamed_move_that_does_not_come_off_leaves_nothing_of_the_new_name() {
-    let world = bookworm_and_trixie("mapundo");
+    let world = World::mixed("mapundo");
     let kvm2 = world.host("kvm2");
     let guest = world.boot(busy("web1"), "kvm1");
     let renamed = ["web1", "--to", "kvm2", "--rename", "shop", "--bandwidth", TOO_SLOW];
@@ -196,7 +189,7 @@ fn a_name_that_is_taken_is_told_and_one_that_is_free_is_used() {
 
 #[test]
 fn what_the_destination_has_elsewhere_is_found_there() {
-    let world = bookworm_and_trixie("elsewhere");
+    let world = World::mixed("elsewhere");
     let (kvm1, kvm2) = (world.host("kvm1"), world.host("kvm2"));
     sh(
         &kvm1,

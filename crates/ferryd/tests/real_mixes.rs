@@ -4,7 +4,7 @@ mod support;
 
 use api::plan::PlanReport;
 use api::task::{Task, TaskState};
-use lab::{DiskSpec, Expect, Release};
+use lab::{DiskSpec, Expect};
 use support::World;
 use support::guest::quiet;
 use support::images::{disk, sh};
@@ -27,9 +27,7 @@ const MEDIUM: &str = "<disk type='file' device='cdrom'><driver name='qemu' type=
 
 #[test]
 fn each_disk_goes_its_own_way() {
-    let world = World::of("mixes").host("kvm1", Release::Bookworm).host("kvm2", Release::Trixie).up();
-    world.register("kvm1");
-    world.register("kvm2");
+    let world = World::mixed("mixes");
     let (kvm1, kvm2, server) = (world.host("kvm1"), world.host("kvm2"), world.host("controller"));
     sh(
         &server,

@@ -4,17 +4,13 @@
 mod support;
 
 use api::task::{Location, Outcome, Task, TaskState};
-use lab::{Expect, Release};
+use lab::Expect;
 use support::World;
 use support::guest::quiet;
 
 /// Two hosts of two releases.
 fn world() -> World {
-    let plan = World::of("pcopy").host("kvm1", Release::Bookworm).host("kvm2", Release::Trixie);
-    let world = plan.up();
-    world.register("kvm1");
-    world.register("kvm2");
-    world
+    World::mixed("pcopy")
 }
 
 fn outcome(task: &Task) -> &Outcome {

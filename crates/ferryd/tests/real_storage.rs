@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use api::plan::{Manner, PlanReport};
 use api::task::{Location, Task, TaskState};
-use lab::{DiskSpec, Expect, GuestSpec, Host, Release};
+use lab::{DiskSpec, Expect, GuestSpec, Host};
 use support::guest::{Guest, TOO_SLOW, busy, quiet};
 use support::images::{IMAGES, assert_no_pools, disk, image, listed, sh, sum};
 use support::process::spawn;
@@ -14,6 +14,8 @@ use support::tasks::{POINTS, is_midway};
 use support::{SOON, World, until};
 
 const NVRAM: &str = "/var/lib/libvirt/qemu/nvram/whole_VARS.fd";
+const TITLE: &str = "<title>A whole box</title>";
+const METADATA: &str = "<metadata><owner xmlns=\"urn:owner\">somebody</owner>";
 /// Slow enough that something can happen meanwhile.
 const SLOWLY: &str = "4MiB/s";
 
@@ -45,9 +47,7 @@ fn assert_nothing_left(world: &World, name: &str) {
 
 #[test]
 fn a_stopped_one_arrives_bit_for_bit_with_all_that_is_its() {
-    let world = World::of("whole").host("kvm1", Release::Bookworm).host("kvm2", Release::Trixie).up();
-    world.register("kvm1");
-    world.register("kvm2");
+    let world = World::mixed("whole");
     let (kvm1, kvm2) = (world.host("kvm1"), world.host("kvm2"));
     let (base, top, data) = (image("base.raw"), image("top.qcow2"), image("data.qcow2"));
     sh(
@@ -63,7 +63,9 @@ fn a_stopped_one_arrives_bit_for_bit_with_all_that_is_its() {
     spec.extra_devices = disk(&top, "qcow2", "vda") + &disk(&data, "qcow2", "vdb");
     let firmware = "hvm</type><loader readonly='yes' type='pflash'>/usr/share/OVMF/OVMF_CODE_4M.fd</loader>";
     let firmware = format!("{firmware}<nvram template='/usr/share/OVMF/OVMF_VARS_4M.fd'>{NVRAM}</nvram>");
-    world.define_stopped("kvm1", &spec.to_xml().replacen("hvm</type>", &firmware, 1), "whole");
+    let titled = format!("{TITLE}{METADATA}</metadata><memory");
+    let xml = spec.to_xml().replacen("hvm</type>", &firmware, 1).replacen("<memory", &titled, 1);
+    world.define_stopped("kvm1", &xml, "whole");
     let all = [base.as_str(), &top, &data, NVRAM];
     let before = all.map(|path| sum(&kvm1, path));
 
@@ -81,6 +83,8 @@ fn a_stopped_one_arrives_bit_for_bit_with_all_that_is_its() {
     assert!(sh(&kvm2, &format!("qemu-img info {top}")).contains(&base), "the chain is kept");
     let allocated: u64 = sh(&kvm2, &format!("du -k {data} | cut -f1")).trim().parse().expect("a number");
     assert!(allocated < 8 << 10, "holes stay holes: {allocated} KiB");
+    let defined = kvm2.virsh(&["dumpxml", "--inactive", "whole"]).expect("its definition");
+    assert!(defined.contains(TITLE) && defined.contains("urn:owner"), "{defined}");
     assert!(!kvm1.disk_path(NVRAM).exists(), "its variables went with it");
     assert!(kvm1.disk_path(&top).exists(), "its disks stay where they were");
     assert_no_pools(&world);
@@ -235,6 +239,24 @@ fn carrying_that_is_called_off_leaves_nothing_and_one_whose_ferryd_dies_goes_on(
 }
 
 #[test]
+fn the_limit_of_what_is_carried_is_lifted_meanwhile() {
+    let world = World::pair("carrylimit");
+    let (kvm1, kvm2) = (world.host("kvm1"), world.host("kvm2"));
+    // Minutes, if nothing lifted it.
+    let path = with_raw_disk(&world, "box", 200);
+    let task: Task =
+        world.ferry_json(&["migrate", "box", "--to", "kvm2", "--bandwidth", "1MiB/s", "--detach"]);
+    world.wait_task(task.id, "some of it", |task| {
+        let done = task.progress.as_ref().and_then(|progress| progress.storage_processed_bytes);
+        task.bandwidth_mib_s == Some(1) && done.is_some_and(|done| done > 0)
+    });
+    world.ferry(&["task", "set", &task.id.to_string(), "--bandwidth", "10GiB/s"]).succeeded();
+    let task = world.wait_settled(task.id);
+    assert_eq!(task.state, TaskState::Done, "{task:#?}");
+    assert_eq!(sum(&kvm2, &path), sum(&kvm1, &path));
+}
+
+#[test]
 fn what_somebody_put_in_the_place_of_a_half_carried_file_stays() {
     let world = World::pair("replaced");
     let (kvm1, kvm2) = (world.host("kvm1"), world.host("kvm2"));
@@ -322,7 +344,7 @@ fn a_disk_that_fills_up_meanwhile_is_told_and_leaves_nothing() {
     sh(&kvm2, &format!("mount -t tmpfs -o size=64M none {IMAGES}"));
     let task = begun(&world, "box");
     sh(&kvm2, &format!("head -c 64M /dev/zero >{IMAGES}/others 2>/dev/null || true"));
-    let task = world.wait_settled(task.id);
+    let task = world.supervised(|| world.wait_settled(task.id));
     assert_failed(&world, &task, &path, &before);
     let told = format!("{} {:?}", task.message, task.cause);
     assert!(told.contains("No space left"), "it says why: {task:#?}");

@@ -4,7 +4,7 @@ mod support;
 
 use api::plan::PlanReport;
 use api::task::{Location, Task, TaskState};
-use lab::{DiskSpec, Expect, GuestSpec, Host, Release};
+use lab::{DiskSpec, Expect, GuestSpec, Host};
 use support::guest::quiet;
 use support::images::{assert_no_pools, disk, image, sh, sum};
 use support::tasks::POINTS;
@@ -32,9 +32,7 @@ fn assert_moved(task: &Task) {
 
 #[test]
 fn a_stopped_one_arrives_with_its_tpm_and_snapshots_and_starts_there() {
-    let world = World::of("wholetpm").host("kvm1", Release::Bookworm).host("kvm2", Release::Trixie).up();
-    world.register("kvm1");
-    world.register("kvm2");
+    let world = World::mixed("wholetpm");
     let (kvm1, kvm2) = (world.host("kvm1"), world.host("kvm2"));
     let (base, top, data) = (image("base.raw"), image("top.qcow2"), image("data.qcow2"));
     sh(
@@ -116,6 +114,26 @@ fn one_that_runs_takes_its_tpm_along() {
         world.ferry(&["migrate", "g1", "--to", to]).succeeded();
         let found = [from, to].map(|host| is_there(&world.host(host), &state));
         assert_eq!(found, [false, true], "the state is on {to} alone");
+        world.look_anew(&mut guest);
+        world.assert_well(&guest, Expect::Running, to);
+    }
+}
+
+#[test]
+fn one_that_runs_takes_its_uefi_variables_along() {
+    const VARIABLES: &str = "/var/lib/libvirt/qemu/nvram/g1_VARS.fd";
+    let world = World::pair("livevars");
+    let mut spec = quiet("g1");
+    spec.extra_os = format!(
+        "<loader readonly='yes' type='pflash'>/usr/share/OVMF/OVMF_CODE_4M.fd</loader>\
+         <nvram template='/usr/share/OVMF/OVMF_VARS_4M.fd'>{VARIABLES}</nvram>"
+    );
+    let mut guest = world.boot(spec, "kvm1");
+    for (from, to) in [("kvm1", "kvm2"), ("kvm2", "kvm1")] {
+        let plan: PlanReport = world.ferry_json(&["migrate", "g1", "--to", to, "--plan"]);
+        assert!(plan.leaves.iter().any(|left| left.contains(VARIABLES)), "{plan:#?}");
+        world.ferry(&["migrate", "g1", "--to", to]).succeeded();
+        assert_eq!(sum(&world.host(to), VARIABLES), sum(&world.host(from), VARIABLES));
         world.look_anew(&mut guest);
         world.assert_well(&guest, Expect::Running, to);
     }

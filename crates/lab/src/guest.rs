@@ -76,6 +76,8 @@ pub struct GuestSpec {
     pub autostart: bool,
     /// XML of further devices, put in as it is.
     pub extra_devices: String,
+    /// More of what it boots by: its firmware.
+    pub extra_os: String,
     /// CPU model.
     pub cpu: String,
     /// Machine type.
@@ -111,6 +113,7 @@ impl GuestSpec {
             persistent: true,
             autostart: false,
             extra_devices: String::new(),
+            extra_os: String::new(),
             cpu: CPU.to_owned(),
             machine: MACHINE.to_owned(),
             extra_cmdline: String::new(),
@@ -120,7 +123,7 @@ impl GuestSpec {
 
     /// The domain's definition.
     pub fn to_xml(&self) -> String {
-        let Self { name, uuid, memory_mib, vcpus, cpu, machine, .. } = self;
+        let Self { name, uuid, memory_mib, vcpus, cpu, machine, extra_os, .. } = self;
         let (cmdline, devices) = (self.kernel_command_line(), self.devices());
         let (namespace, arguments) = self.arguments();
         format!(
@@ -130,7 +133,7 @@ impl GuestSpec {
   <memory unit='MiB'>{memory_mib}</memory>
   <vcpu>{vcpus}</vcpu>
   <os>
-    <type arch='x86_64' machine='{machine}'>hvm</type>
+    <type arch='x86_64' machine='{machine}'>hvm</type>{extra_os}
     <kernel>/opt/ferry/guest/vmlinuz</kernel>
     <initrd>/opt/ferry/guest/initrd.img</initrd>
     <cmdline>{cmdline}</cmdline>

@@ -1,12 +1,10 @@
 //! One cell of the matrix, and the criterion that all cells share.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use api::host::{Host as ApiHost, HostState};
 use api::task::{Location, Task, TaskState};
-use lab::{Daemon, Expect, Release};
+use lab::{Expect, Release};
 use uuid::Uuid;
 
 use super::moment::{self, Moment};
@@ -16,8 +14,6 @@ use super::table::Record;
 use super::{DESTINATION, GUEST, SOURCE, again, sides, stopped, twin};
 use crate::support::{SOON, World, until, until_seen};
 
-/// How often it is looked whether a daemon has crashed.
-const LOOKED_AFTER: Duration = Duration::from_secs(1);
 /// Files are carried on as soon as a host is back, for which there is patience for two minutes.
 const ENDS_WITHIN: Duration = Duration::from_secs(180);
 /// The guest is back 15 s after a cut; the rest is what this machine's own noise may take.
@@ -124,8 +120,8 @@ pub(crate) fn run(cell: Cell) {
             subject.log.wait_next_tick(SOURCE, BACK_WITHIN).expect("the guest is back at the source in time");
         println!("the guest is back after {:.1} s", (tick.at - struck).as_secs_f64());
     }
-    cell.fault.heal(&world, || drop(supervised(&world, || wait_final(&world, at.task))));
-    let task = supervised(&world, || wait_final(&world, at.task));
+    cell.fault.heal(&world, || drop(world.supervised(|| wait_final(&world, at.task))));
+    let task = world.supervised(|| wait_final(&world, at.task));
     println!("{:.1} s after the fault: {:?}, {}", struck.elapsed().as_secs_f64(), task.state, task.message);
     wait_whole(&world, &subject);
     if cell.mode == Mode::Stopped {
@@ -137,38 +133,6 @@ pub(crate) fn run(cell: Cell) {
         again::migrates(&world, &subject, &owner);
     }
     record.held();
-}
-
-/// Does something while libvirtd is looked after as systemd does it on a real host: one that crashed is started again. (libvirt 9.0's was
-/// seen to, in its own code, when it was let go on after its client had been killed.)
-fn supervised<T>(world: &World, work: impl FnOnce() -> T) -> T {
-    /// Also where the work panics.
-    struct Until<'a>(&'a AtomicBool);
-    impl Drop for Until<'_> {
-        fn drop(&mut self) {
-            self.0.store(true, Ordering::Relaxed);
-        }
-    }
-    let over = AtomicBool::new(false);
-    let hosts = [world.host(SOURCE), world.host(DESTINATION)];
-    thread::scope(|scope| {
-        let _until = Until(&over);
-        scope.spawn(|| {
-            while !over.load(Ordering::Relaxed) {
-                for host in
-                    hosts.iter().filter(|host| host.is_running() && !host.has_daemon(Daemon::Libvirtd))
-                {
-                    let started = host.start_daemon(Daemon::Libvirtd);
-                    println!(
-                        "libvirtd of {} is gone by itself, and is started again: {started:?}",
-                        host.name()
-                    );
-                }
-                thread::sleep(LOOKED_AFTER);
-            }
-        });
-        work()
-    })
 }
 
 /// Waits for a task's end; the task as a person is told of it.

@@ -26,8 +26,8 @@ pub(super) fn judge(world: &World, subject: &Subject, task: &Task, cell: Cell) -
     };
     assert_eq!(task.state == TaskState::Done, owner == DESTINATION, "{task:#?}");
     cell.fault.assert_told(cell.moment, task, owner);
-    if cell.fault.changes_images() {
-        subject.take_sums(world);
+    if cell.fault.changes_its_disk() {
+        subject.take_sum_of_its_disk(world);
     }
     assert_whole(world, subject, owner);
     owner

@@ -22,6 +22,8 @@ const LONG: Duration = Duration::from_secs(50);
 /// Room for the images where it is to become scarce, and what takes it.
 const ROOM_MIB: u32 = 160;
 const FILLER: &str = "others";
+/// What was in the place of a byte that was written over.
+const OVERWRITTEN: &str = "/run/overwritten";
 /// While this file is there, the destination's image is garbled.
 const GARBLES: &str = "/run/garbles";
 /// Which byte of it: one that has not been carried yet when the fault is struck.
@@ -171,13 +173,20 @@ impl Fault {
                 | Self::DestinationFull
                 | Self::DestinationPoolStopped
                 | Self::DestinationGarbles
+                | Self::SourceWritten
                 | Self::SourceStarted
         )
     }
 
-    /// Whether what the fault does changes the images on the source.
-    pub(super) fn changes_images(self) -> bool {
-        matches!(self, Self::SourceWritten | Self::SourceStarted)
+    /// Whether the domain's own disk has changed by it on the source.
+    pub(super) fn changes_its_disk(self) -> bool {
+        self == Self::SourceStarted
+    }
+
+    /// Whether it moves all the same.
+    fn moves(self, moment: Moment) -> bool {
+        // QEMU has its image open, and writes on.
+        self == Self::None || (self == Self::DestinationPoolStopped && moment == Moment::D)
     }
 
     /// How the disks are cached: what is in memory alone could not be opened past the cache before Linux 6.6.
@@ -189,11 +198,13 @@ impl Fault {
     fn words(self, moment: Moment) -> Option<&'static str> {
         match (self, moment) {
             (Self::DestinationFull, _) => Some("No space left"),
-            // QEMU has its image open, and writes on.
             (Self::DestinationPoolStopped, Moment::S) => Some("the storage pool default"),
             (Self::DestinationGarbles, _) => Some("is not what was sent"),
             (Self::SourceWritten, _) => Some("was written to while it was carried"),
             (Self::SourceStarted, _) => Some("was started"),
+            (Self::CableOutForGood | Self::DestinationPowerOffForGood, Moment::S) => {
+                Some("kvm2 cannot be asked")
+            }
             _ => None,
         }
     }
@@ -203,7 +214,7 @@ impl Fault {
     pub(super) fn assert_told(self, moment: Moment, task: &Task, owner: &str) {
         let cancelled = task.state == TaskState::Cancelled;
         assert_eq!(cancelled, self == Self::Cancel && owner == SOURCE, "{task:#?}");
-        assert!(self != Self::None || owner == DESTINATION, "without a fault it moves: {task:#?}");
+        assert!(!self.moves(moment) || owner == DESTINATION, "it moves: {task:#?}");
         if let Some(words) = self.words(moment) {
             assert_eq!((task.state, owner), (TaskState::Failed, SOURCE), "{task:#?}");
             let told = format!("{} {:?}", task.message, task.cause);
@@ -313,9 +324,7 @@ impl Fault {
                 lift_limit(&source);
             }
             Self::DestinationGarbles => garble(&source, &destination),
-            Self::SourceWritten => {
-                sh(&source, &format!("printf x | dd of={BALLAST} conv=notrunc status=none"));
-            }
+            Self::SourceWritten => write_into(&source, "dd if=/dev/zero bs=1 count=1"),
             Self::SourceStarted => drop(source.virsh(&["start", GUEST]).expect("started")),
         }
         at.struck();
@@ -357,6 +366,8 @@ impl Fault {
                 drop(destination.virsh(&["pool-start", "default"]).expect("started"))
             }
             Self::DestinationGarbles => drop(sh(&destination, &format!("rm {GARBLES}"))),
+            // What was there is there again: all of the rest is as it was.
+            Self::SourceWritten => write_into(&source, &format!("cat {OVERWRITTEN}")),
             Self::SourceStarted => drop(source.virsh(&["destroy", GUEST]).expect("it runs on")),
             _ => {}
         }
@@ -369,6 +380,12 @@ impl Fault {
 /// A copy that outlived the fault may come to its end now. Where there is none, libvirt says so, and that is fine.
 fn lift_limit(source: &Host) {
     let _ = source.virsh(&["migrate-setspeed", GUEST, "100000"]);
+}
+
+/// Writes what a command prints over the first byte of the source's image, which is kept.
+fn write_into(source: &Host, what: &str) {
+    let keep = format!("[ -e {OVERWRITTEN} ] || head -c 1 {BALLAST} >{OVERWRITTEN}");
+    sh(source, &format!("{keep}; {what} 2>/dev/null | dd of={BALLAST} conv=notrunc status=none"));
 }
 
 /// Makes a byte of the destination's image another one than it is on the source, again and again, until [`GARBLES`] is removed.

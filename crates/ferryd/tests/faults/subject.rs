@@ -69,13 +69,14 @@ impl Subject {
         let oracle = Oracle::before(&world.lab, &spec).expect("a look before");
         let (images, sums) = (IMAGES, RefCell::default());
         let subject = Self { spec, log, oracle, images, were_there: false.into(), sums };
-        subject.take_sums(world);
+        subject.sums.replace(subject.sums_on(&source));
         subject
     }
 
-    /// From now on its images are to be as they are now on the source.
-    pub(super) fn take_sums(&self, world: &World) {
-        self.sums.replace(self.sums_on(&world.host(SOURCE)));
+    /// From now on its own disk is to be as it is now on the source.
+    pub(super) fn take_sum_of_its_disk(&self, world: &World) {
+        let [disk, ..] = self.images else { unreachable!("it has one") };
+        self.sums.borrow_mut()[0] = sum(&world.host(SOURCE), disk);
     }
 
     fn sums_on(&self, host: &Host) -> Vec<String> {

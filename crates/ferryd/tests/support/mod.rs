@@ -7,7 +7,7 @@
 //! * [`images`] – their images; [`screen`] – what is on their screens;
 //! * [`kimchi`] – the inherited interface on real hosts;
 //! * [`http`] – requests as bytes, for what no well-behaved client sends;
-//! * [`tasks`] – waiting for what tasks tell; [`standstill`] – what runs when a test does not end.
+//! * [`tasks`] – waiting for what tasks tell; [`standstill`] – what runs when a test does not end; [`supervised`] – libvirtd looked after.
 //!
 //! Nothing here sleeps for a fixed time: tasks and readiness are awaited by their events. Where a thing tells nobody that it
 //! changes, [`until`] looks again and again.
@@ -22,6 +22,7 @@ pub(crate) mod process;
 pub(crate) mod recorded;
 pub(crate) mod screen;
 mod standstill;
+mod supervised;
 pub(crate) mod tasks;
 
 use std::cell::RefCell;
@@ -54,6 +55,16 @@ pub(crate) struct World {
     _standstill: Standstill,
 }
 
+/// Names the releases of source and destination for the tests that do not depend on them: "trixie,bookworm".
+const RELEASES: &str = "FERRY_TEST_RELEASES";
+
+/// The releases of two hosts: those that were asked for, or else the test's own.
+pub(crate) fn releases(own: [Release; 2]) -> [Release; 2] {
+    let Ok(asked) = std::env::var(RELEASES) else { return own };
+    let (source, destination) = asked.split_once(',').expect("two releases");
+    [source, destination].map(|release| release.parse().expect("a release"))
+}
+
 /// What a world shall consist of.
 pub(crate) struct Plan {
     test: &'static str,
@@ -70,8 +81,17 @@ impl World {
 
     /// Two hosts of the same release that `ferryd` knows.
     pub(crate) fn pair(test: &'static str) -> Self {
-        let plan = Self::of(test).host("kvm1", Release::Bookworm).host("kvm2", Release::Bookworm);
-        let world = plan.up();
+        Self::between(test, [Release::Bookworm, Release::Bookworm])
+    }
+
+    /// Two hosts of two releases, the newer one the destination, that `ferryd` knows.
+    pub(crate) fn mixed(test: &'static str) -> Self {
+        Self::between(test, [Release::Bookworm, Release::Trixie])
+    }
+
+    fn between(test: &'static str, own: [Release; 2]) -> Self {
+        let [source, destination] = releases(own);
+        let world = Self::of(test).host("kvm1", source).host("kvm2", destination).up();
         world.register("kvm1");
         world.register("kvm2");
         world

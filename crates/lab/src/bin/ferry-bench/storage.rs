@@ -72,7 +72,7 @@ struct Report {
     rows: Vec<Row>,
 }
 
-/// Measures and reports.
+/// Measures and reports; false where the goal was not met.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let bench = Bench::begin(options)?;
     let mut measured: Vec<(Tool, f64, f64)> = Vec::new();
@@ -102,7 +102,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     } else {
         print!("{}", report.table());
     }
-    Ok(true)
+    Ok(report.meets_its_goal())
 }
 
 struct Bench {
@@ -199,7 +199,17 @@ fn sent_bytes(host: &Host) -> Result<f64> {
     host.run(&["sh", "-c", sum])?.trim().parse().context("a number of bytes")
 }
 
+/// What may go over the wire at most, over what the image takes up.
+const MOST_OVER_ALLOCATED: f64 = 1.05;
+
 impl Report {
+    /// At or below the best of the others in time and bytes.
+    fn meets_its_goal(&self) -> bool {
+        self.time_over_best_peer <= 1.0
+            && self.bytes_over_best_peer <= 1.0
+            && self.wire_over_allocated <= MOST_OVER_ALLOCATED
+    }
+
     fn of(options: &Options, rows: Vec<Row>) -> Self {
         let of = |tool: Tool| rows.iter().find(|row| row.tool == tool);
         let pairs = [(Tool::FerryStopped, Tool::ConvertAndRsync), (Tool::FerryLive, Tool::VirshCopyStorage)];
