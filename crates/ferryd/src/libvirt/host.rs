@@ -266,7 +266,7 @@ impl Hypervisor for LibvirtHost {
 
     async fn redefine_snapshots(&self, domain: DomainUuid, snapshots: &[Snapshot]) -> Result<()> {
         let all = snapshots.to_vec();
-        let redefine = move |connect: &Connect| snapshot_metadata::redefine(&lookup(connect, domain)?, &all);
+        let redefine = move |connect: &Connect| snapshot_metadata::redefine(connect, domain, &all);
         self.link.call_apart("redefine snapshots", redefine).await
     }
 

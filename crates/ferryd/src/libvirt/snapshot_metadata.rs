@@ -1,10 +1,14 @@
 //! What libvirt knows of a domain's snapshots: read, forgotten, made known again. Nothing here touches what is in the images.
 
+use virt::connect::Connect;
 use virt::domain::Domain;
 use virt_sys as sys;
 
 use super::error::{LibvirtError, NO_SNAPSHOT};
+use super::host::lookup;
 use crate::hypervisor::Snapshot;
+use crate::model::DomainUuid;
+use crate::plan::without_itco;
 
 /// All of them, each after the one it builds on; with the secrets in their definitions, or without.
 pub(super) fn list(domain: &Domain, secrets: bool) -> Result<Vec<Snapshot>, LibvirtError> {
@@ -34,12 +38,24 @@ pub(super) fn forget(domain: &Domain, names: &[String]) -> Result<(), LibvirtErr
     Ok(())
 }
 
+/// The first libvirt that names the watchdog which a machine of type q35 has by itself (`itco`), in every definition of one.
+const NAMES_ITCO: u32 = 9_001_000;
+
 /// Makes these known. Each must come after the one it builds on.
-pub(super) fn redefine(domain: &Domain, snapshots: &[Snapshot]) -> Result<(), LibvirtError> {
+pub(super) fn redefine(
+    connect: &Connect,
+    domain: DomainUuid,
+    snapshots: &[Snapshot],
+) -> Result<(), LibvirtError> {
+    let domain = lookup(connect, domain)?;
+    let names_itco = connect.lib_version()? >= NAMES_ITCO;
     for snapshot in snapshots {
+        // What a newer libvirt hands over when a domain moves it writes for older ones (`VIR_DOMAIN_XML_MIGRATABLE`), and leaves the
+        // watchdog out; of snapshots there is no such form.
+        let xml = if names_itco { snapshot.xml.clone() } else { without_itco(&snapshot.xml) };
         let current = if snapshot.current { sys::VIR_DOMAIN_SNAPSHOT_CREATE_CURRENT } else { 0 };
         let flags = sys::VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE | current;
-        domain.create_snapshot_xml(&snapshot.xml, flags)?;
+        domain.create_snapshot_xml(&xml, flags)?;
     }
     Ok(())
 }

@@ -27,7 +27,7 @@ pub use places::{
     EVERY, NoPlace, Place, flattens, is_copied_by_qemu, not_flattened, path_of, place, unknown_disks,
     wants_flat,
 };
-pub use rewrite::{Patch, PatchError, Rewrite, RewriteError, rewrite, rewrite_snapshot};
+pub use rewrite::{Patch, PatchError, Rewrite, RewriteError, rewrite, rewrite_snapshot, without_itco};
 pub use way_home::{disks_as_moved, files_as_moved};
 
 /// Everything that a migration will do. It is stored with the task, so that whoever takes the task over does the same.

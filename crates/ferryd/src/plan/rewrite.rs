@@ -100,6 +100,18 @@ pub fn rewrite_snapshot(xml: &str, by: &Rewrite) -> Result<String, RewriteError>
     Ok(mapped)
 }
 
+/// Definitions without the watchdog that a machine of type q35 has by itself, named or not.
+#[must_use]
+pub fn without_itco(xml: &str) -> String {
+    // What is no XML libvirt says.
+    let Ok(document) = Document::parse(xml) else { return xml.to_owned() };
+    let mut edits = Edits::of(xml);
+    let is_itco =
+        |node: &Node<'_, '_>| node.has_tag_name("watchdog") && node.attribute("model") == Some("itco");
+    document.descendants().filter(is_itco).for_each(|watchdog| edits.remove(watchdog));
+    edits.apply()
+}
+
 /// Everything but the patch.
 fn map_domain(domain: Node<'_, '_>, by: &Rewrite, edits: &mut Edits<'_>) {
     if let (Some(new), Some(name)) = (&by.name, child(domain, "name")) {

@@ -73,6 +73,15 @@ fn patched(changes: &str) -> Result<String, PatchError> {
 }
 
 #[test]
+fn the_watchdog_of_q35_is_left_out_where_it_is_not_known() {
+    let other = "<devices><watchdog model='i6300esb' action='reset'/></devices>";
+    let named = "<domain><devices><watchdog model='itco' action='reset'/></devices></domain>";
+    assert_eq!(without_itco(named), "<domain><devices></devices></domain>");
+    assert_eq!(without_itco(other), other);
+    assert_eq!(without_itco("<"), "<");
+}
+
+#[test]
 fn nothing_is_changed_where_nothing_is_asked_for() {
     assert!(Rewrite::default().is_empty());
     assert_eq!(rewrite(RUNNING, &Rewrite::default()).unwrap(), RUNNING);
