@@ -52,8 +52,10 @@ fn is_defined(host: &Host, name: &str) -> bool {
     host.disk_path(format!("/etc/libvirt/qemu/{name}.xml")).exists()
 }
 
+/// What was found, but for what is said of the releases.
 fn codes(task: &Task) -> Vec<&str> {
-    task.findings.iter().map(|finding| finding.code.as_str()).collect()
+    let codes = task.findings.iter().map(|finding| finding.code.as_str());
+    codes.filter(|code| !code.ends_with("-older")).collect()
 }
 
 /// It is on kvm2 under its new name alone, in both documents, and nowhere under the old one.

@@ -39,10 +39,10 @@ fn a_copy_that_does_not_converge_is_begun_anew_by_post_copy() {
     moving.end().succeeded();
     let task = world.task(id);
     assert!(!outcome(&task).memory_lost, "{task:#?}");
-    assert_eq!(
-        task.findings.iter().map(|finding| finding.code.as_str()).collect::<Vec<_>>(),
-        ["qemu-arguments", "post-copy-risk", "bandwidth-limited"]
-    );
+    let codes = task.findings.iter().map(|finding| finding.code.as_str());
+    // What is said of the releases is no matter here.
+    let codes: Vec<&str> = codes.filter(|code| !code.ends_with("-older")).collect();
+    assert_eq!(codes, ["qemu-arguments", "post-copy-risk", "bandwidth-limited"]);
     world.assert_well(&guest, Expect::Running, "kvm2");
 }
 

@@ -141,7 +141,7 @@ fn one_that_runs_takes_its_uefi_variables_along() {
 
 #[test]
 fn saved_memory_goes_along_and_is_gone_on_from_there() {
-    let world = World::pair("saved");
+    let world = World::alike("saved");
     let guest = world.boot(quiet("g1"), "kvm1");
     let path = "/var/lib/libvirt/qemu/save/g1.save";
     world.host("kvm1").virsh(&["managedsave", "g1"]).expect("saved");
@@ -164,7 +164,7 @@ fn saved_memory_goes_along_and_is_gone_on_from_there() {
 
 #[test]
 fn a_ferryd_that_dies_while_it_carries_what_is_kept_leaves_one_whole_machine() {
-    let world = World::pair("keptdies");
+    let world = World::alike("keptdies");
     let mut spec = quiet("g1");
     spec.extra_devices = TPM.to_owned();
     let guest = world.boot(spec, "kvm1");

@@ -276,7 +276,9 @@ impl GuestLog {
     pub fn boots(&self) -> Vec<(String, String)> {
         let records = self.shared.records();
         let boots = records.others.iter().filter_map(|line| {
-            let id = line.text.strip_prefix("S boot id=")?.split(' ').next()?;
+            // What a firmware wrote last need not have ended its line.
+            let (_, rest) = line.text.split_once("S boot id=")?;
+            let id = rest.split(' ').next()?;
             Some((line.host.clone(), id.to_owned()))
         });
         boots.collect()
