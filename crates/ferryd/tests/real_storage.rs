@@ -151,7 +151,7 @@ fn one_that_runs_takes_encrypted_disks_along() {
     const SECRET: &str = "6f9b8d1e-0c5a-4a4e-9d53-0b0a35c0f0a1";
     let world = World::pair("luks");
     let (kvm1, kvm2) = (world.host("kvm1"), world.host("kvm2"));
-    let (first, second) = (image("g1.qcow2"), image("g1.luks"));
+    let (base, first, second) = (image("base.raw"), image("g1.qcow2"), image("g1.luks"));
     give_secret(&kvm1, SECRET);
     // (QEMU 7.2 cannot always tell how fast it is.)
     let script = format!(
@@ -160,7 +160,8 @@ fn one_that_runs_takes_encrypted_disks_along() {
              until qemu-img create -q --object secret,id=s,file=/run/passphrase \"$@\" 2>/run/said
              do grep -q 'accurate CPU usage' /run/said || {{ cat /run/said >&2; return 1; }}; done
          }}
-         make -f qcow2 -o encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=100 {first} 64M
+         dd if=/dev/urandom of={base} bs=1M count=2 status=none; truncate -s 64M {base}
+         make -f qcow2 -b {base} -F raw -o encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=100 {first} 64M
          make -f luks -o key-secret=s,iter-time=100 {second} 20M"
     );
     sh(&kvm1, &script);
@@ -183,6 +184,8 @@ fn one_that_runs_takes_encrypted_disks_along() {
         let info = sh(&kvm2, &format!("qemu-img info -U {path}"));
         assert!(info.contains("luks"), "what arrived is encrypted: {info}");
     }
+    assert!(sh(&kvm2, &format!("qemu-img info -U {first}")).contains(&base), "over what it lay over");
+    assert_eq!(sum(&kvm2, &base), sum(&kvm1, &base));
 }
 
 /// It runs on `owner` on its own disk there, unharmed; the one it left stays.

@@ -343,10 +343,8 @@ pub fn stays(facts: &Facts, domain: &DomainFacts, disk: &Disk) -> Option<&'stati
 /// the new one is encrypted with the same secret, which the destination has to have anyway.
 fn stays_encrypted(disk: &Disk, kind: &str) -> Option<&'static str> {
     match (kind, disk.passphrase()) {
-        ("luks", Some(_)) if disk.backing.is_empty() => None,
-        ("luks", Some(_)) => Some(
-            "it is encrypted and lies over another image, and is copied of a stopped virtual machine only",
-        ),
+        // What lies below it is not encrypted then: that would be a second one.
+        ("luks", Some(_)) => None,
         _ => Some(
             "it is encrypted otherwise than by LUKS with one passphrase, and is copied of a stopped virtual machine only",
         ),

@@ -97,6 +97,9 @@ fn of_disks_asked_into_a_pool() {
             asked(facts);
             luks(facts);
             over_a_base(facts);
+            // What lies below it is encrypted as well.
+            let again = disk(facts).secrets[0].clone();
+            disk(facts).secrets.push(again);
         }),
         // It may name what lies below it by its place.
         ("storage-disk-stays", Blocker, |facts| {
@@ -128,6 +131,11 @@ fn an_encrypted_disk_is_copied_into_an_encrypted_one() {
     assert_eq!(codes(&facts), ["disk-copied-in-clear", "disk-copied"]);
     let plan = crate::plan::files(&facts);
     assert_eq!(plan.copied[0].new.luks, Some(SecretReference::Uuid(Uuid::from_u128(9))));
+    let mut over = facts.clone();
+    over_a_base(&mut over);
+    assert_eq!(codes(&over), ["disk-copied-in-clear", "disk-copied"]);
+    let plan = crate::plan::files(&over);
+    assert!(plan.copied[0].new.luks.is_some() && plan.copied[0].new.base.is_some(), "{plan:?}");
     // A stopped one is carried as it is.
     stop(&mut facts);
     assert_eq!(codes(&facts), ["disk-copied"]);
