@@ -176,7 +176,8 @@ fn idle_over<'a>(
     })
 }
 
-fn idle_pool(host: &HostFacts, pool: &PoolFacts, evidence: String) -> Finding {
+/// A pool that is needed, and not active.
+pub(super) fn idle_pool(host: &HostFacts, pool: &PoolFacts, evidence: String) -> Finding {
     blocker(
         "pool-inactive",
         &pool.name,

@@ -2,7 +2,8 @@
 
 use api::finding::Finding;
 
-use super::say::{advice, blocker, command, names, shell_word};
+use super::copies::idle_pool;
+use super::say::{advice, blocker, names};
 use crate::model::definition::{Disk, NetworkHost, Source};
 use crate::model::facts::{DomainFacts, Facts, HostFacts};
 use crate::plan;
@@ -87,7 +88,6 @@ pub(super) fn pools(facts: &Facts, findings: &mut Vec<Finding>) {
         if plan::place(facts, domain, disk).is_some() {
             continue;
         }
-        let word = shell_word(pool);
         match reception.pools.iter().find(|known| known.name == *pool) {
             None => findings.push(blocker(
                 "pool-missing",
@@ -96,13 +96,10 @@ pub(super) fn pools(facts: &Facts, findings: &mut Vec<Finding>) {
                 format!("volume {volume}; pools of {name}: {}", names(reception.pools.iter().map(|known| known.name.as_str()))),
                 advice("Define the same pool there, over the same storage (virsh pool-dumpxml on the source, pool-define on the destination)."),
             )),
-            Some(known) if !known.active => findings.push(blocker(
-                "pool-inactive",
-                pool,
-                format!("The storage pool {pool} of {name} is not active."),
-                format!("{} of {} is its volume {volume}", disk.target, domain.name),
-                command("Start it.", format!("virsh pool-start {word}"), Some(name)),
-            )),
+            Some(known) if !known.active => {
+                let evidence = format!("{} of {} is its volume {volume}", disk.target, domain.name);
+                findings.push(idle_pool(destination, known, evidence));
+            }
             Some(_) => {}
         }
     }

@@ -1,16 +1,11 @@
 //! After the fault the same domain migrates as if nothing had been.
 
-use std::time::Duration;
-
 use api::task::{Task, TaskState};
 use lab::{Daemon, Expect};
 
-use super::subject::Subject;
+use super::subject::{BOOTS_WITHIN, Subject};
 use super::{DESTINATION, GUEST, SOURCE, sides};
 use crate::support::World;
-
-/// A guest boots under TCG in seconds, on a machine that does other things meanwhile in more.
-const BOOTS_WITHIN: Duration = Duration::from_secs(120);
 
 /// The host on which a guest whose memory was lost is defined.
 fn defined_on(world: &World) -> &'static str {
@@ -39,11 +34,22 @@ pub(crate) fn start_afresh(world: &World, subject: &Subject) -> String {
 
 /// Moves the guest from its owner to the other host, and looks at everything again.
 pub(crate) fn migrates(world: &World, subject: &Subject, owner: &str) {
+    let other = moves_on(world, subject, owner);
+    subject.assert_well(world, Expect::Running, Some(other));
+    assert_none_hangs(world);
+}
+
+/// Moves the domain from its owner to the other host; that host.
+pub(super) fn moves_on(world: &World, subject: &Subject, owner: &str) -> &'static str {
     let other = if owner == SOURCE { DESTINATION } else { SOURCE };
     subject.clear_the_way(world, other);
     let task: Task = world.ferry_json(&["migrate", GUEST, "--to", other]);
     assert_eq!(task.state, TaskState::Done, "{task:#?}");
-    subject.assert_well(world, Expect::Running, Some(other));
+    other
+}
+
+/// No task is left at work.
+pub(super) fn assert_none_hangs(world: &World) {
     let active: Vec<Task> = world.ferry_json(&["task", "list"]);
     assert!(active.is_empty(), "hung tasks: {active:#?}");
 }

@@ -211,14 +211,21 @@ pub(crate) fn judge_moved(
     from: &'static str,
     to: &'static str,
 ) -> &'static str {
+    let owner = owner_of(task, from, to);
+    subject.assert_well(world, Expect::Running, Some(owner));
+    owner
+}
+
+/// The host that an ended task says has the domain: the other one, where and only where it is done. No memory was lost.
+#[track_caller]
+pub(super) fn owner_of(task: &Task, from: &'static str, to: &'static str) -> &'static str {
     let outcome = task.outcome.as_ref().expect("an ended task tells its outcome");
-    assert!(!outcome.memory_lost, "nothing died that held the memory: {task:#?}");
+    assert!(!outcome.memory_lost, "nothing died that held memory: {task:#?}");
     let owner = match outcome.location {
         Location::Source => from,
         Location::Destination => to,
         other => panic!("{GUEST} is said to be at {other:?}: {task:#?}"),
     };
-    subject.assert_well(world, Expect::Running, Some(owner));
     assert_eq!(task.state == TaskState::Done, owner == to, "{task:#?}");
     owner
 }

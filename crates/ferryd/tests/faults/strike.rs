@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use api::task::{Task, TaskState};
-use lab::{Daemon, Host};
+use lab::{Daemon, GuestSpec, Host};
 use rustix::process::Signal;
 
 use super::moment::{AtMoment, Moment};
@@ -265,7 +265,7 @@ impl Fault {
     }
 
     /// Strikes, then stops keeping the migration at its moment.
-    pub(crate) fn strike(self, world: &World, at: &AtMoment, guest: &lab::GuestSpec) {
+    pub(crate) fn strike(self, world: &World, at: &AtMoment, guest: &GuestSpec) {
         let (source, destination) = (world.host(SOURCE), world.host(DESTINATION));
         let qemu = |host: &Host| host.pid_of_qemu(&guest.uuid).expect("its QEMU runs");
         match self {

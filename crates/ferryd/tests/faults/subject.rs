@@ -9,7 +9,8 @@ use super::{DESTINATION, GUEST, SOURCE, sides};
 use crate::support::World;
 use crate::support::images::{disk, sh, sum};
 
-const BOOTS_WITHIN: Duration = Duration::from_secs(120);
+/// A guest boots under TCG in seconds, on a machine that does other things meanwhile in more.
+pub(super) const BOOTS_WITHIN: Duration = Duration::from_secs(120);
 
 /// The guest of a cell.
 pub(crate) struct Subject {

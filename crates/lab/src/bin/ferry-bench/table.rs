@@ -68,7 +68,8 @@ fn page(rows: &[Row]) -> String {
     let total: f64 = rows.iter().map(|row| row.seconds).sum();
     let mut text = format!(
         "# Faults, struck in the middle of real migrations\n\n\
-         Written by a run of the tests (`ferry-bench fault-table`); the same rows are in `faults.json`. A cell is a fault at \
+         Written by `ferry-bench fault-table` from the rows that runs of the tests left; the same rows are in `faults.json`, \
+         and a cell that one of them saw broken counts as broken. A cell is a fault at \
          a moment of a migration between two hosts with libvirt and QEMU. It has *held* when an oracle that shares no code \
          with Ferry found exactly one running copy, unharmed, one definition, autostart as it was and nothing left over (of a \
          domain that does not run: its images on one host, bit for bit); when the task said what the oracle found; and \
