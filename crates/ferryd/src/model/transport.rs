@@ -88,6 +88,14 @@ pub struct Asked {
     pub direct: bool,
 }
 
+impl Asked {
+    /// Whether it depends on what the two QEMUs were built with.
+    #[must_use]
+    pub fn asks_qemu(&self) -> bool {
+        self.parallel.is_some() || self.compress.is_some() || self.zerocopy
+    }
+}
+
 /// How it travels, as it is planned.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transport {

@@ -4,10 +4,10 @@ use api::finding::{Finding, Remedy};
 use api::task::Compression;
 
 use super::say::{advice, blocker, command, names, note, shell_word, warning};
-use crate::model::facts::{Facts, HostFacts, HostTransport, version};
+use crate::model::facts::{Facts, HostFacts, HostTransport, QemuOffers, version};
 use crate::model::transport::{Asked, Via};
 
-/// Versions of libvirt and QEMU, counted as libvirt does, that an option works with: from, and before.
+/// What an option needs of a libvirt and a QEMU. Versions are counted as libvirt does.
 struct Needs {
     /// The option, as it is asked for.
     option: &'static str,
@@ -15,9 +15,37 @@ struct Needs {
     libvirt_from: u32,
     qemu_from: u32,
     qemu_before: u32,
+    /// What says of a QEMU that was asked, whatever its version, that it can do it.
+    offer: Option<Offer>,
 }
 
-/// What needs which versions; libvirt's by the documentation of its migrate flags and parameters, QEMU's by that of its migration
+/// Something that a QEMU says that it can do.
+#[derive(Clone, Copy)]
+enum Offer {
+    /// A migration capability.
+    Capability(&'static str),
+    /// A way of compressing parallel streams.
+    MultifdCompression(&'static str),
+}
+
+impl Offer {
+    fn is_in(self, offers: &QemuOffers) -> bool {
+        let has = |names: &[String], name: &str| names.iter().any(|one| one == name);
+        match self {
+            Self::Capability(name) => has(&offers.capabilities, name),
+            Self::MultifdCompression(name) => has(&offers.multifd_compressions, name),
+        }
+    }
+
+    fn describe(self) -> String {
+        match self {
+            Self::Capability(name) => format!("the migration capability {name}"),
+            Self::MultifdCompression(name) => format!("multifd-compression={name}"),
+        }
+    }
+}
+
+/// What needs what; libvirt's versions by the documentation of its migrate flags and parameters, QEMU's by that of its migration
 /// capabilities.
 const NEEDS: &[Needs] = &[
     // (VIR_MIGRATE_PARAM_TLS_DESTINATION.)
@@ -27,6 +55,7 @@ const NEEDS: &[Needs] = &[
         libvirt_from: 6_000_000,
         qemu_from: 2_009_000,
         qemu_before: u32::MAX,
+        offer: None,
     },
     Needs {
         option: "parallel",
@@ -34,6 +63,15 @@ const NEEDS: &[Needs] = &[
         libvirt_from: 5_002_000,
         qemu_from: 4_000_000,
         qemu_before: u32::MAX,
+        offer: Some(Offer::Capability("multifd")),
+    },
+    Needs {
+        option: "compress xbzrle",
+        asked: |it| it.compress == Some(Compression::Xbzrle),
+        libvirt_from: 1_003_004,
+        qemu_from: 1_002_000,
+        qemu_before: u32::MAX,
+        offer: Some(Offer::Capability("xbzrle")),
     },
     Needs {
         option: "compress mt",
@@ -41,13 +79,23 @@ const NEEDS: &[Needs] = &[
         libvirt_from: 1_003_004,
         qemu_from: 2_004_000,
         qemu_before: 9_001_000,
+        offer: Some(Offer::Capability("compress")),
     },
     Needs {
-        option: "compress zlib or zstd",
-        asked: |it| matches!(it.compress, Some(Compression::Zlib | Compression::Zstd)),
+        option: "compress zlib",
+        asked: |it| it.compress == Some(Compression::Zlib),
         libvirt_from: 9_004_000,
         qemu_from: 5_000_000,
         qemu_before: u32::MAX,
+        offer: Some(Offer::MultifdCompression("zlib")),
+    },
+    Needs {
+        option: "compress zstd",
+        asked: |it| it.compress == Some(Compression::Zstd),
+        libvirt_from: 9_004_000,
+        qemu_from: 5_000_000,
+        qemu_before: u32::MAX,
+        offer: Some(Offer::MultifdCompression("zstd")),
     },
     Needs {
         option: "zerocopy",
@@ -55,28 +103,38 @@ const NEEDS: &[Needs] = &[
         libvirt_from: 8_005_000,
         qemu_from: 7_001_000,
         qemu_before: u32::MAX,
+        offer: Some(Offer::Capability("zero-copy-send")),
     },
 ];
 
 /// Both hosts' libvirt and QEMU can do what is asked.
 pub(super) fn supported(facts: &Facts, findings: &mut Vec<Finding>) {
     let Some((source, destination, _)) = facts.all().filter(|_| !facts.is_stopped()) else { return };
+    let hosts = [(source, &facts.transport.source), (destination, &facts.transport.destination)];
     for needs in NEEDS.iter().filter(|needs| (needs.asked)(&facts.wanted.transport)) {
-        for host in [source, destination] {
-            findings.extend(unsupported(needs, host));
+        for (host, known) in hosts {
+            let offers = known.as_ref().and_then(|known| known.qemu.as_ref());
+            findings.extend(unsupported(needs, host, offers));
         }
     }
 }
 
-fn unsupported(needs: &Needs, host: &HostFacts) -> Option<Finding> {
-    let Needs { option, libvirt_from, qemu_from, qemu_before, .. } = needs;
+/// A QEMU that was asked says it itself; of another its version does.
+fn unsupported(needs: &Needs, host: &HostFacts, offers: Option<&QemuOffers>) -> Option<Finding> {
+    let Needs { option, libvirt_from, qemu_from, qemu_before, offer, .. } = needs;
     let (libvirt, qemu) = (host.libvirt_version, host.hypervisor_version);
-    let wanted = if libvirt < *libvirt_from {
-        format!("libvirt {} or newer", version(*libvirt_from))
+    let versions = || format!("libvirt {} and QEMU {} there", version(libvirt), version(qemu));
+    let evidence = if libvirt < *libvirt_from {
+        format!("{}; it needs libvirt {} or newer", versions(), version(*libvirt_from))
+    } else if let Some((offer, offers)) = offer.zip(offers) {
+        if offer.is_in(offers) {
+            return None;
+        }
+        format!("{} (QEMU {}) does not have {}", offers.emulator, version(qemu), offer.describe())
     } else if qemu < *qemu_from {
-        format!("QEMU {} or newer", version(*qemu_from))
+        format!("{}; it needs QEMU {} or newer", versions(), version(*qemu_from))
     } else if qemu >= *qemu_before {
-        format!("a QEMU before {}", version(*qemu_before))
+        format!("{}; it needs a QEMU before {}", versions(), version(*qemu_before))
     } else {
         return None;
     };
@@ -84,7 +142,7 @@ fn unsupported(needs: &Needs, host: &HostFacts) -> Option<Finding> {
         "transport-unsupported",
         &host.name,
         format!("{} cannot do what {option} asks for.", host.name),
-        format!("libvirt {} and QEMU {} there; it needs {wanted}", version(libvirt), version(qemu)),
+        evidence,
         advice("Leave the option out, or choose another one."),
     ))
 }

@@ -201,7 +201,7 @@ impl Inquiry<'_> {
         let (mut reception, mut meeting) = (None, None);
         let transport = match same {
             true => TransportFacts::default(),
-            false => self.ask_transport(watch).await,
+            false => self.ask_transport(domain.as_ref(), watch).await,
         };
         let address = transport.address.map(|address| address.to_string());
         let looked = async {

@@ -7,9 +7,10 @@ use super::Inquiry;
 use super::certificates::{certificates, is_signed};
 use super::questions::{self, Stopwatch};
 use crate::inventory::member::Member;
-use crate::model::facts::{Certificate, HostTransport, TransportFacts};
+use crate::model::definition::Definition;
+use crate::model::facts::{Certificate, DomainFacts, HostTransport, TransportFacts};
 use crate::model::transport::Via;
-use crate::ssh::scripts::{self, TransportAnswer};
+use crate::ssh::scripts::{self, EmulatorOf, TransportAnswer};
 
 impl Inquiry<'_> {
     /// Where the memory is to be sent: as it is asked for, or else as the destination was registered. Through libvirt's own connection
@@ -23,13 +24,23 @@ impl Inquiry<'_> {
     }
 
     /// Asks both hosts at once, where there is something to ask.
-    pub(super) async fn ask_transport(&self, watch: &Stopwatch) -> TransportFacts {
+    pub(super) async fn ask_transport(
+        &self,
+        domain: Option<&DomainFacts>,
+        watch: &Stopwatch,
+    ) -> TransportFacts {
         let (via, asked) = (self.via(), self.wanted.transport);
-        if via.is_none() && !asked.tls && !asked.rdma {
+        let (here, there) = match domain.filter(|domain| domain.is_active() && asked.asks_qemu()) {
+            Some(domain) => (emulator_of(&domain.definition), emulator_of(domain.there())),
+            None => (None, None),
+        };
+        if via.is_none() && !asked.tls && !asked.rdma && here.is_none() {
             return TransportFacts::default();
         }
-        let (source, destination) =
-            tokio::join!(ask(self.source, asked.tls, watch), ask(self.destination, asked.tls, watch));
+        let (source, destination) = tokio::join!(
+            ask(self.source, scripts::transport(asked.tls, here), watch),
+            ask(self.destination, scripts::transport(asked.tls, there), watch)
+        );
         let own: Vec<IpAddr> =
             destination.as_ref().map(|answer| answer.addresses.clone()).unwrap_or_default();
         let address = match via {
@@ -53,6 +64,10 @@ impl Inquiry<'_> {
     }
 }
 
+fn emulator_of(definition: &Definition) -> Option<EmulatorOf<'_>> {
+    Some(EmulatorOf { path: definition.emulator.as_deref()?, architecture: &definition.architecture })
+}
+
 fn side(answer: &TransportAnswer, certificate: &str, key: &str) -> HostTransport {
     let own: Option<Certificate> = certificates(certificate).into_iter().next();
     HostTransport {
@@ -62,6 +77,7 @@ fn side(answer: &TransportAnswer, certificate: &str, key: &str) -> HostTransport
         authorities: certificates(&answer.authorities),
         certificate: own,
         key: answer.keys.iter().any(|there| there == key),
+        qemu: answer.qemu.clone(),
     }
 }
 
@@ -70,7 +86,7 @@ fn now_s() -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
-async fn ask(host: &Member, tls: bool, watch: &Stopwatch) -> Option<TransportAnswer> {
-    let output = questions::run(host, "how memory can travel", &scripts::transport(tls), watch).await?;
+async fn ask(host: &Member, script: String, watch: &Stopwatch) -> Option<TransportAnswer> {
+    let output = questions::run(host, "how memory can travel", &script, watch).await?;
     scripts::parse_transport(&output)
 }

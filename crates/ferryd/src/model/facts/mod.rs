@@ -23,7 +23,7 @@ pub use reception::{
     CpuVerdict, LeftImage, MachineSupport, Namesake, NetworkFacts, Occupied, PoolFacts, Reception,
 };
 
-pub use transport::{Certificate, HostTransport, TransportFacts};
+pub use transport::{Certificate, HostTransport, QemuOffers, TransportFacts};
 
 use api::task::{PostCopy, SnapshotsWish, StorageMapping};
 

@@ -38,6 +38,19 @@ pub struct HostTransport {
     pub certificate: Option<Certificate>,
     /// The key to that is there.
     pub key: bool,
+    /// What its QEMU can do; none where it was not asked, or did not answer.
+    pub qemu: Option<QemuOffers>,
+}
+
+/// What a QEMU says that it can do: what it was built with, whatever its version.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct QemuOffers {
+    /// The program that was asked.
+    pub emulator: String,
+    /// Its migration capabilities (`MigrationCapability` of its schema).
+    pub capabilities: Vec<String>,
+    /// By what it compresses parallel streams (`MultiFDCompression`).
+    pub multifd_compressions: Vec<String>,
 }
 
 /// A certificate.

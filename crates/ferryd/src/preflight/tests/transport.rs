@@ -3,7 +3,7 @@ use std::net::IpAddr;
 use api::task::Compression;
 
 use super::*;
-use crate::model::facts::{Certificate, HostTransport};
+use crate::model::facts::{Certificate, HostTransport, QemuOffers};
 use Severity::{Blocker, Note, Warning};
 
 const NOW_S: i64 = 1_000_000;
@@ -31,7 +31,18 @@ fn side(name: &str, own: &str) -> HostTransport {
         authorities: vec![certificate("authority")],
         certificate: Some(certificate(name)),
         key: true,
+        qemu: None,
     }
+}
+
+/// A QEMU that was asked, and has this.
+fn offers(capabilities: &[&str], multifd_compressions: &[&str]) -> Option<QemuOffers> {
+    let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    Some(QemuOffers {
+        emulator: "/usr/bin/qemu-system-x86_64".to_owned(),
+        capabilities: owned(capabilities),
+        multifd_compressions: owned(multifd_compressions),
+    })
 }
 
 /// Both hosts were looked at, and have everything.
@@ -55,6 +66,12 @@ fn by_rdma(facts: &mut Facts) {
     looked_at(facts);
     facts.wanted.transport.rdma = true;
     defined(facts).memory_hard_limit = true;
+}
+
+fn compressed(facts: &mut Facts, by: Compression) {
+    looked_at(facts);
+    facts.wanted.transport.compress = Some(by);
+    (source(facts).libvirt_version, destination(facts).libvirt_version) = (11_003_000, 11_003_000);
 }
 
 fn sent_by(facts: &mut Facts, via: &str) {
@@ -86,6 +103,15 @@ fn of_the_way_that_memory_travels() {
             facts.wanted.transport.zerocopy = true;
             (source(facts).hypervisor_version, destination(facts).hypervisor_version) =
                 (7_000_000, 7_001_000);
+        }),
+        ("transport-unsupported", Blocker, |facts| {
+            compressed(facts, Compression::Zstd);
+            there_of(facts).qemu = offers(&["xbzrle", "multifd"], &["none", "zlib"]);
+        }),
+        ("transport-unsupported", Blocker, |facts| {
+            compressed(facts, Compression::Mt);
+            here_of(facts).qemu = offers(&["xbzrle", "compress"], &[]);
+            there_of(facts).qemu = offers(&["xbzrle"], &[]);
         }),
         ("via-missing", Blocker, |facts| sent_by(facts, "10.2.0.0/24")),
         ("via-missing", Blocker, |facts| sent_by(facts, "10.1.0.3")),
@@ -203,4 +229,17 @@ fn the_remedy_makes_certificates_for_both() {
     there_of(&mut facts).key = false;
     let remedy = check(&facts).remove(0).remedy.unwrap();
     assert_eq!(remedy.command.as_deref(), Some("ferryd tls init --dir /etc/ferry/pki kvm1 kvm2,10.1.0.2"));
+}
+
+#[test]
+fn a_qemu_that_was_asked_is_believed_whatever_its_version() {
+    let mut facts = good();
+    compressed(&mut facts, Compression::Zstd);
+    source(&mut facts).hypervisor_version = 4_002_000;
+    destination(&mut facts).hypervisor_version = 4_002_000;
+    assert_eq!(codes(&facts), ["transport-unsupported", "transport-unsupported"]);
+    // As a distribution may have brought it to an older one.
+    here_of(&mut facts).qemu = offers(&["xbzrle"], &["none", "zlib", "zstd"]);
+    there_of(&mut facts).qemu = offers(&["xbzrle"], &["none", "zlib", "zstd"]);
+    assert_eq!(check(&facts), []);
 }

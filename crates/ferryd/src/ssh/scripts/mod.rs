@@ -22,7 +22,7 @@ pub use images::{
 };
 pub use kept::{Kept, kept, parse_kept};
 
-pub use transport::{TransportAnswer, parse_transport, transport};
+pub use transport::{EmulatorOf, TransportAnswer, parse_transport, transport};
 
 use super::keys::PublicLine;
 use super::wrapper::shell_quoted;
