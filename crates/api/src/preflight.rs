@@ -33,12 +33,18 @@ pub struct PreflightRequest {
     /// As for a migration that may be switched to post-copy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub post_copy: Option<PostCopy>,
+    /// As it is asked for in a migration: the longest pause of the guest that is allowed at the switch-over (1 to 2,000,000).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_downtime_ms: Option<u64>,
     /// As it is asked for in a migration: upper limit of the bandwidth (1 to 1,000,000 MiB/s).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bandwidth_mib_s: Option<u64>,
     /// As it is asked for in a migration: disks whose images are made in a storage pool of the destination.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub storage: Vec<StorageMapping>,
+    /// As it is asked for in a migration: disks that you know to be one and the same on both hosts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shared: Vec<String>,
     /// As it is asked for in a migration: disks that are copied arrive as one image each.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub flatten: bool,

@@ -60,6 +60,10 @@ pub struct MigrationRequest {
     /// Disks whose images are made in a storage pool of the destination instead of under the path they have.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub storage: Vec<StorageMapping>,
+    /// Disks (`vda`) that you know to be one and the same on both hosts, where the checks could not prove it. libvirt is told so
+    /// (`VIR_MIGRATE_UNSAFE`, for the whole virtual machine). Refused where they were seen not to be.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shared: Vec<String>,
     /// Disks that are copied arrive as one image each, with nothing below it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub flatten: bool,

@@ -95,6 +95,12 @@ pub(crate) fn code(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// Reads a disk's name in its virtual machine.
+pub(crate) fn disk(text: &str) -> Result<String, String> {
+    plain(text, "a disk's name")?;
+    Ok(text.to_owned())
+}
+
 /// Reads where a disk's image is made: `vda=POOL`, `vda=POOL/NAME`, `*=POOL`.
 pub(crate) fn storage(text: &str) -> Result<StorageMapping, String> {
     const EXAMPLE: &str =

@@ -7,6 +7,7 @@ use std::process::Child;
 use std::time::Duration;
 
 use api::finding::{Finding, Severity};
+use api::plan::PlanReport;
 use api::preflight::{Report, Verdict};
 use lab::{DiskSpec, Expect, GuestSpec, Host, Release};
 use rustix::process::Signal;
@@ -254,5 +255,43 @@ fn without_shells_the_storage_pools_prove_what_is_shared() {
     world.ferry(&["migrate", "shared", "--to", "kvm2"]).succeeded();
     world.ferry(&["migrate", "local", "--to", "kvm2"]).succeeded();
     assert!(kvm2.disk_path("/var/lib/libvirt/images/local.qcow2").exists(), "it has its disk");
+    end(&mut forwards);
+}
+
+#[test]
+fn without_shells_and_pools_it_is_shared_by_the_word_of_who_asks() {
+    let (world, mut forwards) = without_shells("word");
+    let mut spec = quiet("shared");
+    spec.disk = Some(DiskSpec::qcow2(SHARED, Some(16)));
+    let mut local = GuestSpec::new("local").expect("a spec");
+    local.disk = Some(DiskSpec::in_pool("local", 16));
+    world.lab.start_guest(&local, "kvm1").expect("it starts");
+    let guest = world.boot(spec, "kvm1");
+    until(SOON, "they do not show", || {
+        let body = world.get("/api/v1/vms").body;
+        (body.contains("\"shared\"") && body.contains("\"local\"")).then_some(())
+    });
+
+    let report = check(&world, &["shared", "--to", "kvm2"], 0);
+    assert_eq!(codes(&report), ["sharing-unproven"], "{report:#?}");
+    world.ferry(&["migrate", "shared", "--to", "kvm2"]).ended(1).says("without shared storage is unsafe");
+    world.assert_well(&guest, Expect::Running, "kvm1");
+
+    let report = check(&world, &["shared", "--to", "kvm2", "--shared", "vda"], 0);
+    assert_eq!(codes(&report), ["sharing-vouched"], "{report:#?}");
+    let plan: PlanReport =
+        world.ferry_json(&["migrate", "shared", "--to", "kvm2", "--shared", "vda", "--plan"]);
+    assert!(plan.libvirt_flags.iter().any(|flag| flag == "VIR_MIGRATE_UNSAFE"), "{plan:#?}");
+    world.ferry(&["migrate", "shared", "--to", "kvm2", "--shared", "vda"]).succeeded();
+    world.assert_well(&guest, Expect::Running, "kvm2");
+
+    // What was seen not to be there is no matter of somebody's word.
+    let report = check(&world, &["local", "--to", "kvm2", "--shared", "vda"], 3);
+    assert_eq!(codes(&report), ["sharing-refuted"], "{report:#?}");
+    world.ferry(&["migrate", "local", "--to", "kvm2", "--shared", "vda"]).ended(3).says("sharing-refuted");
+    end(&mut forwards);
+}
+
+fn end(forwards: &mut [Child]) {
     forwards.iter_mut().for_each(|ssh| ssh.kill().and_then(|()| ssh.wait()).map(drop).expect("it ends"));
 }

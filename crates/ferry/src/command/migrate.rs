@@ -65,6 +65,7 @@ fn request(args: MigrateArgs) -> Result<MigrationRequest, Failure> {
         direct: args.transport.direct,
         ignore: args.ignore,
         storage: args.storage,
+        shared: args.shared,
         flatten: args.flatten,
         network: mapping.network,
         bridge: mapping.bridge,

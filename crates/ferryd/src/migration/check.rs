@@ -216,6 +216,20 @@ pub(super) fn storage_fits(storage: &[StorageMapping]) -> Result<(), Problem> {
     Ok(())
 }
 
+/// A disk that is the same on both hosts is named by itself, and is not to be made anew.
+pub(super) fn shared_fits(shared: &[String], storage: &[StorageMapping]) -> Result<(), Problem> {
+    for disk in shared {
+        name_fits("shared", disk)?;
+        if storage.iter().any(|mapping| mapping.disk == *disk) {
+            let detail = format!(
+                "storage has {disk} made anew, and shared says that it is there: they exclude each other."
+            );
+            return Err(bad_value("shared", detail));
+        }
+    }
+    Ok(())
+}
+
 /// What is to be ignored is named by codes that there are: one that was mistyped would be ignored itself.
 pub(super) fn ignorable(codes: &[String]) -> Result<(), Problem> {
     let Some((code, nearest)) = codes.iter().find_map(|code| Some((code, preflight::codes::nearest(code)?)))
@@ -266,5 +280,13 @@ mod tests {
         ] {
             assert!(storage_fits(&bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_disk_is_the_same_on_both_hosts_or_made_anew() {
+        let shared = |disk: &str, storage: &[StorageMapping]| shared_fits(&[disk.to_owned()], storage);
+        assert!(shared("vda", &[mapping("vdb", None), mapping("*", None)]).is_ok());
+        assert!(shared("vda", &[mapping("vda", None)]).is_err());
+        assert!(shared("", &[]).is_err());
     }
 }

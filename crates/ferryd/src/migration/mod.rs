@@ -286,9 +286,6 @@ fn valid(request: &MigrationRequest) -> Result<(), Problem> {
     name_fits("vm", &request.vm)?;
     name_fits("destination", &request.destination)?;
     check::ignorable(&request.ignore)?;
-    if request.max_downtime_ms.is_some_and(|ms| ms == 0 || ms > MAX_DOWNTIME_MS) {
-        return Err(bad_value("max_downtime_ms", format!("max_downtime_ms must be 1 to {MAX_DOWNTIME_MS}.")));
-    }
     Wishes::from(request).wanted().map(drop)
 }
 
@@ -307,6 +304,15 @@ fn name_fits(field: &str, text: &str) -> Result<(), Problem> {
         return Err(bad_value(field, detail));
     }
     Ok(())
+}
+
+fn downtime_fits(max_downtime_ms: Option<u64>) -> Result<(), Problem> {
+    match max_downtime_ms {
+        Some(ms) if ms == 0 || ms > MAX_DOWNTIME_MS => {
+            Err(bad_value("max_downtime_ms", format!("max_downtime_ms must be 1 to {MAX_DOWNTIME_MS}.")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A limit of the bandwidth is one that libvirt takes.

@@ -4,15 +4,17 @@ use api::preflight::PreflightRequest;
 use api::problem::Problem;
 use api::task::{MigrationRequest, PostCopy, SnapshotsWish, StorageMapping};
 
-use super::{bad_value, bandwidth_fits, check, mapping, transport_fits};
+use super::{bad_value, bandwidth_fits, check, downtime_fits, mapping, transport_fits};
 use crate::model::facts::Wanted;
 use crate::plan::transport::Options;
 
 /// The wishes of a request.
 pub(super) struct Wishes<'a> {
+    max_downtime_ms: Option<u64>,
     bandwidth_mib_s: Option<u64>,
     post_copy: Option<PostCopy>,
     storage: &'a [StorageMapping],
+    shared: &'a [String],
     flatten: bool,
     snapshots: Option<SnapshotsWish>,
     copy: bool,
@@ -27,9 +29,11 @@ macro_rules! wishes_of {
         impl<'a> From<&'a $request> for Wishes<'a> {
             fn from(request: &'a $request) -> Self {
                 Self {
+                    max_downtime_ms: request.max_downtime_ms,
                     bandwidth_mib_s: request.bandwidth_mib_s,
                     post_copy: request.post_copy,
                     storage: &request.storage,
+                    shared: &request.shared,
                     flatten: request.flatten,
                     snapshots: request.snapshots,
                     copy: request.copy,
@@ -54,17 +58,20 @@ impl Wishes<'_> {
     pub(super) fn wanted(&self) -> Result<Wanted, Problem> {
         let transport = transport_fits(&self.transport)?;
         check::storage_fits(self.storage)?;
+        check::shared_fits(self.shared, self.storage)?;
         mapping::graphics_uri_fits(self.graphics_uri)?;
         if self.copy && self.delete_source_disks {
             let detail = "A copy needs the images that it leaves on the source: copy and delete_source_disks exclude each other.";
             return Err(bad_value("delete_source_disks", detail.to_owned()));
         }
+        downtime_fits(self.max_downtime_ms)?;
         bandwidth_fits(self.bandwidth_mib_s)?;
         Ok(Wanted {
             tunnelled: self.secure,
             bandwidth_mib_s: self.bandwidth_mib_s,
             post_copy: self.post_copy,
             storage: self.storage.to_vec(),
+            shared: self.shared.to_vec(),
             flatten: self.flatten,
             snapshots: self.snapshots,
             copy: self.copy,
@@ -85,6 +92,7 @@ mod tests {
             snapshots: Some(SnapshotsWish::Drop),
             copy: true,
             flatten: true,
+            shared: vec!["vda".to_owned()],
             secure: true,
             bandwidth_mib_s: Some(5),
             ..MigrationRequest::default()
@@ -93,6 +101,7 @@ mod tests {
             snapshots: migration.snapshots,
             copy: true,
             flatten: true,
+            shared: migration.shared.clone(),
             secure: true,
             bandwidth_mib_s: Some(5),
             ..PreflightRequest::default()
@@ -102,6 +111,7 @@ mod tests {
             wanted.copy
                 && wanted.snapshots == Some(SnapshotsWish::Drop)
                 && wanted.flatten
+                && wanted.shared == ["vda"]
                 && wanted.tunnelled
         );
         assert_eq!(Wishes::from(&check).wanted().unwrap(), wanted);

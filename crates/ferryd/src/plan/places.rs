@@ -40,7 +40,8 @@ pub enum NoPlace {
 /// The mapping that is meant for a disk.
 fn mapping<'a>(facts: &'a Facts, disk: &Disk) -> Option<&'a StorageMapping> {
     let of = |name: &str| facts.wanted.storage.iter().find(|mapping| mapping.disk == name);
-    of(&disk.target).or_else(|| of(EVERY).filter(|_| fixed(disk).is_none()))
+    let others = fixed(disk).is_none() && !facts.vouched(disk);
+    of(&disk.target).or_else(|| of(EVERY).filter(|_| others))
 }
 
 /// Why a disk is none that is moved into another pool.
@@ -123,10 +124,11 @@ fn place_in(pool: &PoolFacts, name: &str) -> Result<Place, NoPlace> {
     Ok(Place { pool: pool.name.clone(), path, available_bytes: pool.available_bytes })
 }
 
-/// The disks that are asked into a pool, and that the domain does not have.
+/// The disks that the request names, and that the domain does not have.
 #[must_use]
 pub fn unknown_disks<'a>(facts: &'a Facts, domain: &DomainFacts) -> Vec<&'a str> {
-    let named = facts.wanted.storage.iter().map(|mapping| mapping.disk.as_str());
+    let asked_into = facts.wanted.storage.iter().map(|mapping| mapping.disk.as_str());
+    let named = asked_into.chain(facts.wanted.shared.iter().map(String::as_str));
     let has = |name: &str| domain.definition.disks.iter().any(|disk| disk.target == name);
     named.filter(|name| *name != EVERY && !has(name)).collect()
 }

@@ -20,13 +20,14 @@ mod places;
 mod say;
 mod secrets;
 mod servers;
+mod sharing;
 mod snapshots;
 mod storage;
 mod transport;
 
 use api::finding::{Finding, Severity};
 
-pub use storage::{needs_no_source, sharing_proven};
+pub use sharing::{needs_no_source, sharing_proven};
 
 use crate::model::facts::Facts;
 
@@ -69,7 +70,7 @@ const CHECKS: &[Check] = &[
     machine::launch_security,
     machine::devices_offered,
     storage::sources,
-    storage::shared,
+    sharing::shared,
     places::places,
     places::flat,
     copies::chains,

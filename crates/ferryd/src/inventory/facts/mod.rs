@@ -92,7 +92,7 @@ pub async fn gather_way_home(there: &Inquiry<'_>, facts: &Facts) -> Option<(Fact
     let (source, destination) = (facts.source.known()?, facts.destination.known()?);
     let domain = after_reboot(facts)?;
     let watch = Stopwatch::within(there.limit);
-    // Where its disks shall go there, and what shall stay here, says nothing of the way back.
+    // Where its disks shall go there, and what shall stay here, says nothing of the way back; what is one and the same is so both ways.
     let wanted = Wanted {
         storage: Vec::new(),
         flatten: false,

@@ -28,6 +28,7 @@ pub use transport::{Certificate, HostTransport, QemuOffers, TransportFacts};
 use api::task::{PostCopy, SnapshotsWish, StorageMapping};
 
 use super::DomainUuid;
+use super::definition::Disk;
 use super::transport::Asked;
 
 /// All facts of one migration.
@@ -62,6 +63,8 @@ pub struct Wanted {
     pub post_copy: Option<PostCopy>,
     /// With the images of these disks in storage pools of the destination.
     pub storage: Vec<StorageMapping>,
+    /// With the word of who asks that these disks are the same on both hosts.
+    pub shared: Vec<String>,
     /// With the disks that are copied as one image each.
     pub flatten: bool,
     /// What becomes of what libvirt knows of its snapshots, where that was said.
@@ -81,6 +84,12 @@ impl Facts {
     #[must_use]
     pub fn all(&self) -> Option<(&HostFacts, &HostFacts, &DomainFacts)> {
         Some((self.source.known()?, self.destination.known()?, self.domain.as_ref()?))
+    }
+
+    /// Who asks knows this disk to be one and the same on both hosts.
+    #[must_use]
+    pub fn vouched(&self, disk: &Disk) -> bool {
+        self.wanted.shared.contains(&disk.target)
     }
 
     /// The domain is known, and does not run.

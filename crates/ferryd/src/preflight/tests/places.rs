@@ -205,6 +205,12 @@ fn every_disk_means_those_that_can_be_made_elsewhere() {
     };
     defined(&mut facts).disks.push(second);
     assert_eq!(codes(&facts), ["storage-name-taken", "disk-copied"]);
+    // One that is there already is none that is made.
+    facts.wanted.shared.push("vdb".to_owned());
+    meeting(&mut facts).sharing.push(("/other/web1.qcow2".to_owned(), Sharing::Unknown("?".to_owned())));
+    assert_eq!(codes(&facts), ["disk-copied", "sharing-vouched"]);
+    facts.wanted.shared.push("vdz".to_owned());
+    assert!(codes(&facts).contains(&"storage-disk-unknown".to_owned()));
 }
 
 #[test]

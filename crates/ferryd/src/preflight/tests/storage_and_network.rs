@@ -94,6 +94,18 @@ fn of_its_drives() {
         ("disk-not-shared", Blocker, |facts| sharing(facts, Sharing::Missing)),
         ("disk-not-shared", Blocker, |facts| sharing(facts, Sharing::Different("another file".to_owned()))),
         ("sharing-unproven", Warning, |facts| sharing(facts, Sharing::Unknown("read-only".to_owned()))),
+        ("sharing-vouched", Note, |facts| {
+            sharing(facts, Sharing::Unknown("read-only".to_owned()));
+            facts.wanted.shared.push("vda".to_owned());
+        }),
+        ("sharing-refuted", Blocker, |facts| {
+            sharing(facts, Sharing::Different("another file".to_owned()));
+            facts.wanted.shared.push("vda".to_owned());
+        }),
+        ("sharing-refuted", Blocker, |facts| {
+            only_here(facts);
+            facts.wanted.shared.push("vda".to_owned());
+        }),
         ("sharing-proven", Note, |facts| {
             source(facts).shell.as_mut().unwrap().paths.insert(IMAGE.to_owned(), file("ext4"));
         }),
@@ -221,6 +233,15 @@ fn libvirt_is_told_only_what_was_proven_of_every_disk() {
     let second = Disk { target: "vdb".to_owned(), source: Source::File("/b".to_owned()), ..Disk::default() };
     defined(&mut facts).disks.push(second);
     assert!(!sharing_proven(&facts));
+    meeting(&mut facts).sharing.push(("/b".to_owned(), Sharing::Unknown("no shell".to_owned())));
+    assert!(!sharing_proven(&facts));
+    facts.wanted.shared.push("vdb".to_owned());
+    assert!(sharing_proven(&facts), "by the word of who asks");
+    assert!(!needs_no_source(&facts, facts.domain.as_ref().unwrap()), "which is no proof");
+    for seen in [Sharing::Missing, Sharing::Different("another".to_owned())] {
+        meeting(&mut facts).sharing[1].1 = seen;
+        assert!(!sharing_proven(&facts));
+    }
 }
 
 #[test]
