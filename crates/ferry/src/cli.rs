@@ -255,8 +255,8 @@ pub(crate) struct MigrateArgs {
     /// Make the image of DISK (`*`: of every disk) in this storage pool of the destination; may be given several times
     #[arg(long, value_name = "DISK=POOL[/NAME]", value_parser = value::storage)]
     pub(crate) storage: Vec<StorageMapping>,
-    /// You know that DISK is one and the same on both hosts, where that cannot be proven; may be given several times. Were it not, the
-    /// guest would go on with other data
+    /// You know that DISK is one and the same on both hosts, where that cannot be proven; may be given several times. If it is not, the
+    /// guest goes on with other data
     #[arg(long, value_name = "DISK", value_parser = value::disk)]
     pub(crate) shared: Vec<String>,
     /// Have each disk that is copied arrive as one image, with nothing below it
@@ -330,7 +330,7 @@ pub(crate) struct CheckArgs {
     /// As for a migration whose memory travels so.
     #[command(flatten)]
     pub(crate) transport: TransportArgs,
-    /// As for a migration with this longest pause at the switch-over
+    /// As for a migration with this longest pause at the switch-over; no check depends on it yet
     #[arg(long, value_name = "TIME", value_parser = value::downtime_ms)]
     pub(crate) max_downtime: Option<u64>,
     /// As for a migration with this limit of the bandwidth

@@ -98,6 +98,9 @@ pub(crate) fn code(text: &str) -> Result<String, String> {
 /// Reads a disk's name in its virtual machine.
 pub(crate) fn disk(text: &str) -> Result<String, String> {
     plain(text, "a disk's name")?;
+    if text == "*" {
+        return Err("each disk is named by itself".to_owned());
+    }
     Ok(text.to_owned())
 }
 

@@ -152,8 +152,7 @@ fn compressed_over_several_connections_where_both_are_new() {
         .ferry(&["migrate", "g1", "--to", "kvm1", "--compress", "mt"])
         .ended(3)
         .says("transport-unsupported")
-        .says("/usr/bin/qemu-system-x86_64 (QEMU 10")
-        .says("does not have the migration capability compress");
+        .says("/usr/bin/qemu-system-x86_64 does not have the migration capability compress");
     // One that was built without Zstandard, whatever its version: what a host's QEMU says counts.
     let kvm1 = world.host("kvm1");
     sh(

@@ -37,6 +37,10 @@ fn places_of_disks_are_read() {
         args.storage.iter().map(|it| (it.disk.as_str(), it.pool.as_str(), it.volume.as_deref())).collect();
     assert_eq!(read, [("vda", "fast", Some("web1.img")), ("*", "slow", None)]);
     assert!(args.flatten);
+    let line = "ferry check web1 --to kvm2 --shared vda --shared vdb --max-downtime 1.5s";
+    let Command::Check(args) = parse(line).unwrap().command else { panic!("not check") };
+    assert_eq!((args.shared, args.max_downtime), (vec!["vda".to_owned(), "vdb".to_owned()], Some(1500)));
+    assert!(parse("ferry migrate web1 --to kvm2 --shared *").is_err(), "each by itself");
 }
 
 #[test]

@@ -220,6 +220,11 @@ pub(super) fn storage_fits(storage: &[StorageMapping]) -> Result<(), Problem> {
 pub(super) fn shared_fits(shared: &[String], storage: &[StorageMapping]) -> Result<(), Problem> {
     for disk in shared {
         name_fits("shared", disk)?;
+        if disk == plan::EVERY {
+            let detail =
+                "shared names the disks of which somebody knows it, one by one; * is none.".to_owned();
+            return Err(bad_value("shared", detail));
+        }
         if storage.iter().any(|mapping| mapping.disk == *disk) {
             let detail = format!(
                 "storage has {disk} made anew, and shared says that it is there: they exclude each other."
@@ -288,5 +293,6 @@ mod tests {
         assert!(shared("vda", &[mapping("vdb", None), mapping("*", None)]).is_ok());
         assert!(shared("vda", &[mapping("vda", None)]).is_err());
         assert!(shared("", &[]).is_err());
+        assert!(shared("*", &[]).is_err());
     }
 }

@@ -117,6 +117,9 @@ mod tests {
         assert_eq!(Wishes::from(&check).wanted().unwrap(), wanted);
         let deletes = PreflightRequest { delete_source_disks: true, ..PreflightRequest::default() };
         assert!(Wishes::from(&deletes).wanted().unwrap().delete_source_disks);
+        let at_once = PreflightRequest { max_downtime_ms: Some(0), ..PreflightRequest::default() };
+        let refused = Wishes::from(&at_once).wanted().unwrap_err();
+        assert_eq!(refused.field.as_deref(), Some("max_downtime_ms"));
         let both = PreflightRequest { copy: true, delete_source_disks: true, ..PreflightRequest::default() };
         let refused = Wishes::from(&both).wanted().unwrap_err();
         assert_eq!(refused.field.as_deref(), Some("delete_source_disks"));

@@ -67,8 +67,8 @@ pub struct Plan {
     /// is broken off.
     #[serde(default)]
     pub migration_ports: Option<(u16, u16)>,
-    /// Every image that is written to was proven to be the same on both hosts, and libvirt, which goes by the type of the file
-    /// system alone, is to take that from us.
+    /// Every image that is written to was proven to be the same on both hosts, or is by the word of who asked; and libvirt, which goes by
+    /// the type of the file system alone, is to take that from us.
     #[serde(default)]
     pub sharing_proven: bool,
     /// All that it needs besides its memory and its definition is proven to be the destination's as well.

@@ -30,6 +30,18 @@ pub(super) fn shared(facts: &Facts, findings: &mut Vec<Finding>) {
                 findings.extend(judge(facts, source, destination, domain, disk, path, sharing));
             }
         }
+        let of_disk =
+            (!plan.has_disk(&disk.target) && plan::place(facts, domain, disk).is_none()).then_some(path);
+        let below = disk.backing.iter().filter_map(|backing| backing.source.path());
+        let below = below.filter(|below| {
+            !is_copied(facts, below) && !places::needs_nothing_below(facts, domain, &plan, disk)
+        });
+        let unknown = |path| match of(path) {
+            Some(Sharing::Unknown(why)) => Some((path, why.as_str())),
+            _ => None,
+        };
+        let unknown: Vec<_> = of_disk.into_iter().chain(below).filter_map(unknown).collect();
+        findings.extend(unproven(facts, domain, disk, &unknown));
         // The disk itself says it already, where it does not go along.
         let apart = |path: &str| matches!(of(path), Some(Sharing::Missing | Sharing::Different(_)));
         if (apart(path) && !plan.has_disk(&disk.target))
@@ -148,54 +160,95 @@ fn judge(
         )),
         Sharing::Different(_) if only_read => None,
         Sharing::Missing | Sharing::Different(_) => {
-            let cost = domain.image(target).map(|image| {
-                format!("{} to copy, of {}", size(image.allocation_bytes), size(image.capacity_bytes))
-            });
-            let left = left(facts, path).filter(|_| matches!(sharing, Sharing::Different(_)));
-            let (why, remedy) = match (sharing, left) {
-                (_, Some(left)) => left_there(left, name),
-                (Sharing::Different(_), None) => (
-                    "something else is there by its path (an image that an earlier move left, perhaps), which is not written over".to_owned(),
-                    advice(&format!(
-                        "Move what is there out of the way, if nothing needs it; or put the image on storage that both hosts see by the same path; or have it made in a storage pool of {name}: --storage {target}=POOL."
-                    )),
-                ),
-                _ => (
-                    plan::stays(facts, domain, disk).unwrap_or("how large it is could not be read").to_owned(),
-                    advice(&format!(
-                        "Put the image on storage that both hosts see by the same path; or have it made in a storage pool of {name}: --storage {target}=POOL."
-                    )),
-                ),
-            };
-            let mut finding = blocker(
-                "disk-not-shared",
-                target,
-                format!("{target} of {} is not on storage that both hosts see, and cannot be copied: {why}.", domain.name),
-                format!("{path} on {name}: {}", seen(sharing)),
-                remedy,
-            );
-            finding.cost = cost;
-            Some(finding)
+            Some(not_shared(facts, destination, domain, disk, path, sharing))
         }
-        Sharing::Unknown(why) if facts.vouched(disk) => Some(note(
-            "sharing-vouched",
-            target,
-            format!(
-                "That {target} of {} is the same on both hosts is your word alone, on which libvirt is told so (virsh migrate --unsafe).",
-                domain.name
-            ),
-            format!("{path}: {why}"),
-        )),
-        Sharing::Unknown(why) => Some(warning(
-            "sharing-unproven",
-            target,
-            format!("Whether {target} of {} is the same on both hosts could not be proven.", domain.name),
-            format!("{path}: {why}"),
-            advice(&format!(
-                "Make sure of it yourself, and say so: --shared {target}. Without that libvirt refuses local files, but takes a block device of the same path for the same device."
-            )),
-        )),
+        // That is told with what lies below it.
+        Sharing::Unknown(_) => None,
     }
+}
+
+/// A disk that is written to, is not one and the same on both hosts, and does not go along.
+fn not_shared(
+    facts: &Facts,
+    destination: &HostFacts,
+    domain: &DomainFacts,
+    disk: &Disk,
+    path: &str,
+    sharing: &Sharing,
+) -> Finding {
+    let (target, name) = (&disk.target, &destination.name);
+    let left = left(facts, path).filter(|_| matches!(sharing, Sharing::Different(_)));
+    let (why, remedy) = match (sharing, left) {
+        (_, Some(left)) => left_there(left, name),
+        (Sharing::Different(_), None) => (
+            "something else is there by its path (an image that an earlier move left, perhaps), which is not written over".to_owned(),
+            advice(&format!(
+                "Move what is there out of the way, if nothing needs it; or put the image on storage that both hosts see by the same path; or have it made in a storage pool of {name}: --storage {target}=POOL."
+            )),
+        ),
+        _ => (
+            plan::stays(facts, domain, disk).unwrap_or("how large it is could not be read").to_owned(),
+            advice(&format!(
+                "Put the image on storage that both hosts see by the same path; or have it made in a storage pool of {name}: --storage {target}=POOL."
+            )),
+        ),
+    };
+    let mut finding = blocker(
+        "disk-not-shared",
+        target,
+        format!(
+            "{target} of {} is not on storage that both hosts see, and cannot be copied: {why}.",
+            domain.name
+        ),
+        format!("{path} on {name}: {}", seen(sharing)),
+        remedy,
+    );
+    finding.cost = domain
+        .image(target)
+        .map(|image| format!("{} to copy, of {}", size(image.allocation_bytes), size(image.capacity_bytes)));
+    finding
+}
+
+/// A disk of which, or of what lies below which, it could not be proven that it is the same on both hosts: each path, and why.
+fn unproven(facts: &Facts, domain: &DomainFacts, disk: &Disk, unknown: &[(&str, &str)]) -> Option<Finding> {
+    let target = &disk.target;
+    let evidence: Vec<String> = unknown.iter().map(|(path, why)| format!("{path}: {why}")).collect();
+    let evidence = evidence.join("; ");
+    if unknown.is_empty() {
+        return None;
+    }
+    if facts.vouched(disk) {
+        let told = domain.is_active() && sharing_proven(facts);
+        let told = if told { ", and libvirt is told so (virsh migrate --unsafe)" } else { "" };
+        let message =
+            format!("That {target} of {} is the same on both hosts is your word alone{told}.", domain.name);
+        return Some(note("sharing-vouched", target, message, evidence));
+    }
+    let message =
+        format!("Whether {target} of {} is the same on both hosts could not be proven.", domain.name);
+    let is_itself = path_of(domain, disk).is_some_and(|own| unknown.iter().any(|(path, _)| *path == own));
+    Some(if is_itself && !disk.readonly && nobody_else_asks(facts, domain, disk) {
+        let remedy = advice(&format!(
+            "If you know that it is, say so: --shared {target}. If it is not, the guest would go on there with other data."
+        ));
+        blocker("sharing-unproven", target, message, evidence, remedy)
+    } else {
+        let remedy = advice(&format!(
+            "Make sure of it yourself; where libvirt refuses it, say so: --shared {target}."
+        ));
+        warning("sharing-unproven", target, message, evidence, remedy)
+    })
+}
+
+/// Whether it is for the checks to refuse a disk that is not proven to be the same on both hosts. Of a running guest libvirt itself looks
+/// at files: it takes those on a file system of the network (which a host without a shell does not tell), and refuses others; block
+/// devices it takes for the same by their path alone. A stopped guest it is not asked about.
+fn nobody_else_asks(facts: &Facts, domain: &DomainFacts, disk: &Disk) -> bool {
+    let Some(path) = path_of(domain, disk) else { return false };
+    let here = facts.source.shell().and_then(|shell| shell.path(path));
+    let networked = here.map(|here| crate::model::facts::is_networked(&here.filesystem));
+    let is_device = matches!(disk.source, Source::Block(_)) || path.starts_with("/dev/");
+    is_device || !networked.unwrap_or(domain.is_active())
 }
 
 /// A disk that is the same on both hosts by the word of who asks, and was seen not to be.

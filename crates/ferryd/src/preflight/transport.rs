@@ -110,11 +110,11 @@ const NEEDS: &[Needs] = &[
 /// Both hosts' libvirt and QEMU can do what is asked.
 pub(super) fn supported(facts: &Facts, findings: &mut Vec<Finding>) {
     let Some((source, destination, _)) = facts.all().filter(|_| !facts.is_stopped()) else { return };
-    let hosts = [(source, &facts.transport.source), (destination, &facts.transport.destination)];
+    let known = &facts.transport;
+    let hosts = [(source, &known.source_qemu), (destination, &known.destination_qemu)];
     for needs in NEEDS.iter().filter(|needs| (needs.asked)(&facts.wanted.transport)) {
-        for (host, known) in hosts {
-            let offers = known.as_ref().and_then(|known| known.qemu.as_ref());
-            findings.extend(unsupported(needs, host, offers));
+        for (host, offers) in hosts {
+            findings.extend(unsupported(needs, host, offers.as_ref()));
         }
     }
 }
@@ -130,7 +130,7 @@ fn unsupported(needs: &Needs, host: &HostFacts, offers: Option<&QemuOffers>) -> 
         if offer.is_in(offers) {
             return None;
         }
-        format!("{} (QEMU {}) does not have {}", offers.emulator, version(qemu), offer.describe())
+        format!("{} does not have {}", offers.program, offer.describe())
     } else if qemu < *qemu_from {
         format!("{}; it needs QEMU {} or newer", versions(), version(*qemu_from))
     } else if qemu >= *qemu_before {

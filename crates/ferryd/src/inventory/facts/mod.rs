@@ -92,13 +92,16 @@ pub async fn gather_way_home(there: &Inquiry<'_>, facts: &Facts) -> Option<(Fact
     let (source, destination) = (facts.source.known()?, facts.destination.known()?);
     let domain = after_reboot(facts)?;
     let watch = Stopwatch::within(there.limit);
-    // Where its disks shall go there, and what shall stay here, says nothing of the way back; what is one and the same is so both ways.
+    // Where its disks shall go there, and what shall stay here, says nothing of the way back; what is one and the same is so both ways,
+    // of the disks that it has then.
+    let has = |name: &str| domain.definition.disks.iter().any(|disk| disk.target == name);
     let wanted = Wanted {
         storage: Vec::new(),
         flatten: false,
         copy: false,
         delete_source_disks: false,
         snapshots: None,
+        shared: there.wanted.shared.iter().filter(|name| has(name)).cloned().collect(),
         transport: way_home(there.wanted.transport),
         ..there.wanted.clone()
     };
@@ -199,9 +202,9 @@ impl Inquiry<'_> {
         };
         let same = matches!((source.known(), destination.known()), (Some(one), Some(other)) if one.uuid == other.uuid);
         let (mut reception, mut meeting) = (None, None);
-        let transport = match same {
+        let mut transport = match same {
             true => TransportFacts::default(),
-            false => self.ask_transport(domain.as_ref(), watch).await,
+            false => self.ask_transport(watch).await,
         };
         let address = transport.address.map(|address| address.to_string());
         let looked = async {
@@ -223,6 +226,12 @@ impl Inquiry<'_> {
                 }
                 Err(error) => destination = unreachable(self.destination.name(), &error),
             }
+        }
+        let machine =
+            reception.as_ref().and_then(|reception: &Reception| reception.machine.as_ref()?.as_ref().ok());
+        if let Some(machine) = machine {
+            [transport.source_qemu, transport.destination_qemu] =
+                self.ask_offers(domain.as_ref(), machine.emulator.as_deref(), watch).await;
         }
         match (&mut domain, told) {
             (Some(domain), Some(Ok(told))) => {

@@ -103,6 +103,9 @@ fn file(
         (Some(Ok(())), Some(true)) if same_file(here, there) => {
             Sharing::Shared("a mark written next to it was seen".to_owned())
         }
+        (Some(Ok(())), Some(true)) if may_be_numbered_apart(here, there) => Sharing::Unknown(
+            "the directory is shared, but the file has another number there: its file system may number files for each host".to_owned(),
+        ),
         (Some(Ok(())), Some(true)) => Sharing::Different(format!(
             "the directory is shared, but the file is not the same: {} bytes here, {} there",
             here.size_bytes, there.size_bytes
@@ -161,6 +164,14 @@ fn same_file(here: &PathFacts, there: &PathFacts) -> bool {
     here.inode == there.inode || (here.filesystem.starts_with("fuse") && here.size_bytes == there.size_bytes)
 }
 
+/// Whether two files of one directory may be one all the same: a file system of the network can give its files numbers of its own on
+/// each host (CIFS without `serverino`). A link in the directory could lead to two files just as well.
+fn may_be_numbered_apart(here: &PathFacts, there: &PathFacts) -> bool {
+    is_networked(&here.filesystem)
+        && here.filesystem == there.filesystem
+        && here.size_bytes == there.size_bytes
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -217,6 +228,8 @@ mod tests {
             judged(file_facts(7), file_facts(8), Some(Ok(())), Some(true)),
             Sharing::Different(_)
         ));
+        let on_cifs = |inode| PathFacts { filesystem: "cifs".to_owned(), ..file_facts(inode) };
+        assert!(matches!(judged(on_cifs(7), on_cifs(8), Some(Ok(())), Some(true)), Sharing::Unknown(_)));
         let missing = PathFacts::default();
         assert!(matches!(
             judged(file_facts(7), missing.clone(), Some(Ok(())), Some(true)),

@@ -7,10 +7,9 @@ use super::Inquiry;
 use super::certificates::{certificates, is_signed};
 use super::questions::{self, Stopwatch};
 use crate::inventory::member::Member;
-use crate::model::definition::Definition;
-use crate::model::facts::{Certificate, DomainFacts, HostTransport, TransportFacts};
+use crate::model::facts::{Certificate, DomainFacts, HostTransport, QemuOffers, TransportFacts};
 use crate::model::transport::Via;
-use crate::ssh::scripts::{self, EmulatorOf, TransportAnswer};
+use crate::ssh::scripts::{self, TransportAnswer, WhichQemu};
 
 impl Inquiry<'_> {
     /// Where the memory is to be sent: as it is asked for, or else as the destination was registered. Through libvirt's own connection
@@ -24,23 +23,13 @@ impl Inquiry<'_> {
     }
 
     /// Asks both hosts at once, where there is something to ask.
-    pub(super) async fn ask_transport(
-        &self,
-        domain: Option<&DomainFacts>,
-        watch: &Stopwatch,
-    ) -> TransportFacts {
+    pub(super) async fn ask_transport(&self, watch: &Stopwatch) -> TransportFacts {
         let (via, asked) = (self.via(), self.wanted.transport);
-        let (here, there) = match domain.filter(|domain| domain.is_active() && asked.asks_qemu()) {
-            Some(domain) => (emulator_of(&domain.definition), emulator_of(domain.there())),
-            None => (None, None),
-        };
-        if via.is_none() && !asked.tls && !asked.rdma && here.is_none() {
+        if via.is_none() && !asked.tls && !asked.rdma {
             return TransportFacts::default();
         }
-        let (source, destination) = tokio::join!(
-            ask(self.source, scripts::transport(asked.tls, here), watch),
-            ask(self.destination, scripts::transport(asked.tls, there), watch)
-        );
+        let (source, destination) =
+            tokio::join!(ask(self.source, asked.tls, watch), ask(self.destination, asked.tls, watch));
         let own: Vec<IpAddr> =
             destination.as_ref().map(|answer| answer.addresses.clone()).unwrap_or_default();
         let address = match via {
@@ -60,12 +49,34 @@ impl Inquiry<'_> {
             source: source.map(|answer| side(&answer, &answer.client, "client-key")),
             destination: destination.map(|answer| side(&answer, &answer.server, "server-key")),
             now_s: now_s(),
+            ..TransportFacts::default()
         }
     }
 }
 
-fn emulator_of(definition: &Definition) -> Option<EmulatorOf<'_>> {
-    Some(EmulatorOf { path: definition.emulator.as_deref()?, architecture: &definition.architecture })
+impl Inquiry<'_> {
+    /// Asks the QEMU that the domain runs in, and the one that it gets on the destination, what they can do, where that matters: `there`,
+    /// its program there, as libvirt names it.
+    pub(super) async fn ask_offers(
+        &self,
+        domain: Option<&DomainFacts>,
+        there: Option<&str>,
+        watch: &Stopwatch,
+    ) -> [Option<QemuOffers>; 2] {
+        let Some(domain) = domain.filter(|domain| domain.is_active() && self.wanted.transport.asks_qemu())
+        else {
+            return [None, None];
+        };
+        let ask = async |host: &Member, which: Option<WhichQemu<'_>>| {
+            let script = scripts::offers(which?);
+            scripts::parse_offers(&questions::run(host, "what its QEMU can do", &script, watch).await?)
+        };
+        let (source, destination) = tokio::join!(
+            ask(self.source, Some(WhichQemu::Of(domain.uuid.0))),
+            ask(self.destination, there.map(WhichQemu::At))
+        );
+        [source, destination]
+    }
 }
 
 fn side(answer: &TransportAnswer, certificate: &str, key: &str) -> HostTransport {
@@ -77,7 +88,6 @@ fn side(answer: &TransportAnswer, certificate: &str, key: &str) -> HostTransport
         authorities: certificates(&answer.authorities),
         certificate: own,
         key: answer.keys.iter().any(|there| there == key),
-        qemu: answer.qemu.clone(),
     }
 }
 
@@ -86,7 +96,7 @@ fn now_s() -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
-async fn ask(host: &Member, script: String, watch: &Stopwatch) -> Option<TransportAnswer> {
-    let output = questions::run(host, "how memory can travel", &script, watch).await?;
+async fn ask(host: &Member, tls: bool, watch: &Stopwatch) -> Option<TransportAnswer> {
+    let output = questions::run(host, "how memory can travel", &scripts::transport(tls), watch).await?;
     scripts::parse_transport(&output)
 }

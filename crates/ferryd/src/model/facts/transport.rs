@@ -15,6 +15,10 @@ pub struct TransportFacts {
     pub source: Option<HostTransport>,
     /// The destination; likewise.
     pub destination: Option<HostTransport>,
+    /// What the domain's QEMU on the source can do; none where it was not asked, or did not answer.
+    pub source_qemu: Option<QemuOffers>,
+    /// What the QEMU that it gets on the destination can do; likewise.
+    pub destination_qemu: Option<QemuOffers>,
     /// An authority that the source trusts has signed the destination's certificate.
     pub server_trusted: bool,
     /// An authority that the destination trusts has signed the source's certificate.
@@ -38,15 +42,13 @@ pub struct HostTransport {
     pub certificate: Option<Certificate>,
     /// The key to that is there.
     pub key: bool,
-    /// What its QEMU can do; none where it was not asked, or did not answer.
-    pub qemu: Option<QemuOffers>,
 }
 
 /// What a QEMU says that it can do: what it was built with, whatever its version.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct QemuOffers {
     /// The program that was asked.
-    pub emulator: String,
+    pub program: String,
     /// Its migration capabilities (`MigrationCapability` of its schema).
     pub capabilities: Vec<String>,
     /// By what it compresses parallel streams (`MultiFDCompression`).

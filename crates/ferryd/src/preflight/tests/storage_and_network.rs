@@ -94,6 +94,26 @@ fn of_its_drives() {
         ("disk-not-shared", Blocker, |facts| sharing(facts, Sharing::Missing)),
         ("disk-not-shared", Blocker, |facts| sharing(facts, Sharing::Different("another file".to_owned()))),
         ("sharing-unproven", Warning, |facts| sharing(facts, Sharing::Unknown("read-only".to_owned()))),
+        ("sharing-unproven", Blocker, |facts| {
+            sharing(facts, Sharing::Unknown("no serial number".to_owned()));
+            disk(facts).source = Source::Block(IMAGE.to_owned());
+        }),
+        // libvirt would refuse it.
+        ("sharing-unproven", Blocker, |facts| {
+            sharing(facts, Sharing::Unknown("read-only".to_owned()));
+            source(facts).shell.as_mut().unwrap().paths.insert(IMAGE.to_owned(), file("ext4"));
+        }),
+        // libvirt is not asked.
+        ("sharing-unproven", Blocker, |facts| {
+            sharing(facts, Sharing::Unknown("no shell".to_owned()));
+            domain(facts).sight.state = VmState::Shutoff;
+            source(facts).shell = None;
+        }),
+        ("sharing-unproven", Warning, |facts| base(facts, Sharing::Unknown("read-only".to_owned()))),
+        ("sharing-vouched", Note, |facts| {
+            base(facts, Sharing::Unknown("read-only".to_owned()));
+            facts.wanted.shared.push("vda".to_owned());
+        }),
         ("sharing-vouched", Note, |facts| {
             sharing(facts, Sharing::Unknown("read-only".to_owned()));
             facts.wanted.shared.push("vda".to_owned());
@@ -225,7 +245,7 @@ fn what_is_only_read_may_be_a_copy() {
 }
 
 #[test]
-fn libvirt_is_told_only_what_was_proven_of_every_disk() {
+fn libvirt_is_told_only_what_is_known_of_every_disk() {
     let mut facts = good();
     assert!(!sharing_proven(&facts), "libvirt knows NFS by itself");
     source(&mut facts).shell.as_mut().unwrap().paths.insert(IMAGE.to_owned(), file("ext4"));
@@ -242,6 +262,25 @@ fn libvirt_is_told_only_what_was_proven_of_every_disk() {
         meeting(&mut facts).sharing[1].1 = seen;
         assert!(!sharing_proven(&facts));
     }
+}
+
+#[test]
+fn what_somebody_vouches_for_is_named() {
+    let mut facts = good();
+    base(&mut facts, Sharing::Unknown("read-only".to_owned()));
+    facts.wanted.shared.push("vda".to_owned());
+    let told = |facts: &Facts| {
+        let finding = check(facts).remove(0);
+        assert_eq!(finding.code, "sharing-vouched");
+        assert!(finding.evidence.contains(BASE), "{finding:?}");
+        finding.message.contains("--unsafe")
+    };
+    assert!(!told(&facts), "libvirt takes NFS for shared by itself");
+    source(&mut facts).shell.as_mut().unwrap().paths.insert(IMAGE.to_owned(), file("ext4"));
+    let finding = check(&facts).into_iter().find(|finding| finding.code == "sharing-vouched").unwrap();
+    assert!(finding.message.contains("--unsafe"), "{finding:?}");
+    disk(&mut facts).source = Source::Block(IMAGE.to_owned());
+    assert!(!told(&facts), "of devices libvirt does not ask");
 }
 
 #[test]

@@ -31,7 +31,6 @@ fn side(name: &str, own: &str) -> HostTransport {
         authorities: vec![certificate("authority")],
         certificate: Some(certificate(name)),
         key: true,
-        qemu: None,
     }
 }
 
@@ -39,7 +38,7 @@ fn side(name: &str, own: &str) -> HostTransport {
 fn offers(capabilities: &[&str], multifd_compressions: &[&str]) -> Option<QemuOffers> {
     let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     Some(QemuOffers {
-        emulator: "/usr/bin/qemu-system-x86_64".to_owned(),
+        program: "/usr/bin/qemu-system-x86_64".to_owned(),
         capabilities: owned(capabilities),
         multifd_compressions: owned(multifd_compressions),
     })
@@ -106,12 +105,12 @@ fn of_the_way_that_memory_travels() {
         }),
         ("transport-unsupported", Blocker, |facts| {
             compressed(facts, Compression::Zstd);
-            there_of(facts).qemu = offers(&["xbzrle", "multifd"], &["none", "zlib"]);
+            facts.transport.destination_qemu = offers(&["xbzrle", "multifd"], &["none", "zlib"]);
         }),
         ("transport-unsupported", Blocker, |facts| {
             compressed(facts, Compression::Mt);
-            here_of(facts).qemu = offers(&["xbzrle", "compress"], &[]);
-            there_of(facts).qemu = offers(&["xbzrle"], &[]);
+            facts.transport.source_qemu = offers(&["xbzrle", "compress"], &[]);
+            facts.transport.destination_qemu = offers(&["xbzrle"], &[]);
         }),
         ("via-missing", Blocker, |facts| sent_by(facts, "10.2.0.0/24")),
         ("via-missing", Blocker, |facts| sent_by(facts, "10.1.0.3")),
@@ -239,7 +238,7 @@ fn a_qemu_that_was_asked_is_believed_whatever_its_version() {
     destination(&mut facts).hypervisor_version = 4_002_000;
     assert_eq!(codes(&facts), ["transport-unsupported", "transport-unsupported"]);
     // As a distribution may have brought it to an older one.
-    here_of(&mut facts).qemu = offers(&["xbzrle"], &["none", "zlib", "zstd"]);
-    there_of(&mut facts).qemu = offers(&["xbzrle"], &["none", "zlib", "zstd"]);
+    facts.transport.source_qemu = offers(&["xbzrle"], &["none", "zlib", "zstd"]);
+    facts.transport.destination_qemu = offers(&["xbzrle"], &["none", "zlib", "zstd"]);
     assert_eq!(check(&facts), []);
 }

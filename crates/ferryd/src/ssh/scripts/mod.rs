@@ -6,6 +6,7 @@
 mod facts;
 mod images;
 mod kept;
+mod offers;
 mod transport;
 
 use std::ops::RangeInclusive;
@@ -22,7 +23,8 @@ pub use images::{
 };
 pub use kept::{Kept, kept, parse_kept};
 
-pub use transport::{EmulatorOf, TransportAnswer, parse_transport, transport};
+pub use offers::{WhichQemu, offers, parse_offers};
+pub use transport::{TransportAnswer, parse_transport, transport};
 
 use super::keys::PublicLine;
 use super::wrapper::shell_quoted;

@@ -1,5 +1,5 @@
 # Prints what this host has for the ways that memory can travel, a line for each fact, words separated by tabs, and "end". Set before:
-# WANT_TLS, 1 or 0; EMULATOR and ARCHITECTURE, those of the domain whose QEMU is asked what it can do, or empty. Changes nothing.
+# WANT_TLS, 1 or 0. Changes nothing.
 say() { printf '%s' "$1"; shift; for word; do printf '\t%s' "$word"; done; printf '\n'; }
 setting() { sed -n "s/^[[:space:]]*$1[[:space:]]*=[[:space:]]*\"\([^\"]*\)\".*/\1/p" /etc/libvirt/qemu.conf 2>/dev/null | tail -n 1; }
 if command -v ip >/dev/null; then
@@ -22,20 +22,5 @@ if [ "$WANT_TLS" = 1 ]; then
     for name in server-key client-key; do
         if [ -e "$directory/$name.pem" ]; then say key "$name"; fi
     done
-fi
-if [ -n "$EMULATOR" ]; then
-    # Where it is not there, the one that the domain gets instead.
-    for program in "$EMULATOR" "/usr/bin/qemu-system-$ARCHITECTURE" /usr/libexec/qemu-kvm; do
-        if [ -x "$program" ]; then break; fi
-    done
-    # A machine without anything, which answers and ends. Two of the enumerations of its language say what it was built with:
-    # MigrationCapability, which begins with xbzrle, and MultiFDCompression, with none and zlib.
-    { printf '{"execute":"qmp_capabilities"}\n{"execute":"query-qmp-schema"}\n{"execute":"quit"}\n'; } |
-        timeout -k 1 10 "$program" -machine none -nodefaults -no-user-config -display none -qmp stdio 2>/dev/null |
-        grep -oE '"values": \["(xbzrle|none", "zlib)"[^]]*\]' | while IFS= read -r values; do
-            case $values in *'["xbzrle"'*) kind=capability ;; *) kind=multifd-compression ;; esac
-            printf '%s\n' "${values#*\[}" | tr -d '"] ' | tr ',' '\n' | while IFS= read -r word; do say "$kind" "$word"; done
-        done
-    say emulator "$program"
 fi
 echo end
