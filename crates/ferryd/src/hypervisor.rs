@@ -41,7 +41,7 @@ pub struct MigrateCall {
     pub tunnelled: bool,
     /// How the memory travels.
     pub transport: Transport,
-    /// The disks were proven to be the same on both hosts: libvirt need not refuse those whose file system it does not know as
+    /// The disks are the same on both hosts, by proof or by the word of who asked: libvirt need not refuse those whose file system it does not know as
     /// shared (`VIR_MIGRATE_UNSAFE`).
     pub sharing_proven: bool,
     /// Upper limit of the bandwidth in MiB/s.
@@ -341,6 +341,10 @@ pub trait Hypervisor: Send + Sync + 'static {
         peer_uri: &str,
         ports: Option<(u16, u16)>,
     ) -> Result<Option<u32>>;
+    /// Wakes a QEMU that was told to give up its migration in the very moment in which it paused for the switch-over, and sleeps since;
+    /// whether it was one. libvirt notes in its log that somebody spoke to the domain's QEMU (`custom-monitor`), therefore only where
+    /// nothing else has helped.
+    async fn release_cancelled(&self, domain: DomainUuid) -> Result<bool>;
 
     /// What is seen of a file; none where there is none. `task`: whose work it is, here and in all that follows; by it a storage
     /// pool is named that has to be made for the while.

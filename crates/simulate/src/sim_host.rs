@@ -330,6 +330,11 @@ impl Hypervisor for SimHost {
         })))
     }
 
+    async fn release_cancelled(&self, _domain: DomainUuid) -> Result<bool> {
+        // No simulated QEMU sleeps for ever.
+        Ok(false)
+    }
+
     async fn close_migration_sockets(
         &self,
         _domain: DomainUuid,

@@ -12,7 +12,7 @@ use virt_sys as sys;
 
 use super::error::{HostError, LibvirtError, OPERATION_INVALID, OPERATION_UNSUPPORTED, XML_ERROR};
 use super::link::Link;
-use super::{call, ffi, files, redefine, snapshot_metadata, translate, usage, xml};
+use super::{call, ffi, files, hang, redefine, snapshot_metadata, translate, usage, xml};
 use crate::hypervisor::{
     CopyIdentity, DeathWatch, Digest, FileIdentity, FileSight, Hypervisor, MigrateCall, NewFile, Piece,
     Result, Snapshot, Span, Undefine,
@@ -22,7 +22,7 @@ use crate::model::domain::{
 };
 use crate::model::{DomainUuid, TaskId, Tenure};
 use crate::ssh::scripts::{self, ProcessId, Watch};
-use crate::ssh::{ConnectFailure, LibvirtUri, Session, Shell, classify};
+use crate::ssh::{ConnectFailure, Session, Shell, classify};
 
 /// How long the end of a QEMU may take before the call counts as unanswered: libvirt waits 15 s after SIGTERM and 30 s in all.
 const DESTROY_LIMIT: Duration = Duration::from_secs(40);
@@ -77,7 +77,7 @@ impl LibvirtHost {
     }
 
     /// The QEMU of a domain and the host's boot, as the process table shows them.
-    async fn processes(&self, domain: DomainUuid) -> (ProcessAnswer, Option<Boot>) {
+    pub(super) async fn processes(&self, domain: DomainUuid) -> (ProcessAnswer, Option<Boot>) {
         let Some(session) = &self.session else { return (ProcessAnswer::Unknown, None) };
         let found = session.run(&scripts::find_qemu(domain.0), self.link.limits().call).await;
         let sighting = match found {
@@ -393,29 +393,11 @@ impl Hypervisor for LibvirtHost {
         peer_uri: &str,
         ports: Option<(u16, u16)>,
     ) -> Result<Option<u32>> {
-        let Some(session) = &self.session else { return Ok(None) };
-        // Without the query, which says how to log in and not where.
-        let plain = peer_uri.split('?').next().unwrap_or_default();
-        let Some(peer) = plain.parse::<LibvirtUri>().ok().and_then(|uri| uri.host().map(str::to_owned))
-        else {
-            return Ok(None);
-        };
-        let (process, _) = self.processes(domain).await;
-        let failed =
-            |error: &dyn std::fmt::Display| self.shell_error("closing the migration's connections", error);
-        let process = match process {
-            ProcessAnswer::Running(process) => process,
-            ProcessAnswer::None => return Ok(Some(0)),
-            ProcessAnswer::Unknown => return Err(failed(&"the process table could not be read")),
-        };
-        let ports = ports.map_or(MIGRATION_PORTS, |(first, last)| first..=last);
-        let script = scripts::break_off(process.pid, &peer, ports);
-        let output = session.run(&script, self.link.limits().call).await.map_err(|error| failed(&error))?;
-        match scripts::parse_closed(&output.stdout) {
-            Some(sockets) if sockets.kept == 0 => Ok(Some(u32::try_from(sockets.closed).unwrap_or(u32::MAX))),
-            Some(sockets) => Err(failed(&format!("{} of them could not be closed", sockets.kept))),
-            None => Err(failed(&output.stdout.trim())),
-        }
+        self.close_sockets(domain, peer_uri, ports).await
+    }
+
+    async fn release_cancelled(&self, domain: DomainUuid) -> Result<bool> {
+        self.on_domain("wake its migration", domain, hang::release_cancelled).await
     }
 
     async fn file(&self, task: TaskId, path: &str) -> Result<Option<FileSight>> {

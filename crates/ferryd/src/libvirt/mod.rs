@@ -26,6 +26,7 @@ pub mod error;
 pub mod ffi;
 mod files;
 mod flatten;
+mod hang;
 pub mod host;
 pub mod host_devices;
 pub mod link;

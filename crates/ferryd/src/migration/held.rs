@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use api::task::Phase;
+use api::task::{Phase, Side};
 use tokio::time::Instant;
 
 use super::copy::Copy;
@@ -13,8 +13,10 @@ use super::story;
 use crate::libvirt::error::{HostError, OPERATION_TIMEOUT};
 use crate::task::Stop;
 
-/// How long autostart may come to nothing until the task ends without it: longer than libvirt lets it wait for a job
-/// (`QEMU_JOB_WAIT_TIME`, 30 s).
+/// How long libvirt lets an act wait for a job of the domain's (`QEMU_JOB_WAIT_TIME`).
+const JOB_WAIT: Duration = Duration::from_secs(30);
+
+/// How long autostart may come to nothing until the task ends without it: longer than libvirt lets it wait for a job.
 const AUTOSTART_LEFT_AFTER: Duration = Duration::from_secs(45);
 
 /// The act that has come to nothing, again and again.
@@ -45,12 +47,19 @@ impl Held {
         };
     }
 
-    /// A host that had not answered answers again: how long an act has come to nothing counts from now. That it was left waiting stays
-    /// known: the host may have seemed silent because of just that.
-    pub(super) fn begin_anew(&mut self) {
-        if let Some(failing) = &mut self.0 {
-            failing.since = Instant::now();
-        }
+    /// The source, the destination answers again that had not for so long: where an act of that host's has come to nothing, this time is
+    /// left out. But for one that the host lets wait: it can seem silent again and again because of just that, for as long as libvirt
+    /// lets an act wait, and so long counts on.
+    pub(super) fn leave_out(&mut self, [source, destination]: [Option<Duration>; 2]) {
+        let Some(failing) = &mut self.0 else { return };
+        let silent = match side_of(failing.action) {
+            Some(Side::Source) => source,
+            Some(Side::Destination) => destination,
+            None => source.max(destination),
+        };
+        let of_itself = if failing.unanswered { JOB_WAIT } else { Duration::ZERO };
+        let left_out = silent.unwrap_or_default().saturating_sub(of_itself);
+        failing.since = (failing.since + left_out).min(Instant::now());
     }
 
     /// Notes which act is due: of another one it was seen that it is done.
@@ -80,6 +89,26 @@ impl Held {
     }
 }
 
+/// Whose host does an act; none where both do.
+fn side_of(action: Action) -> Option<Side> {
+    match action {
+        Action::SuspendBoth | Action::RecoverPostCopy => None,
+        Action::ResumeDestination
+        | Action::DestroyDestination
+        | Action::UndefineDestination
+        | Action::DefineDestination
+        | Action::AutostartDestination => Some(Side::Destination),
+        Action::AbortJob
+        | Action::CloseSockets
+        | Action::ResumeSource
+        | Action::DestroySource
+        | Action::UndefineSource
+        | Action::DefineSource
+        | Action::StartPostCopy
+        | Action::AutostartSource => Some(Side::Source),
+    }
+}
+
 /// Whether an error says that the host let an act wait for something else that it does to the domain.
 fn is_held(error: &HostError) -> bool {
     matches!(error, HostError::TimedOut { .. }) || error.libvirt_code() == Some(OPERATION_TIMEOUT)
@@ -102,11 +131,33 @@ impl Work {
         if self.is_held_by_a_call(action, copies[0]) && self.monitor.break_off_due(BREAK_OFF_AGAIN) {
             // Then both hosts are asked again. A failure is noted there.
             let _ = self.act(Action::CloseSockets, looked).await?;
+            self.release_cancelled(copies[0]).await;
             return Ok(false);
         }
         let acted = self.act(action, looked).await?;
         self.held.came(action, &acted);
+        if self.is_held_by_a_call(action, copies[0]) {
+            // At once: while the act waits on, nothing more may be seen of the host.
+            self.release_cancelled(copies[0]).await;
+        }
         Ok(matches!(acted, Acted::Done))
+    }
+
+    /// Wakes a source whose guest stands since its migration was called off in the switch-over, and that lets it wait to go on.
+    async fn release_cancelled(&self, source: Copy) {
+        if !matches!(source, Copy::PausedMigrating(_)) {
+            return;
+        }
+        let id = self.handle.id();
+        match self.source.release_cancelled(self.plan.domain).await {
+            Ok(true) => {
+                tracing::warn!(migration.id = %id, "woke the source's QEMU, which slept in a migration that was called off")
+            }
+            Ok(false) => {}
+            Err(error) => {
+                tracing::warn!(migration.id = %id, %error, "the source's QEMU could not be asked for its migration")
+            }
+        }
     }
 
     /// Whether an act has come to nothing for so long that a person should look.
@@ -138,6 +189,7 @@ mod tests {
     use api::vm::VmState;
 
     use super::*;
+    use crate::libvirt::error::LibvirtError;
     use crate::migration::outcome_tests::sight as seen;
     use crate::model::domain::Reason;
 
@@ -164,15 +216,40 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn after_a_silence_an_act_counts_anew_and_still_waits() {
+    async fn a_silence_of_its_host_is_left_out() {
         let (mut held, second) = (Held::default(), Duration::from_secs(1));
-        held.begin_anew();
+        held.leave_out([Some(second), None]);
         assert!(held.said().is_none());
-        held.came(Action::ResumeSource, &Acted::Failed(HostError::timed_out("kvm1", "resume", second)));
-        tokio::time::advance(second).await;
-        held.begin_anew();
-        assert_eq!(held.lasts(Action::ResumeSource), Duration::ZERO);
+        let refusal = HostError::Libvirt {
+            host: "kvm1".to_owned(),
+            call: "undefine",
+            source: LibvirtError::of(55, "Requested operation is not valid"),
+        };
+        held.came(Action::UndefineSource, &Acted::Failed(refusal));
+        tokio::time::advance(second * 4).await;
+        held.leave_out([None, Some(second * 3)]);
+        assert_eq!(held.lasts(Action::UndefineSource), second * 4, "the other host's is no matter");
+        held.leave_out([Some(second * 3), Some(second * 4)]);
+        assert_eq!(held.lasts(Action::UndefineSource), second);
+        // One that began before the act was first tried takes no more than there is.
+        held.leave_out([Some(second * 60), None]);
+        assert_eq!(held.lasts(Action::UndefineSource), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silences_that_come_of_the_act_do_not_put_off_that_a_person_is_told() {
+        let (mut held, second) = (Held::default(), Duration::from_secs(1));
+        held.came(Action::ResumeSource, &Acted::Failed(HostError::timed_out("kvm1", "resume", second * 5)));
+        for tried in 1..=4 {
+            tokio::time::advance(JOB_WAIT).await;
+            held.leave_out([Some(JOB_WAIT), None]);
+            assert_eq!(held.lasts(Action::ResumeSource), JOB_WAIT * tried);
+        }
         assert!(held.waits(Action::ResumeSource));
+        // A host that was away for longer was so for another reason.
+        tokio::time::advance(second * 100).await;
+        held.leave_out([Some(second * 100), None]);
+        assert_eq!(held.lasts(Action::ResumeSource), JOB_WAIT * 5);
     }
 
     #[test]

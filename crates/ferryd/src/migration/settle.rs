@@ -49,10 +49,11 @@ impl Work {
             let grace = self.timing.glance;
             let (looked, source, destination) = look(&mut here, &mut there, self.plan.domain, grace).await;
             let copies = [Copy::of_source(&source, &self.run), Copy::of(&destination)];
-            if waiting.saw(&source, &destination, copies) {
+            let missed = waiting.saw(&source, &destination, copies);
+            if missed.iter().any(Option::is_some) {
                 // What a host was asked before it fell silent it may do yet, right after it answers again.
                 self.linger();
-                self.held.begin_anew();
+                self.held.leave_out(missed);
             }
             self.know.waited = waiting.silent_for() > self.timing.waited
                 || waiting.unchanged_since.elapsed() > self.timing.waited;

@@ -31,13 +31,18 @@ impl Waiting {
         }
     }
 
-    /// Takes what was seen; whether an answer of either has come back that was missing.
-    pub(super) fn saw(&mut self, source: &HostSight, destination: &HostSight, copies: [Copy; 2]) -> bool {
+    /// Takes what was seen; of the source and the destination, for how long its answer was missing that has come back.
+    pub(super) fn saw(
+        &mut self,
+        source: &HostSight,
+        destination: &HostSight,
+        copies: [Copy; 2],
+    ) -> [Option<Duration>; 2] {
         let now = Instant::now();
-        let mut answers_again = false;
-        for (since, copy) in self.each_silent_since.iter_mut().zip(copies) {
+        let mut missed = [None; 2];
+        for ((since, copy), missed) in self.each_silent_since.iter_mut().zip(copies).zip(&mut missed) {
             let silent = copy.is_silent();
-            answers_again |= since.is_some() && !silent;
+            *missed = since.filter(|_| !silent).map(|since| now - since);
             *since = silent.then(|| since.unwrap_or(now));
         }
         let silent = self.each_silent_since.iter().any(Option::is_some);
@@ -51,7 +56,7 @@ impl Waiting {
             self.pause = FIRST_PAUSE;
             self.last = Some((source.clone(), destination.clone()));
         }
-        answers_again
+        missed
     }
 
     pub(super) fn silent_for(&self) -> Duration {
@@ -60,5 +65,30 @@ impl Waiting {
 
     pub(super) fn source_silent_for(&self) -> Duration {
         self.each_silent_since[0].map(|since| since.elapsed()).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::domain::{Answer, ProcessAnswer};
+
+    #[tokio::test(start_paused = true)]
+    async fn each_host_was_silent_for_itself() {
+        let second = Duration::from_secs(1);
+        let sight = |domain| HostSight { domain, process: ProcessAnswer::Unknown, boot: None };
+        let (answers, silent) = (sight(Answer::Absent), sight(Answer::Unknown("no answer".to_owned())));
+        let mut waiting = Waiting::new();
+        let mut saw = |source: &HostSight, destination: &HostSight| {
+            waiting.saw(source, destination, [Copy::of(source), Copy::of(destination)])
+        };
+        assert_eq!(saw(&answers, &silent), [None, None]);
+        tokio::time::advance(second).await;
+        assert_eq!(saw(&silent, &silent), [None, None]);
+        tokio::time::advance(second).await;
+        assert_eq!(saw(&silent, &answers), [None, Some(second * 2)]);
+        tokio::time::advance(second).await;
+        assert_eq!(saw(&answers, &answers), [Some(second * 2), None]);
+        assert_eq!(saw(&answers, &answers), [None, None]);
     }
 }

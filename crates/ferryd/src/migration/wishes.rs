@@ -1,4 +1,4 @@
-//! What of a request the checks depend on, read the same way of a migration and of a mere check: both find the same.
+//! What of a request is looked at before anything is done, read the same way of a migration and of a mere check: both find the same.
 
 use api::preflight::PreflightRequest;
 use api::problem::Problem;
