@@ -60,6 +60,9 @@ pub struct PreflightRequest {
     /// As in a migration: where SPICE clients are sent to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub graphics_uri: Option<String>,
+    /// As in a migration: CD-ROM and floppy drives that are empty on the destination.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub eject: Vec<String>,
     /// As in a migration: its name on the destination.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rename: Option<String>,

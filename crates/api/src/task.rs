@@ -81,6 +81,9 @@ pub struct MigrationRequest {
     /// sends them to the destination's host name, or the address that the screen listens on there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub graphics_uri: Option<String>,
+    /// CD-ROM and floppy drives (`sda`) that are empty on the destination: what lies in them stays on the source.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub eject: Vec<String>,
     /// Its name on the destination.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rename: Option<String>,

@@ -190,6 +190,31 @@ fn a_name_that_is_taken_is_told_and_one_that_is_free_is_used() {
 }
 
 #[test]
+fn a_medium_that_only_the_source_has_is_left_there() {
+    let world = World::pair("eject");
+    let (kvm1, kvm2) = (world.host("kvm1"), world.host("kvm2"));
+    sh(&kvm1, "truncate -s 1M /var/lib/libvirt/images/d.iso");
+    let mut spec = quiet("g1");
+    spec.extra_devices = "<disk type='file' device='cdrom'><driver name='qemu' type='raw'/>\
+                          <source file='/var/lib/libvirt/images/d.iso'/><target dev='sda' bus='sata'/><readonly/></disk>"
+        .to_owned();
+    let guest = world.boot(spec, "kvm1");
+    world.ferry(&["migrate", "g1", "--to", "kvm2"]).ended(3).says("medium-missing").says("--eject sda");
+    let wrong = json!({"vm": "g1", "destination": "kvm2", "eject": ["vda"]});
+    let problem = world.post("/api/v1/migrations", &wrong).problem();
+    assert_eq!((problem.code, problem.field.as_deref()), (Code::BadValue, Some("eject")));
+    assert!(problem.detail.contains("it has sda"), "{problem:?}");
+
+    let task: Task = world.ferry_json(&["migrate", "g1", "--to", "kvm2", "--eject", "sda"]);
+    assert_eq!((task.state, codes(&task)), (TaskState::Done, vec!["medium-ejected"]), "{task:#?}");
+    world.assert_well(&guest, Expect::Running, "kvm2");
+    for xml in documents(&kvm2, "g1") {
+        assert!(xml.contains("device='cdrom'") && !xml.contains("d.iso"), "{xml}");
+    }
+    assert!(kvm1.disk_path("/var/lib/libvirt/images/d.iso").exists(), "the medium stays");
+}
+
+#[test]
 fn what_the_destination_has_elsewhere_is_found_there() {
     let world = World::mixed("elsewhere");
     let (kvm1, kvm2) = (world.host("kvm1"), world.host("kvm2"));

@@ -24,6 +24,9 @@ pub(crate) struct MappingArgs {
     /// Send clients that look at its SPICE screen to this place when it moves [without it: to the destination's host name]
     #[arg(long, value_name = "spice://HOST[:PORT]")]
     graphics_uri: Option<String>,
+    /// Have this CD-ROM or floppy drive empty there; may be given several times
+    #[arg(long, value_name = "DISK", value_parser = value::disk)]
+    eject: Vec<String>,
     /// Give it this name there
     #[arg(long, value_name = "NAME", value_parser = value::new_name)]
     rename: Option<String>,
@@ -39,6 +42,7 @@ pub(crate) struct Mapping {
     pub(crate) bridge: BTreeMap<String, String>,
     pub(crate) graphics_listen: BTreeMap<String, String>,
     pub(crate) graphics_uri: Option<String>,
+    pub(crate) eject: Vec<String>,
     pub(crate) rename: Option<String>,
     pub(crate) xml_patch: Option<String>,
 }
@@ -58,6 +62,7 @@ impl MappingArgs {
             bridge: once("--bridge", self.bridge)?,
             graphics_listen: once("--graphics-listen", self.graphics_listen)?,
             graphics_uri: self.graphics_uri,
+            eject: self.eject,
             rename: self.rename,
             xml_patch: self.xml_patch.map(read).transpose()?,
         })
@@ -92,8 +97,9 @@ mod tests {
     #[test]
     fn mappings_are_read() {
         let options = ["--network", "default=lan", "--network", "dmz=lan", "--bridge", "br0=br1"];
-        let mapping = read(&[&options[..], &["--graphics-listen", "::1=::", "--rename", "web2"]].concat());
-        let mapping = mapping.unwrap();
+        let more = ["--graphics-listen", "::1=::", "--rename", "web2", "--eject", "sda", "--eject", "fda"];
+        let mapping = read(&[&options[..], &more].concat()).unwrap();
+        assert_eq!(mapping.eject, ["sda", "fda"]);
         assert_eq!(mapping.network["dmz"], "lan");
         assert_eq!((mapping.network.len(), mapping.bridge["br0"].as_str()), (2, "br1"));
         assert_eq!(

@@ -27,6 +27,7 @@ pub(super) async fn run(context: &Context, args: CheckArgs) -> Result<Exit, Fail
         bridge: mapping.bridge,
         graphics_listen: mapping.graphics_listen,
         graphics_uri: mapping.graphics_uri,
+        eject: mapping.eject,
         rename: mapping.rename,
         xml_patch: mapping.xml_patch,
         tls: args.transport.tls,

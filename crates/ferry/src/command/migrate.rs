@@ -71,6 +71,7 @@ fn request(args: MigrateArgs) -> Result<MigrationRequest, Failure> {
         bridge: mapping.bridge,
         graphics_listen: mapping.graphics_listen,
         graphics_uri: mapping.graphics_uri,
+        eject: mapping.eject,
         rename: mapping.rename,
         xml_patch: mapping.xml_patch,
         snapshots: args.leaving.snapshots,

@@ -9,7 +9,7 @@ use api::problem::{Code, Problem};
 use api::task::MigrationRequest;
 
 use super::bad_value;
-use crate::model::definition::{Definition, Link};
+use crate::model::definition::{Definition, Drive, Link};
 use crate::model::facts::DomainFacts;
 use crate::plan::{Patch, Rewrite, RewriteError, rewrite};
 
@@ -25,7 +25,7 @@ type Names = BTreeMap<String, String>;
 /// A value that cannot be used, whatever the domain is.
 pub(super) fn of_migration(request: &MigrationRequest) -> Result<Rewrite, Problem> {
     let maps = [&request.network, &request.bridge, &request.graphics_listen];
-    asked(maps, request.rename.as_deref(), request.xml_patch.as_deref())
+    asked(maps, &request.eject, request.rename.as_deref(), request.xml_patch.as_deref())
 }
 
 /// The same for a check.
@@ -34,7 +34,7 @@ pub(super) fn of_migration(request: &MigrationRequest) -> Result<Rewrite, Proble
 /// As [`of_migration`].
 pub(super) fn of_check(request: &PreflightRequest) -> Result<Rewrite, Problem> {
     let maps = [&request.network, &request.bridge, &request.graphics_listen];
-    asked(maps, request.rename.as_deref(), request.xml_patch.as_deref())
+    asked(maps, &request.eject, request.rename.as_deref(), request.xml_patch.as_deref())
 }
 
 /// Where SPICE clients are sent to, as libvirt reads it (`qemuMigrationDstGraphicsRelocate` takes a scheme of libvirt's kinds of screens, and
@@ -60,11 +60,17 @@ pub(super) fn graphics_uri_fits(uri: Option<&str>) -> Result<(), Problem> {
     Err(bad_value("graphics_uri", "graphics_uri must be spice://HOST[:PORT][?tlsPort=PORT].".to_owned()))
 }
 
-fn asked(maps: [&Names; 3], rename: Option<&str>, patch: Option<&str>) -> Result<Rewrite, Problem> {
+fn asked(
+    maps: [&Names; 3],
+    eject: &[String],
+    rename: Option<&str>,
+    patch: Option<&str>,
+) -> Result<Rewrite, Problem> {
     let [networks, bridges, graphics_listen] = maps;
     for (field, map) in [("network", networks), ("bridge", bridges), ("graphics_listen", graphics_listen)] {
         map.iter().try_for_each(|(old, new)| word(field, old).and(word(field, new)))?;
     }
+    eject.iter().try_for_each(|drive| word("eject", drive))?;
     rename.map(name).transpose()?;
     let unreadable = |error: crate::plan::PatchError| bad_value("xml_patch", sentence(&error));
     Ok(Rewrite {
@@ -72,6 +78,7 @@ fn asked(maps: [&Names; 3], rename: Option<&str>, patch: Option<&str>) -> Result
         networks: networks.clone(),
         bridges: bridges.clone(),
         graphics_listen: graphics_listen.clone(),
+        eject: eject.iter().cloned().collect(),
         patch: patch.map(Patch::read).transpose().map_err(unreadable)?,
         ..Rewrite::default()
     })
@@ -116,15 +123,11 @@ pub(super) fn fits(asked: &Rewrite, domain: &DomainFacts) -> Result<(), Problem>
     }
     let definitions = || std::iter::once(&domain.definition).chain(&domain.next_start);
     let all = |of: fn(&Definition) -> Vec<&str>| definitions().flat_map(of).collect::<BTreeSet<&str>>();
-    known("network", "network", &asked.networks, &all(networks), &domain.name)?;
-    known("bridge", "bridge", &asked.bridges, &all(bridges), &domain.name)?;
-    known(
-        "graphics_listen",
-        "screen that listens on",
-        &asked.graphics_listen,
-        &all(addresses),
-        &domain.name,
-    )?;
+    let vm = &domain.name;
+    known("network", "network", asked.networks.keys(), &all(networks), vm)?;
+    known("bridge", "bridge", asked.bridges.keys(), &all(bridges), vm)?;
+    known("graphics_listen", "screen that listens on", asked.graphics_listen.keys(), &all(addresses), vm)?;
+    known("eject", "CD-ROM or floppy drive", asked.eject.iter(), &all(drives), vm)?;
     let documents = [Some(&domain.xml), domain.migratable_xml.as_ref(), domain.persistent_xml.as_ref()];
     documents.into_iter().flatten().try_for_each(|xml| applies(asked, xml))?;
     domain.migratable_xml.as_ref().map_or(Ok(()), |xml| keeps_hardware(asked, xml, &domain.name))
@@ -162,8 +165,14 @@ fn keeps_hardware(asked: &Rewrite, xml: &str, vm: &str) -> Result<(), Problem> {
     Err(bad_value("xml_patch", detail))
 }
 
-fn known(field: &str, what: &str, map: &Names, has: &BTreeSet<&str>, vm: &str) -> Result<(), Problem> {
-    let Some(unknown) = map.keys().find(|old| !has.contains(old.as_str())) else { return Ok(()) };
+fn known<'a>(
+    field: &str,
+    what: &str,
+    mut asked: impl Iterator<Item = &'a String>,
+    has: &BTreeSet<&str>,
+    vm: &str,
+) -> Result<(), Problem> {
+    let Some(unknown) = asked.find(|old| !has.contains(old.as_str())) else { return Ok(()) };
     let has: Vec<&str> = has.iter().copied().collect();
     let has = if has.is_empty() { "it has none".to_owned() } else { format!("it has {}", has.join(", ")) };
     Err(bad_value(field, format!("{vm} has no {what} {unknown}: {has}. Nothing was changed.")))
@@ -188,6 +197,11 @@ fn bridges(definition: &Definition) -> Vec<&str> {
 
 fn addresses(definition: &Definition) -> Vec<&str> {
     definition.graphics.iter().filter_map(|screen| screen.listen.as_deref()).collect()
+}
+
+fn drives(definition: &Definition) -> Vec<&str> {
+    let removable = definition.disks.iter().filter(|disk| matches!(disk.drive, Drive::Cdrom | Drive::Floppy));
+    removable.map(|disk| disk.target.as_str()).collect()
 }
 
 fn applies(asked: &Rewrite, xml: &str) -> Result<(), Problem> {

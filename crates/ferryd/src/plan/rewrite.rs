@@ -3,7 +3,7 @@
 //! A domain's XML is changed where the destination is to have something else, and nowhere else: what is not named here stays byte
 //! for byte as libvirt wrote it, elements that Ferry has never heard of included.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use roxmltree::{Document, Node};
@@ -30,6 +30,8 @@ pub struct Rewrite {
     pub bridges: BTreeMap<String, String>,
     /// Addresses that its screens listen on: the new one by the old one.
     pub graphics_listen: BTreeMap<String, String>,
+    /// Its drives that are empty, by their name in the domain.
+    pub eject: BTreeSet<String>,
     /// Files of the host's own that it names (QEMU, its firmware, the template of that): the new path by the old one.
     pub host_files: BTreeMap<String, String>,
     /// Where the data of its disks is, by their name in the domain: a device where the path is below `/dev/`, else a file.
@@ -128,7 +130,10 @@ fn map_domain(domain: Node<'_, '_>, by: &Rewrite, edits: &mut Edits<'_>) {
             "graphics" => map_graphics(device, by, edits),
             "disk" => {
                 let target = child(device, "target").and_then(|target| target.attribute("dev"));
-                if let Some(new) = target.and_then(|target| by.disks.get(target)) {
+                let target = target.unwrap_or_default();
+                if by.eject.contains(target) {
+                    eject(device, edits);
+                } else if let Some(new) = by.disks.get(target) {
                     map_disk(device, new, edits);
                 }
             }
@@ -216,6 +221,13 @@ fn map_disk(disk: Node<'_, '_>, new: &Path, edits: &mut Edits<'_>) {
     disk.children().filter(of_the_old).for_each(|node| edits.remove(node));
     let servers = |node: &Node<'_, '_>| node.has_tag_name("host") || node.has_tag_name("auth");
     source.children().filter(servers).for_each(|node| edits.remove(node));
+}
+
+/// Takes out of a drive what lies in it.
+fn eject(disk: Node<'_, '_>, edits: &mut Edits<'_>) {
+    let of_the_medium =
+        |node: &Node<'_, '_>| node.has_tag_name("source") || node.has_tag_name("backingStore");
+    disk.children().filter(of_the_medium).for_each(|node| edits.remove(node));
 }
 
 fn child<'a, 'i>(node: Node<'a, 'i>, name: &str) -> Option<Node<'a, 'i>> {

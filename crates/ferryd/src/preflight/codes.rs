@@ -86,6 +86,7 @@ pub const CODES: &[&str] = &[
     "managed-save",
     "managed-save-carried",
     "medium-dropped",
+    "medium-ejected",
     "medium-missing",
     "memory-exceeds-host",
     "memory-file-missing",

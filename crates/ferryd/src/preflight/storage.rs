@@ -42,6 +42,18 @@ pub(super) fn media(facts: &Facts, findings: &mut Vec<Finding>) {
         domain.definition.disks.iter().filter(|disk| matches!(disk.drive, Drive::Cdrom | Drive::Floppy));
     for disk in drives {
         let Some(path) = path_of(domain, disk) else { continue };
+        if is_ejected(domain, disk) {
+            findings.push(note(
+                "medium-ejected",
+                &disk.target,
+                format!(
+                    "{} of {} will be empty on {}: what lies in it stays. A guest that reads from it then fails to.",
+                    disk.target, domain.name, destination.name
+                ),
+                path.to_owned(),
+            ));
+            continue;
+        }
         if shell.path(path).is_none_or(|found| found.exists()) {
             continue;
         }
@@ -65,7 +77,10 @@ pub(super) fn media(facts: &Facts, findings: &mut Vec<Finding>) {
             format!("The medium in {} of {} is not on {}.", disk.target, domain.name, destination.name),
             evidence,
             command(
-                "Take it out of the drive (or bring the file over), of its definition too: without the file it would not start there.",
+                &format!(
+                    "Have the drive empty there, with --eject {}; or bring the file over. Or take it out of the drive here, of its definition too: without the file it would not start there.",
+                    disk.target
+                ),
                 format!(
                     "virsh change-media {} {} --eject --force --live{}",
                     shell_word(&domain.name),
@@ -76,6 +91,12 @@ pub(super) fn media(facts: &Facts, findings: &mut Vec<Finding>) {
             ),
         ));
     }
+}
+
+/// Whether the destination is to have a drive empty.
+fn is_ejected(domain: &DomainFacts, disk: &Disk) -> bool {
+    let there = domain.there().disks.iter().find(|there| there.target == disk.target);
+    there.is_some_and(|there| there.source == Source::Empty)
 }
 
 /// Kinds of drives that cannot move.

@@ -52,6 +52,17 @@ fn patch(changes: &str) -> Option<String> {
 }
 
 #[test]
+fn only_a_drive_with_a_medium_of_its_own_is_ejected() {
+    let (field, detail) = problem(|request| request.eject = vec!["vda".to_owned()]);
+    assert_eq!(field, "eject");
+    assert_eq!(detail, "web1 has no CD-ROM or floppy drive vda: it has none. Nothing was changed.");
+    let cd = XML.replacen("device='disk'", "device='cdrom'", 1);
+    let asked = of_migration(&request(|request| request.eject = vec!["vda".to_owned()])).unwrap();
+    assert_eq!(fits(&asked, &domain(&cd)), Ok(()));
+    assert!(of_migration(&request(|request| request.eject = vec![String::new()])).is_err());
+}
+
+#[test]
 fn nothing_asked_for_changes_nothing() {
     let asked = of_migration(&MigrationRequest::default()).unwrap();
     assert!(asked.is_empty());

@@ -95,6 +95,18 @@ fn nothing_is_changed_where_nothing_is_asked_for() {
 }
 
 #[test]
+fn a_drive_that_is_ejected_has_nothing_in_it() {
+    const CD: &str = "<disk type='file' device='cdrom'><driver name='qemu' type='raw'/><source file='/d.iso' index='1'/><backingStore/>\
+                      <target dev='sda' bus='sata'/><readonly/></disk>";
+    let xml = format!(
+        "<domain><devices>{CD}<disk><source file='/a'/><target dev='vda'/></disk></devices></domain>"
+    );
+    let rewritten = rewrite(&xml, &by(|by| by.eject = ["sda".to_owned()].into())).unwrap();
+    let gone = "<source file='/d.iso' index='1'/><backingStore/>";
+    assert_eq!(rewritten, xml.replace(gone, ""));
+}
+
+#[test]
 fn a_name_is_changed_in_its_place_alone() {
     let (gone, came) = changed(&by(|by| by.name = Some("a<b>&'c'".to_owned())));
     assert_eq!(gone, ["<name>web1</name>"]);

@@ -201,6 +201,12 @@ fn of_its_drives() {
             reception(facts).pools = vec![pool];
         }),
         ("medium-missing", Blocker, |facts| cdrom(facts).startup_policy = None),
+        ("medium-ejected", Note, |facts| {
+            cdrom(facts).startup_policy = None;
+            let mut arriving = defined(facts).clone();
+            arriving.disks.last_mut().unwrap().source = Source::Empty;
+            domain(facts).arriving = Some(arriving);
+        }),
         ("medium-dropped", Note, |facts| cdrom(facts).startup_policy = Some("optional".to_owned())),
         ("secret-missing", Blocker, |facts| {
             let reference = SecretReference::Uuid(Uuid::from_u128(9));
