@@ -377,8 +377,8 @@ pub(crate) enum TaskCommand {
     },
     /// Change a migration that is under way
     ///
-    /// The new limit of the bandwidth holds at once for memory that is being copied; of disks that are being copied, for the memory
-    /// after them. A migration that does not copy any more is left as it is, and the exit code is 1.
+    /// The new limit of the bandwidth holds at once for what is being copied, memory or disks. A migration that does not copy any more is
+    /// left as it is, and the exit code is 1.
     Set {
         /// Its id, or the beginning of it
         #[arg(value_name = "ID", value_parser = value::task_ref)]

@@ -324,6 +324,8 @@ pub trait Hypervisor: Send + Sync + 'static {
     async fn max_bandwidth(&self, domain: DomainUuid) -> Result<u64>;
     /// Sets it; a migration under way keeps to it at once. libvirt takes it for a domain that does not migrate as well.
     async fn set_max_bandwidth(&self, domain: DomainUuid, mib_s: u64) -> Result<()>;
+    /// Has QEMU copy each of the domain's disks, for the migration under way, at most so fast; how many it copies.
+    async fn limit_disk_copies(&self, domain: DomainUuid, mib_s: u64) -> Result<u32>;
     /// Sets the longest pause allowed for the migration under way.
     async fn set_max_downtime(&self, domain: DomainUuid, downtime_ms: u64) -> Result<()>;
     /// Has the migration under way switch to post-copy: the domain goes on at the destination at once, and its memory follows.
@@ -342,8 +344,8 @@ pub trait Hypervisor: Send + Sync + 'static {
         ports: Option<(u16, u16)>,
     ) -> Result<Option<u32>>;
     /// Wakes a QEMU that was told to give up its migration in the very moment in which it paused for the switch-over, and sleeps since;
-    /// whether it was one. libvirt notes in its log that somebody spoke to the domain's QEMU (`custom-monitor`), therefore only where
-    /// nothing else has helped.
+    /// whether it was one. By the mere question libvirt marks the domain for as long as it runs (`custom-monitor`): only where nothing else
+    /// has helped.
     async fn release_cancelled(&self, domain: DomainUuid) -> Result<bool>;
 
     /// What is seen of a file; none where there is none. `task`: whose work it is, here and in all that follows; by it a storage

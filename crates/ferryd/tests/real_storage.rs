@@ -260,6 +260,26 @@ fn the_limit_of_what_is_carried_is_lifted_meanwhile() {
 }
 
 #[test]
+fn the_limit_of_a_copied_disk_is_lifted_meanwhile() {
+    let world = World::pair("copylimit");
+    let mut spec = quiet("g1");
+    spec.disk = Some(DiskSpec::in_pool("g1", 64));
+    let ballast = image("ballast.raw");
+    // Minutes, if nothing lifted it.
+    sh(&world.host("kvm1"), &format!("dd if=/dev/urandom of={ballast} bs=1M count=300 status=none"));
+    spec.extra_devices = disk(&ballast, "raw", "vdb");
+    let mut guest = world.boot(spec, "kvm1");
+    let migrating = world.begin_migrate(&["g1", "--to", "kvm2", "--bandwidth", "1MiB/s"]);
+    world.wait_task(migrating.task, "some of the disks", |task| {
+        let done = task.progress.as_ref().and_then(|progress| progress.storage_processed_bytes);
+        done.is_some_and(|done| done > 0)
+    });
+    world.ferry(&["task", "set", &migrating.task.to_string(), "--bandwidth", "10GiB/s"]).succeeded();
+    migrating.end().succeeded();
+    arrived_with_its_disk(&world, &mut guest, "kvm2");
+}
+
+#[test]
 fn what_somebody_put_in_the_place_of_a_half_carried_file_stays() {
     let world = World::pair("replaced");
     let (kvm1, kvm2) = (world.host("kvm1"), world.host("kvm2"));

@@ -296,6 +296,11 @@ impl Hypervisor for SimHost {
             .await
     }
 
+    async fn limit_disk_copies(&self, _domain: DomainUuid, _mib_s: u64) -> Result<u32> {
+        // No simulated QEMU copies disks.
+        Ok(0)
+    }
+
     async fn set_max_downtime(&self, _domain: DomainUuid, _downtime_ms: u64) -> Result<()> {
         self.order("set the longest pause", |_, _| Ok(())).await
     }

@@ -55,7 +55,7 @@ async fn set(context: &Context, id: &TaskRef, bandwidth_mib_s: u64) -> Result<()
         format!("The migration of {} uses at most {bandwidth_mib_s} MiB/s from now on.", task.vm)
     } else {
         format!(
-            "The migration of {} uses at most {bandwidth_mib_s} MiB/s as soon as it copies memory; see: ferry task show {id}",
+            "The migration of {} uses at most {bandwidth_mib_s} MiB/s as soon as it copies; see: ferry task show {id}",
             task.vm
         )
     };

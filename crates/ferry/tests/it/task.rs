@@ -166,6 +166,6 @@ fn a_limit_is_told_as_it_holds() {
     let output = ferry(&server, &format!("task set {ID} --bandwidth 400MiB/s"));
     assert_eq!(output.stdout, "The migration of web1 uses at most 400 MiB/s from now on.\n");
     let output = ferry(&server, &format!("task set {ID} --bandwidth 400MiB/s"));
-    assert!(output.stdout.contains("as soon as it copies memory"), "{}", output.stdout);
+    assert!(output.stdout.contains("as soon as it copies"), "{}", output.stdout);
     assert_eq!(ferry(&server, &format!("task set {ID}")).code, 2, "there is nothing to set");
 }

@@ -12,7 +12,7 @@ use virt_sys as sys;
 
 use super::error::{HostError, LibvirtError, OPERATION_INVALID, OPERATION_UNSUPPORTED, XML_ERROR};
 use super::link::Link;
-use super::{call, ffi, files, hang, redefine, snapshot_metadata, translate, usage, xml};
+use super::{call, ffi, files, qemu_monitor, redefine, snapshot_metadata, translate, usage, xml};
 use crate::hypervisor::{
     CopyIdentity, DeathWatch, Digest, FileIdentity, FileSight, Hypervisor, MigrateCall, NewFile, Piece,
     Result, Snapshot, Span, Undefine,
@@ -397,7 +397,15 @@ impl Hypervisor for LibvirtHost {
     }
 
     async fn release_cancelled(&self, domain: DomainUuid) -> Result<bool> {
-        self.on_domain("wake its migration", domain, hang::release_cancelled).await
+        // A QEMU that does not answer its monitor must not make its whole host look silent; so below.
+        let wake = move |connect: &Connect| qemu_monitor::release_cancelled(&lookup(connect, domain)?);
+        self.link.call_apart("wake its migration", wake).await
+    }
+
+    async fn limit_disk_copies(&self, domain: DomainUuid, mib_s: u64) -> Result<u32> {
+        let limit =
+            move |connect: &Connect| qemu_monitor::limit_disk_copies(&lookup(connect, domain)?, mib_s);
+        self.link.call_apart("limit the copies of its disks", limit).await
     }
 
     async fn file(&self, task: TaskId, path: &str) -> Result<Option<FileSight>> {

@@ -30,6 +30,7 @@ mod hang;
 pub mod host;
 pub mod host_devices;
 pub mod link;
+mod qemu_monitor;
 mod redefine;
 mod room;
 mod snapshot_metadata;

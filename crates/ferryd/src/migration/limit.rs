@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   asked for ──memory is being copied──▶ read what libvirt remembers ──▶ intent ──▶ set ──▶ told
+//!       └──────disks are, before that───▶ QEMU's copies of them are limited ──▶ told
 //! ```
 //! libvirt remembers the limit for the domain, also the one that a migration begins with (seen with 9.0), and would hold the next migration
 //! to it as well: where the domain stays at the source, what it remembered before is written back. All calls go out beside the loop that watches: they may wait for libvirt's job, and the
@@ -13,6 +14,7 @@ use tokio::task::JoinHandle;
 use super::knowledge::Came;
 use super::steps::Work;
 use crate::libvirt::error::HostError;
+use crate::model::domain::JobFigures;
 use crate::store::{BandwidthWish, LogEntry};
 use crate::task::Stop;
 
@@ -32,6 +34,8 @@ struct Limiting {
 pub(super) struct Limit {
     /// The wish that was last taken up.
     taken_up: Option<BandwidthWish>,
+    /// The one that the copies of disks were last held to.
+    of_disks: Option<BandwidthWish>,
     /// What libvirt remembered of the domain before this task set anything.
     before_mib_s: Option<u64>,
     under_way: Option<Call>,
@@ -42,6 +46,7 @@ pub(super) struct Limit {
 enum Call {
     Read(u64, JoinHandle<Result<u64, HostError>>),
     Set(u64, i64, JoinHandle<Result<(), HostError>>),
+    Disks(u64, JoinHandle<Result<u32, HostError>>),
 }
 
 impl Call {
@@ -49,6 +54,7 @@ impl Call {
         match self {
             Self::Read(_, call) => call.is_finished(),
             Self::Set(_, _, call) => call.is_finished(),
+            Self::Disks(_, call) => call.is_finished(),
         }
     }
 }
@@ -63,7 +69,7 @@ impl Limit {
 
     /// A migration begins with this wish: what is asked for later is another one.
     pub(super) fn begun_with(&mut self, wish: Option<BandwidthWish>) {
-        self.taken_up = wish;
+        (self.taken_up, self.of_disks) = (wish, wish);
     }
 }
 
@@ -92,15 +98,25 @@ impl Work {
         }
     }
 
-    /// Takes a step towards the limit that was asked for last, where memory is being copied. Never waits for a host.
-    pub(super) async fn keep_to_new_limit(&mut self) -> Result<(), Stop> {
+    /// Takes a step towards the limit that was asked for last, where something is being copied. Never waits for a host.
+    pub(super) async fn keep_to_new_limit(&mut self, figures: &JobFigures) -> Result<(), Stop> {
+        if !figures.active || self.monitor.frozen() {
+            return Ok(());
+        }
         self.note_new_limit().await?;
         let wish = self.handle.wishes().borrow().bandwidth;
-        let Some(wish) =
-            wish.filter(|wish| self.limit.taken_up != Some(*wish) && self.limit.under_way.is_none())
-        else {
+        let Some(wish) = wish.filter(|_| self.limit.under_way.is_none()) else { return Ok(()) };
+        let disks = figures.disk_total_bytes.is_some_and(|total| total > 0);
+        if disks && self.limit.of_disks != Some(wish) {
+            self.limit.of_disks = Some(wish);
+            let (source, domain, mib_s) = (self.source.clone(), self.plan.domain, wish.mib_s);
+            let limit = tokio::spawn(async move { source.limit_disk_copies(domain, mib_s).await });
+            self.limit.under_way = Some(Call::Disks(mib_s, limit));
             return Ok(());
-        };
+        }
+        if figures.memory_processed_bytes == 0 || self.limit.taken_up == Some(wish) {
+            return Ok(());
+        }
         self.limit.taken_up = Some(wish);
         if let Some(before_mib_s) = self.limit.before_mib_s {
             return self.set_limit(wish.mib_s, before_mib_s).await;
@@ -145,6 +161,12 @@ impl Work {
                         Err(error) => self.limit_failed(&error.cause()),
                     }
                 }
+                Err(error) => self.limit_failed(&error.to_string()),
+            },
+            Some(Call::Disks(mib_s, limit)) => match limit.await {
+                Ok(Ok(0)) => {}
+                Ok(Ok(_)) => self.handle.update(|task| task.bandwidth_mib_s = Some(mib_s)).await?,
+                Ok(Err(error)) => self.limit_failed(&error.cause()),
                 Err(error) => self.limit_failed(&error.to_string()),
             },
             None => {}

@@ -285,9 +285,7 @@ impl Work {
                 if figures.active && given_up && !self.monitor.frozen() {
                     self.abort_beside();
                 }
-                if figures.active && figures.memory_processed_bytes > 0 && !self.monitor.frozen() {
-                    self.keep_to_new_limit().await?;
-                }
+                self.keep_to_new_limit(&figures).await?;
                 let moved = self.monitor.job_told(figures);
                 if moved && self.monitor.report_due(self.timing.report) {
                     let progress = self.monitor.progress();

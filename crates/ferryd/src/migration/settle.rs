@@ -328,9 +328,7 @@ impl Work {
         if figures.active && !self.downtime_set {
             self.set_downtime().await;
         }
-        if figures.active && figures.memory_processed_bytes > 0 && !self.monitor.frozen() {
-            self.keep_to_new_limit().await?;
-        }
+        self.keep_to_new_limit(&figures).await?;
         if self.monitor.job_told(figures) && self.monitor.report_due(self.timing.report) {
             let progress = self.monitor.progress();
             self.handle.update(|task| task.progress = progress).await?;
