@@ -205,6 +205,8 @@ fn a_medium_that_only_the_source_has_is_left_there() {
     assert_eq!((problem.code, problem.field.as_deref()), (Code::BadValue, Some("eject")));
     assert!(problem.detail.contains("it has sda"), "{problem:?}");
 
+    let report = world.ferry(&["check", "g1", "--to", "kvm2", "--eject", "sda", "--come-back"]);
+    report.succeeded().says("medium-ejected");
     let task: Task = world.ferry_json(&["migrate", "g1", "--to", "kvm2", "--eject", "sda"]);
     assert_eq!((task.state, codes(&task)), (TaskState::Done, vec!["medium-ejected"]), "{task:#?}");
     world.assert_well(&guest, Expect::Running, "kvm2");

@@ -57,7 +57,9 @@ impl Held {
             Some(Side::Destination) => destination,
             None => source.max(destination),
         };
-        let of_itself = if failing.unanswered { JOB_WAIT } else { Duration::ZERO };
+        // (Autostart is not waited for so long that this would matter, and is told where it is left.)
+        let autostart = matches!(failing.action, Action::AutostartSource | Action::AutostartDestination);
+        let of_itself = if failing.unanswered && !autostart { JOB_WAIT } else { Duration::ZERO };
         let left_out = silent.unwrap_or_default().saturating_sub(of_itself);
         failing.since = (failing.since + left_out).min(Instant::now());
     }
@@ -70,6 +72,11 @@ impl Held {
     /// Whether this act was tried, and the host only let it wait.
     fn waits(&self, action: Action) -> bool {
         self.0.as_ref().is_some_and(|failing| failing.action == action && failing.unanswered)
+    }
+
+    /// Whether the host lets an act wait.
+    fn is_left_waiting(&self) -> bool {
+        self.0.as_ref().is_some_and(|failing| failing.unanswered)
     }
 
     /// For how long it has.
@@ -131,21 +138,29 @@ impl Work {
         if self.is_held_by_a_call(action, copies[0]) && self.monitor.break_off_due(BREAK_OFF_AGAIN) {
             // Then both hosts are asked again. A failure is noted there.
             let _ = self.act(Action::CloseSockets, looked).await?;
-            self.release_cancelled(copies[0]).await;
             return Ok(false);
         }
         let acted = self.act(action, looked).await?;
         self.held.came(action, &acted);
-        if self.is_held_by_a_call(action, copies[0]) {
+        if matches!(acted, Acted::Failed(_)) && self.is_held_by_a_call(action, copies[0]) {
             // At once: while the act waits on, nothing more may be seen of the host.
-            self.release_cancelled(copies[0]).await;
+            self.release_cancelled().await;
         }
         Ok(matches!(acted, Acted::Done))
     }
 
-    /// Wakes a source whose guest stands since its migration was called off in the switch-over, and that lets it wait to go on.
-    async fn release_cancelled(&self, source: Copy) {
-        if !matches!(source, Copy::PausedMigrating(_)) {
+    /// Breaks off a migration that hangs; where that did not help before, its source may sleep.
+    pub(super) async fn break_off_for_good(&self) -> Result<(), HostError> {
+        let broken_off = self.break_off().await;
+        self.release_cancelled().await;
+        broken_off
+    }
+
+    /// Wakes a source whose guest stands since its migration was called off in the switch-over, where an act waits for that in vain, or
+    /// it was broken off in vain.
+    async fn release_cancelled(&self) {
+        let in_vain = self.held.is_left_waiting() || self.monitor.broke_off_in_vain();
+        if self.know.post_copy || !self.monitor.frozen() || !in_vain {
             return;
         }
         let id = self.handle.id();
@@ -155,7 +170,7 @@ impl Work {
             }
             Ok(false) => {}
             Err(error) => {
-                tracing::warn!(migration.id = %id, %error, "the source's QEMU could not be asked for its migration")
+                tracing::debug!(migration.id = %id, %error, "the source's QEMU could not be asked for its migration")
             }
         }
     }

@@ -24,6 +24,7 @@ pub(super) struct Monitor {
     answered_at: Instant,
     reported_at: Option<Instant>,
     broke_off_at: Option<Instant>,
+    broke_off_in_vain: bool,
     /// Since when the source has said that no job is at work.
     idle_since: Option<Instant>,
     /// What was left when the pass before this one began, and when this one did.
@@ -51,6 +52,7 @@ impl Monitor {
             answered_at: now,
             reported_at: None,
             broke_off_at: None,
+            broke_off_in_vain: false,
             idle_since: None,
             passes: Passes::default(),
         }
@@ -166,9 +168,15 @@ impl Monitor {
     pub(super) fn break_off_due(&mut self, every: Duration) -> bool {
         let due = self.broke_off_at.is_none_or(|at| at.elapsed() >= every);
         if due {
+            self.broke_off_in_vain |= self.broke_off_at.is_some();
             self.broke_off_at = Some(Instant::now());
         }
         due
+    }
+
+    /// Whether it was broken off before, and had to be again.
+    pub(super) fn broke_off_in_vain(&self) -> bool {
+        self.broke_off_in_vain
     }
 
     /// Whether it is time for another progress event.

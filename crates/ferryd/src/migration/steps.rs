@@ -387,7 +387,7 @@ impl Work {
                 self.abort_beside();
                 Ok(())
             }
-            Action::CloseSockets => self.break_off().await,
+            Action::CloseSockets => self.break_off_for_good().await,
             Action::ResumeSource => source.resume(domain).await,
             Action::ResumeDestination => destination.resume(domain).await,
             Action::DestroySource => source.destroy(domain).await,
@@ -437,7 +437,7 @@ impl Work {
 
     /// Makes the source give up a migration whose other end is gone: its connections are closed where the host offers a shell;
     /// without one, libvirt is asked to abort, which it does when its own waiting ends.
-    async fn break_off(&self) -> Result<(), HostError> {
+    pub(super) async fn break_off(&self) -> Result<(), HostError> {
         match self
             .source
             .close_migration_sockets(self.plan.domain, &self.plan.peer_uri, self.plan.migration_ports)

@@ -131,7 +131,8 @@ fn map_domain(domain: Node<'_, '_>, by: &Rewrite, edits: &mut Edits<'_>) {
             "disk" => {
                 let target = child(device, "target").and_then(|target| target.attribute("dev"));
                 let target = target.unwrap_or_default();
-                if by.eject.contains(target) {
+                let removable = matches!(device.attribute("device"), Some("cdrom" | "floppy"));
+                if removable && by.eject.contains(target) {
                     eject(device, edits);
                 } else if let Some(new) = by.disks.get(target) {
                     map_disk(device, new, edits);
@@ -223,8 +224,9 @@ fn map_disk(disk: Node<'_, '_>, new: &Path, edits: &mut Edits<'_>) {
     source.children().filter(servers).for_each(|node| edits.remove(node));
 }
 
-/// Takes out of a drive what lies in it.
+/// Takes out of a drive what lies in it. (One whose medium is of another type than a file counts to libvirt as one with a medium.)
 fn eject(disk: Node<'_, '_>, edits: &mut Edits<'_>) {
+    edits.set_attribute(disk, "type", "file");
     let of_the_medium =
         |node: &Node<'_, '_>| node.has_tag_name("source") || node.has_tag_name("backingStore");
     disk.children().filter(of_the_medium).for_each(|node| edits.remove(node));

@@ -18,9 +18,20 @@ struct Gone {
     is_image: bool,
 }
 
-/// Has the disks of the domain be where the move puts them.
+/// Has the disks of the domain be where the move puts them, and drives be empty that it empties.
 pub fn disks_as_moved(there: &Facts, domain: &mut DomainFacts) {
     let Some(before) = &there.domain else { return };
+    let ejected: Vec<&str> = before
+        .definition
+        .disks
+        .iter()
+        .filter(|disk| before.is_ejected(disk))
+        .map(|disk| &*disk.target)
+        .collect();
+    for disk in domain.definition.disks.iter_mut().filter(|disk| ejected.contains(&&*disk.target)) {
+        disk.source = Source::Empty;
+        domain.volume_paths.retain(|(of, _)| *of != disk.target);
+    }
     for (target, path) in files(there).moved {
         let was = before.definition.disks.iter().find(|disk| disk.target == target);
         let flat = was.is_some_and(|disk| flattens(there, before, disk));

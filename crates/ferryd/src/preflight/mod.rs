@@ -79,6 +79,7 @@ const CHECKS: &[Check] = &[
     copies::in_clear,
     servers::servers,
     servers::pools,
+    storage::ejected,
     storage::media,
     secrets::secrets,
     storage::kinds,

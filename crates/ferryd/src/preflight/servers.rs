@@ -11,7 +11,7 @@ use crate::plan;
 /// The destination reaches the servers of images on the network, and they are the same servers.
 pub(super) fn servers(facts: &Facts, findings: &mut Vec<Finding>) {
     let (Some((_, destination, domain)), Some(meeting)) = (facts.all(), &facts.meeting) else { return };
-    for disk in &domain.definition.disks {
+    for disk in domain.disks_that_move() {
         let sources = std::iter::once(&disk.source).chain(disk.backing.iter().map(|backing| &backing.source));
         for network in sources.filter_map(|source| match source {
             Source::Network(network) => Some(network),
@@ -82,7 +82,7 @@ fn is_loopback(name: &str) -> bool {
 pub(super) fn pools(facts: &Facts, findings: &mut Vec<Finding>) {
     let (Some((_, destination, domain)), Some(reception)) = (facts.all(), &facts.reception) else { return };
     let name = &destination.name;
-    for disk in &domain.definition.disks {
+    for disk in domain.disks_that_move() {
         let Source::Volume { pool, volume } = &disk.source else { continue };
         // It leaves that pool.
         if plan::place(facts, domain, disk).is_some() {

@@ -41,7 +41,7 @@ pub(super) fn shared(facts: &Facts, findings: &mut Vec<Finding>) {
             _ => None,
         };
         let unknown: Vec<_> = of_disk.into_iter().chain(below).filter_map(unknown).collect();
-        findings.extend(unproven(facts, domain, disk, &unknown));
+        findings.extend(unproven(facts, domain, disk, of_disk.is_none(), &unknown));
         // The disk itself says it already, where it does not go along.
         let apart = |path: &str| matches!(of(path), Some(Sharing::Missing | Sharing::Different(_)));
         if (apart(path) && !plan.has_disk(&disk.target))
@@ -210,28 +210,41 @@ fn not_shared(
 }
 
 /// A disk of which, or of what lies below which, it could not be proven that it is the same on both hosts: each path, and why.
-fn unproven(facts: &Facts, domain: &DomainFacts, disk: &Disk, unknown: &[(&str, &str)]) -> Option<Finding> {
+/// `goes_along`: the disk itself is copied.
+fn unproven(
+    facts: &Facts,
+    domain: &DomainFacts,
+    disk: &Disk,
+    goes_along: bool,
+    unknown: &[(&str, &str)],
+) -> Option<Finding> {
     let target = &disk.target;
     let evidence: Vec<String> = unknown.iter().map(|(path, why)| format!("{path}: {why}")).collect();
     let evidence = evidence.join("; ");
-    if unknown.is_empty() {
-        return None;
-    }
+    let is_own = |path: &str| path_of(domain, disk) == Some(path);
+    let what = match unknown.iter().any(|(path, _)| is_own(path)) {
+        _ if unknown.is_empty() => return None,
+        true => format!("{target} of {}", domain.name),
+        false => format!("what lies below {target} of {}", domain.name),
+    };
     if facts.vouched(disk) {
         let told = domain.is_active() && sharing_proven(facts);
         let told = if told { ", and libvirt is told so (virsh migrate --unsafe)" } else { "" };
-        let message =
-            format!("That {target} of {} is the same on both hosts is your word alone{told}.", domain.name);
+        let message = format!("That {what} is the same on both hosts is your word alone{told}.");
         return Some(note("sharing-vouched", target, message, evidence));
     }
-    let message =
-        format!("Whether {target} of {} is the same on both hosts could not be proven.", domain.name);
-    let is_itself = path_of(domain, disk).is_some_and(|own| unknown.iter().any(|(path, _)| *path == own));
-    Some(if is_itself && !disk.readonly && nobody_else_asks(facts, domain, disk) {
-        let remedy = advice(&format!(
-            "If you know that it is, say so: --shared {target}. If it is not, the guest would go on there with other data."
-        ));
-        blocker("sharing-unproven", target, message, evidence, remedy)
+    let message = format!("Whether {what} is the same on both hosts could not be proven.");
+    let nobody_else = |path: &str| !is_own(path) || nobody_else_asks(facts, domain, disk, path);
+    Some(if unknown.iter().any(|(path, _)| nobody_else(path)) && !disk.readonly {
+        let remedy = if goes_along {
+            "--flatten copies the disk with all that lies below it; or mount the storage of that on the destination as on the source."
+                .to_owned()
+        } else {
+            format!(
+                "If you know that it is, say so: --shared {target}. If it is not, the guest would go on there with other data."
+            )
+        };
+        blocker("sharing-unproven", target, message, evidence, advice(&remedy))
     } else {
         let remedy = advice(&format!(
             "Make sure of it yourself; where libvirt refuses it, say so: --shared {target}."
@@ -241,14 +254,23 @@ fn unproven(facts: &Facts, domain: &DomainFacts, disk: &Disk, unknown: &[(&str, 
 }
 
 /// Whether it is for the checks to refuse a disk that is not proven to be the same on both hosts. Of a running guest libvirt itself looks
-/// at files: it takes those on a file system of the network (which a host without a shell does not tell), and refuses others; block
-/// devices it takes for the same by their path alone. A stopped guest it is not asked about.
-fn nobody_else_asks(facts: &Facts, domain: &DomainFacts, disk: &Disk) -> bool {
-    let Some(path) = path_of(domain, disk) else { return false };
-    let here = facts.source.shell().and_then(|shell| shell.path(path));
-    let networked = here.map(|here| crate::model::facts::is_networked(&here.filesystem));
+/// at files: it takes those on a file system of the network for shared (whether the destination has the same one mounted, the checks
+/// must see), and refuses others; a host without a shell does not tell. Block devices it takes for the same by their path alone, and
+/// of a stopped guest it is not asked.
+fn nobody_else_asks(facts: &Facts, domain: &DomainFacts, disk: &Disk, path: &str) -> bool {
     let is_device = matches!(disk.source, Source::Block(_)) || path.starts_with("/dev/");
-    is_device || !networked.unwrap_or(domain.is_active())
+    if is_device || !domain.is_active() {
+        return true;
+    }
+    let of = |shell: Option<&ShellFacts>| shell.and_then(|shell| shell.path(path).cloned());
+    match (of(facts.source.shell()), of(facts.destination.shell())) {
+        (Some(here), Some(there)) => {
+            !crate::model::facts::is_networked(&here.filesystem)
+                || (&here.filesystem, &here.mounted_from) != (&there.filesystem, &there.mounted_from)
+        }
+        (Some(here), None) => !crate::model::facts::is_networked(&here.filesystem),
+        (None, _) => false,
+    }
 }
 
 /// A disk that is the same on both hosts by the word of who asks, and was seen not to be.

@@ -19,7 +19,7 @@ pub(super) fn sources(facts: &Facts, findings: &mut Vec<Finding>) {
     else {
         return;
     };
-    for disk in &domain.definition.disks {
+    for disk in domain.disks_that_move() {
         let Some(path) = path_of(domain, disk) else { continue };
         if shell.path(path).is_some_and(|found| !found.exists()) {
             findings.push(blocker(
@@ -33,27 +33,32 @@ pub(super) fn sources(facts: &Facts, findings: &mut Vec<Finding>) {
     }
 }
 
+/// Drives that are to be empty on the destination.
+pub(super) fn ejected(facts: &Facts, findings: &mut Vec<Finding>) {
+    let Some(domain) = &facts.domain else { return };
+    for disk in domain.definition.disks.iter().filter(|disk| domain.is_ejected(disk)) {
+        findings.push(note(
+            "medium-ejected",
+            &disk.target,
+            format!(
+                "{} of {} will be empty on {}: what lies in it stays. A guest that is reading from it gets an error.",
+                disk.target,
+                domain.name,
+                facts.destination.name()
+            ),
+            disk.source.describe(),
+        ));
+    }
+}
+
 /// CD-ROMs and floppies that are in their drives are on the destination, too.
 pub(super) fn media(facts: &Facts, findings: &mut Vec<Finding>) {
     let (Some((source, destination, domain)), Some(shell)) = (facts.all(), facts.destination.shell()) else {
         return;
     };
-    let drives =
-        domain.definition.disks.iter().filter(|disk| matches!(disk.drive, Drive::Cdrom | Drive::Floppy));
+    let drives = domain.disks_that_move().filter(|disk| matches!(disk.drive, Drive::Cdrom | Drive::Floppy));
     for disk in drives {
         let Some(path) = path_of(domain, disk) else { continue };
-        if is_ejected(domain, disk) {
-            findings.push(note(
-                "medium-ejected",
-                &disk.target,
-                format!(
-                    "{} of {} will be empty on {}: what lies in it stays. A guest that reads from it then fails to.",
-                    disk.target, domain.name, destination.name
-                ),
-                path.to_owned(),
-            ));
-            continue;
-        }
         if shell.path(path).is_none_or(|found| found.exists()) {
             continue;
         }
@@ -78,7 +83,7 @@ pub(super) fn media(facts: &Facts, findings: &mut Vec<Finding>) {
             evidence,
             command(
                 &format!(
-                    "Have the drive empty there, with --eject {}; or bring the file over. Or take it out of the drive here, of its definition too: without the file it would not start there.",
+                    "Have the drive empty there, with --eject {}; or bring the file over; or take it out of the drive here, also for the next start, by:",
                     disk.target
                 ),
                 format!(
@@ -91,12 +96,6 @@ pub(super) fn media(facts: &Facts, findings: &mut Vec<Finding>) {
             ),
         ));
     }
-}
-
-/// Whether the destination is to have a drive empty.
-fn is_ejected(domain: &DomainFacts, disk: &Disk) -> bool {
-    let there = domain.there().disks.iter().find(|there| there.target == disk.target);
-    there.is_some_and(|there| there.source == Source::Empty)
 }
 
 /// Kinds of drives that cannot move.

@@ -164,11 +164,11 @@ fn same_file(here: &PathFacts, there: &PathFacts) -> bool {
     here.inode == there.inode || (here.filesystem.starts_with("fuse") && here.size_bytes == there.size_bytes)
 }
 
-/// Whether two files of one directory may be one all the same: a file system of the network can give its files numbers of its own on
-/// each host (CIFS without `serverino`). A link in the directory could lead to two files just as well.
+/// Whether two files of one directory may be one all the same: CIFS can give its files numbers of its own on each host (without
+/// `serverino`).
 fn may_be_numbered_apart(here: &PathFacts, there: &PathFacts) -> bool {
-    is_networked(&here.filesystem)
-        && here.filesystem == there.filesystem
+    matches!(&*here.filesystem, "cifs" | "smb3")
+        && (&here.filesystem, &here.mounted_from) == (&there.filesystem, &there.mounted_from)
         && here.size_bytes == there.size_bytes
 }
 
@@ -230,6 +230,9 @@ mod tests {
         ));
         let on_cifs = |inode| PathFacts { filesystem: "cifs".to_owned(), ..file_facts(inode) };
         assert!(matches!(judged(on_cifs(7), on_cifs(8), Some(Ok(())), Some(true)), Sharing::Unknown(_)));
+        let on_nfs = |inode| PathFacts { filesystem: "nfs4".to_owned(), ..file_facts(inode) };
+        let linked = judged(on_nfs(7), on_nfs(8), Some(Ok(())), Some(true));
+        assert!(matches!(linked, Sharing::Different(_)), "a link may lead to two files");
         let missing = PathFacts::default();
         assert!(matches!(
             judged(file_facts(7), missing.clone(), Some(Ok(())), Some(true)),

@@ -72,7 +72,10 @@ impl Inquiry<'_> {
             scripts::parse_offers(&questions::run(host, "what its QEMU can do", &script, watch).await?)
         };
         let (source, destination) = tokio::join!(
-            ask(self.source, Some(WhichQemu::Of(domain.uuid.0))),
+            ask(
+                self.source,
+                domain.definition.emulator.as_deref().map(|path| WhichQemu::Of(domain.uuid.0, path))
+            ),
             ask(self.destination, there.map(WhichQemu::At))
         );
         [source, destination]

@@ -3,7 +3,7 @@
 use super::kept::{SavedMemory, TpmState};
 use super::reception::{NetworkFacts, PoolFacts};
 use crate::model::DomainUuid;
-use crate::model::definition::Definition;
+use crate::model::definition::{Definition, Disk, Source};
 use crate::model::domain::DomainSight;
 
 /// The domain on its source.
@@ -120,6 +120,18 @@ impl DomainFacts {
     #[must_use]
     pub fn there(&self) -> &Definition {
         self.arriving.as_ref().unwrap_or(&self.definition)
+    }
+
+    /// Whether the destination is to have a drive empty in which something lies.
+    #[must_use]
+    pub fn is_ejected(&self, disk: &Disk) -> bool {
+        let there = self.there().disks.iter().find(|there| there.target == disk.target);
+        disk.source != Source::Empty && there.is_some_and(|there| there.source == Source::Empty)
+    }
+
+    /// Its drives, but for those.
+    pub fn disks_that_move(&self) -> impl Iterator<Item = &Disk> {
+        self.definition.disks.iter().filter(|disk| !self.is_ejected(disk))
     }
 
     /// The files in which libvirt keeps something of it beside its definition, where it is stopped, but for the variables of its

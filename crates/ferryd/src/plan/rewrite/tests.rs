@@ -96,14 +96,18 @@ fn nothing_is_changed_where_nothing_is_asked_for() {
 
 #[test]
 fn a_drive_that_is_ejected_has_nothing_in_it() {
-    const CD: &str = "<disk type='file' device='cdrom'><driver name='qemu' type='raw'/><source file='/d.iso' index='1'/><backingStore/>\
-                      <target dev='sda' bus='sata'/><readonly/></disk>";
+    const CD: &str = "<disk type='volume' device='cdrom'><driver name='qemu' type='raw'/>\
+                      <source pool='p' volume='d.iso' index='1'/><backingStore/><target dev='sda' bus='sata'/><readonly/></disk>";
     let xml = format!(
         "<domain><devices>{CD}<disk><source file='/a'/><target dev='vda'/></disk></devices></domain>"
     );
-    let rewritten = rewrite(&xml, &by(|by| by.eject = ["sda".to_owned()].into())).unwrap();
-    let gone = "<source file='/d.iso' index='1'/><backingStore/>";
-    assert_eq!(rewritten, xml.replace(gone, ""));
+    let eject = by(|by| by.eject = ["sda".to_owned(), "vda".to_owned()].into());
+    let gone = "<source pool='p' volume='d.iso' index='1'/><backingStore/>";
+    assert_eq!(rewrite(&xml, &eject).unwrap(), xml.replace(gone, "").replace("type='volume'", "type='file'"));
+    // A disk of that name, as it was at the time of a snapshot, is no drive.
+    let then = "<domainsnapshot><domain><devices><disk type='file' device='disk'><source file='/a'/><target dev='sda'/></disk>\
+                </devices></domain></domainsnapshot>";
+    assert_eq!(rewrite_snapshot(then, &eject).unwrap(), then);
 }
 
 #[test]

@@ -109,7 +109,17 @@ fn of_its_drives() {
             domain(facts).sight.state = VmState::Shutoff;
             source(facts).shell = None;
         }),
-        ("sharing-unproven", Warning, |facts| base(facts, Sharing::Unknown("read-only".to_owned()))),
+        ("sharing-unproven", Blocker, |facts| {
+            sharing(facts, Sharing::Unknown("read-only".to_owned()));
+            domain(facts).sight.state = VmState::Shutoff;
+        }),
+        // A replica of it is mounted there.
+        ("sharing-unproven", Blocker, |facts| {
+            sharing(facts, Sharing::Unknown("read-only".to_owned()));
+            let other = PathFacts { mounted_from: "other:/a".to_owned(), ..file("nfs4") };
+            destination(facts).shell.as_mut().unwrap().paths.insert(IMAGE.to_owned(), other);
+        }),
+        ("sharing-unproven", Blocker, |facts| base(facts, Sharing::Unknown("read-only".to_owned()))),
         ("sharing-vouched", Note, |facts| {
             base(facts, Sharing::Unknown("read-only".to_owned()));
             facts.wanted.shared.push("vda".to_owned());

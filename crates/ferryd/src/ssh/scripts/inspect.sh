@@ -71,9 +71,13 @@ if [ $# -gt 0 ]; then
         if [ -b "$path" ]; then
             # Major and minor number in decimal digits, of what the path leads to.
             number=$(stat -L -c '%t %T' -- "$path" 2>/dev/null) && number=$((0x${number% *})):$((0x${number#* }))
+            device=/sys/dev/block/$number
+            # A partition is known by its disk and its number on it.
+            part=
+            if IFS= read -r part 2>/dev/null <"$device/partition"; then device=$device/..; fi
             for file in dm/uuid device/wwid wwid device/serial serial; do
-                if IFS= read -r serial 2>/dev/null <"/sys/dev/block/$number/$file" && [ -n "$serial" ]; then
-                    say serial "$serial" "$path" && break
+                if IFS= read -r serial 2>/dev/null <"$device/$file" && [ -n "$serial" ]; then
+                    say serial "$serial${part:+-part$part}" "$path" && break
                 fi
             done
         fi

@@ -8,8 +8,8 @@ use crate::model::facts::QemuOffers;
 /// Which QEMU is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhichQemu<'a> {
-    /// The one that a domain runs in.
-    Of(Uuid),
+    /// The one that a domain runs in; or else the program at this path, its emulator.
+    Of(Uuid, &'a str),
     /// The program at this path.
     At(&'a str),
 }
@@ -18,7 +18,7 @@ pub enum WhichQemu<'a> {
 #[must_use]
 pub fn offers(which: WhichQemu<'_>) -> String {
     let (uuid, program) = match which {
-        WhichQemu::Of(uuid) => (uuid.to_string(), ""),
+        WhichQemu::Of(uuid, path) => (uuid.to_string(), path),
         WhichQemu::At(path) => (String::new(), path),
     };
     format!(
@@ -88,7 +88,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_domain_that_does_not_run_has_no_qemu() {
-        let script = offers(WhichQemu::Of(Uuid::from_u128(0x5eed)));
+        let script = offers(WhichQemu::Of(Uuid::from_u128(0x5eed), ""));
         let output = Shell::local().run(&script, Duration::from_secs(20)).await.expect("it runs");
         assert_eq!(output.stdout, "end\n");
     }

@@ -1,10 +1,10 @@
-# Prints what a QEMU says that it can do, a line for each thing, words separated by tabs, and "end". Set before: PROGRAM, its path, or
-# UUID, that of a domain whose own QEMU is asked; find_qemu, which looks for that. Changes nothing.
+# Prints what a QEMU says that it can do, a line for each thing, words separated by tabs, and "end". Set before: PROGRAM, its path;
+# UUID, where it is that of a domain whose own QEMU is asked before that; find_qemu, which looks for that. Changes nothing.
 say() { printf '%s\t%s\n' "$1" "$2"; }
 if [ -n "$UUID" ]; then
     pid=$(find_qemu | sed -n 's/^qemu \([0-9]*\) .*/\1/p' | head -n 1)
-    # Also where another one has been installed since.
-    PROGRAM=${pid:+/proc/$pid/exe}
+    # Another one may have been installed since. (Who is not root may not look there.)
+    if [ -n "$pid" ] && [ -x "/proc/$pid/exe" ]; then PROGRAM=/proc/$pid/exe; fi
 fi
 if [ -n "$PROGRAM" ]; then
     # A machine without anything, which answers and ends.
