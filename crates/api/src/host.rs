@@ -12,7 +12,7 @@ pub struct HostRequest {
     /// The libvirt connection URI, as `ferryd` opens it: `qemu+ssh://root@kvm2/system`, `qemu:///system`, `qemu+tls://…`.
     pub uri: String,
     /// The libvirt URI by which other hosts reach this one in a peer-to-peer migration, where it differs from `uri`
-    /// (for a host registered as `qemu:///system` it is needed to migrate *to* it).
+    /// (without it, a host registered as `qemu:///system` is reached by its own host name).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer_uri: Option<String>,
     /// Where migrations to this host send the memory unless they say otherwise: an address of its own (`10.1.0.2`), or a network

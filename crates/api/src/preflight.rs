@@ -33,7 +33,8 @@ pub struct PreflightRequest {
     /// As for a migration that may be switched to post-copy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub post_copy: Option<PostCopy>,
-    /// As it is asked for in a migration: the longest pause of the guest that is allowed at the switch-over (1 to 2,000,000).
+    /// As it is asked for in a migration: the longest pause of the guest that is allowed at the switch-over (1 to 2,000,000). No check
+    /// depends on it yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_downtime_ms: Option<u64>,
     /// As it is asked for in a migration: upper limit of the bandwidth (1 to 1,000,000 MiB/s).
@@ -90,7 +91,7 @@ pub struct PreflightRequest {
     /// As it is asked for in a migration: with `ferryd` between the two libvirts.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub direct: bool,
-    /// As it is asked for in a migration: what becomes of what libvirt knows of the snapshots of a stopped one.
+    /// As it is asked for in a migration: what becomes of what libvirt knows of its snapshots.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshots: Option<SnapshotsWish>,
     /// As it is asked for in a migration: a definition of it stays on the source.

@@ -22,7 +22,8 @@ pub struct MigrationRequest {
     /// The longest pause of the guest that is allowed at the switch-over (1 to 2,000,000; libvirt's default is 300).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_downtime_ms: Option<u64>,
-    /// Upper limit of the bandwidth used (1 to 1,000,000 MiB/s); none means as much as there is.
+    /// Upper limit of the bandwidth used (1 to 1,000,000 MiB/s), for the memory, and for each disk that is copied while the guest runs, by
+    /// itself; none means as much as there is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bandwidth_mib_s: Option<u64>,
     /// Send the memory through libvirt's own encrypted connection (tunnelled) rather than openly between the two QEMUs.
@@ -421,6 +422,6 @@ pub struct ResolveRequest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TaskChange {
-    /// The new upper limit of the bandwidth of a migration under way (1 to 1,000,000 MiB/s).
+    /// The new upper limit of the bandwidth of a migration under way, of memory or disks (1 to 1,000,000 MiB/s).
     pub bandwidth_mib_s: u64,
 }

@@ -236,7 +236,8 @@ pub(crate) struct MigrateArgs {
     /// The longest pause allowed at the switch-over, like 300ms or 1.5s [without it: libvirt's, 300ms]
     #[arg(long, value_name = "TIME", value_parser = value::downtime_ms)]
     pub(crate) max_downtime: Option<u64>,
-    /// The most bandwidth to use, like 100MiB/s or 1.5GiB/s [without it: as much as there is]
+    /// The most bandwidth to use, for the memory and for each disk copied meanwhile, like 100MiB/s or 1.5GiB/s [without it: as much as
+    /// there is]
     #[arg(long, value_name = "RATE", value_parser = value::bandwidth_mib_s)]
     pub(crate) bandwidth: Option<u64>,
     /// Send the memory encrypted, through libvirt's own connection; costs speed
@@ -310,10 +311,10 @@ pub(crate) struct CheckArgs {
     #[arg(value_name = "VM", value_parser = value::vm_name)]
     pub(crate) vm: String,
     /// The registered host to move it to [without it: all of them]
-    #[arg(long, value_name = "HOST", value_parser = value::host_name)]
+    #[arg(long, visible_alias = "destination", value_name = "HOST", value_parser = value::host_name)]
     pub(crate) to: Option<String>,
     /// The registered host it is on, where several hosts have one of that name
-    #[arg(long, value_name = "HOST", value_parser = value::host_name)]
+    #[arg(long, visible_alias = "source", value_name = "HOST", value_parser = value::host_name)]
     pub(crate) from: Option<String>,
     /// Check the way home as well, after a reboot of the guest on the other host; the exit code is 0 where both go
     #[arg(long)]
