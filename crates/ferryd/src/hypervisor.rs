@@ -324,7 +324,8 @@ pub trait Hypervisor: Send + Sync + 'static {
     async fn max_bandwidth(&self, domain: DomainUuid) -> Result<u64>;
     /// Sets it; a migration under way keeps to it at once. libvirt takes it for a domain that does not migrate as well.
     async fn set_max_bandwidth(&self, domain: DomainUuid, mib_s: u64) -> Result<()>;
-    /// Has QEMU copy each of the domain's disks, for the migration under way, at most so fast; how many it copies.
+    /// Has QEMU copy each of the domain's disks, for the migration under way, at most so fast; how many do so. It marks the
+    /// domain like [`Self::release_cancelled`].
     async fn limit_disk_copies(&self, domain: DomainUuid, mib_s: u64) -> Result<u32>;
     /// Sets the longest pause allowed for the migration under way.
     async fn set_max_downtime(&self, domain: DomainUuid, downtime_ms: u64) -> Result<()>;

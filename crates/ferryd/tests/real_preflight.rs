@@ -285,7 +285,10 @@ fn without_shells_and_pools_it_is_shared_by_the_word_of_who_asks() {
     world.ferry(&["migrate", "shared", "--to", "kvm2", "--shared", "vda"]).succeeded();
     world.assert_well(&guest, Expect::Running, "kvm2");
 
-    // What was seen not to be there is no matter of somebody's word.
+    // What was seen to be missing, or another file, is no matter of somebody's word.
+    let report = check(&world, &["local", "--to", "kvm2", "--shared", "vda"], 0);
+    assert_eq!(codes(&report), ["disk-copied"], "{report:#?}");
+    sh(&world.host("kvm2"), "echo other >/var/lib/libvirt/images/local.qcow2; virsh -q pool-refresh default");
     let report = check(&world, &["local", "--to", "kvm2", "--shared", "vda"], 3);
     assert_eq!(codes(&report), ["sharing-refuted"], "{report:#?}");
     world.ferry(&["migrate", "local", "--to", "kvm2", "--shared", "vda"]).ended(3).says("sharing-refuted");

@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 use virt::domain::Domain;
 
-use super::error::LibvirtError;
+use super::error::{INTERNAL_ERROR, LibvirtError};
 
 type Result<T> = std::result::Result<T, LibvirtError>;
 
@@ -41,7 +41,11 @@ pub(super) fn release_cancelled(domain: &Domain) -> Result<bool> {
 /// `virDomainBlockJobSetSpeed` waits for the migration to end.
 pub(super) fn limit_disk_copies(domain: &Domain, mib_s: u64) -> Result<u32> {
     let jobs = ask(domain, &json!({ "execute": "query-block-jobs" }))?;
-    let copies = jobs["return"].as_array().into_iter().flatten().filter(|job| job["type"] == "mirror");
+    let Some(jobs) = jobs["return"].as_array() else {
+        let said = jobs["error"]["desc"].as_str().unwrap_or("no answer that can be read");
+        return Err(LibvirtError::of(INTERNAL_ERROR, format!("query-block-jobs: {said}")));
+    };
+    let copies = jobs.iter().filter(|job| job["type"] == "mirror");
     let mut limited = 0;
     for job in copies {
         let arguments = json!({ "device": job["device"], "speed": mib_s << 20 });

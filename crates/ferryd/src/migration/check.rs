@@ -84,7 +84,7 @@ impl Migrations {
         let inquiry = self.inquiry(vm, &source, &destination, wanted, rewrite, true).await?;
         let began = std::time::Instant::now();
         let (facts, asked) = facts::gather(&inquiry).await;
-        facts.domain.as_ref().map(|domain| mapping::fits(rewrite, domain)).transpose()?;
+        mapping::fits_domain(rewrite, &facts)?;
         let mut report = described(vm, &facts, asked, began);
         ignore(&mut report, &request.ignore)?;
         if request.come_back && facts.domain.is_some() {

@@ -1,5 +1,7 @@
 //! Acts that come to nothing: what holds them is broken off, they are tried again, and after a while a person is told.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use api::task::{Phase, Side};
@@ -21,7 +23,11 @@ const AUTOSTART_LEFT_AFTER: Duration = Duration::from_secs(45);
 
 /// The act that has come to nothing, again and again.
 #[derive(Debug, Default)]
-pub(super) struct Held(Option<Failing>);
+pub(super) struct Held {
+    failing: Option<Failing>,
+    /// The source is being woken.
+    waking: Arc<AtomicBool>,
+}
 
 #[derive(Debug)]
 struct Failing {
@@ -35,9 +41,9 @@ struct Failing {
 impl Held {
     /// Notes what came of an act.
     fn came(&mut self, action: Action, acted: &Acted) {
-        let before = self.0.take();
+        let before = self.failing.take();
         let same = before.as_ref().is_some_and(|before| before.action == action);
-        self.0 = match acted {
+        self.failing = match acted {
             Acted::Done if same => None,
             Acted::Done | Acted::NotSent => before,
             Acted::Failed(error) => {
@@ -51,7 +57,7 @@ impl Held {
     /// left out. But for one that the host lets wait: it can seem silent again and again because of just that, for as long as libvirt
     /// lets an act wait, and so long counts on.
     pub(super) fn leave_out(&mut self, [source, destination]: [Option<Duration>; 2]) {
-        let Some(failing) = &mut self.0 else { return };
+        let Some(failing) = &mut self.failing else { return };
         let silent = match side_of(failing.action) {
             Some(Side::Source) => source,
             Some(Side::Destination) => destination,
@@ -66,22 +72,17 @@ impl Held {
 
     /// Notes which act is due: of another one it was seen that it is done.
     pub(super) fn is_due(&mut self, action: Action) {
-        self.0.take_if(|failing| failing.action != action);
+        self.failing.take_if(|failing| failing.action != action);
     }
 
     /// Whether this act was tried, and the host only let it wait.
     fn waits(&self, action: Action) -> bool {
-        self.0.as_ref().is_some_and(|failing| failing.action == action && failing.unanswered)
-    }
-
-    /// Whether the host lets an act wait.
-    fn is_left_waiting(&self) -> bool {
-        self.0.as_ref().is_some_and(|failing| failing.unanswered)
+        self.failing.as_ref().is_some_and(|failing| failing.action == action && failing.unanswered)
     }
 
     /// For how long it has.
     fn lasts(&self, action: Action) -> Duration {
-        let failing = self.0.as_ref().filter(|failing| failing.action == action);
+        let failing = self.failing.as_ref().filter(|failing| failing.action == action);
         failing.map(|failing| failing.since.elapsed()).unwrap_or_default()
     }
 
@@ -92,7 +93,7 @@ impl Held {
 
     /// What was said to it last.
     pub(super) fn said(&self) -> Option<&str> {
-        self.0.as_ref().map(|failing| &*failing.said)
+        self.failing.as_ref().map(|failing| &*failing.said)
     }
 }
 
@@ -144,35 +145,41 @@ impl Work {
         self.held.came(action, &acted);
         if matches!(acted, Acted::Failed(_)) && self.is_held_by_a_call(action, copies[0]) {
             // At once: while the act waits on, nothing more may be seen of the host.
-            self.release_cancelled().await;
+            self.wake_beside();
         }
         Ok(matches!(acted, Acted::Done))
     }
 
     /// Breaks off a migration that hangs; where that did not help before, its source may sleep.
-    pub(super) async fn break_off_for_good(&self) -> Result<(), HostError> {
+    pub(super) async fn break_off_for_good(&mut self) -> Result<(), HostError> {
+        let in_vain = self.monitor.broke_off();
         let broken_off = self.break_off().await;
-        self.release_cancelled().await;
+        if in_vain {
+            self.wake_beside();
+        }
         broken_off
     }
 
-    /// Wakes a source whose guest stands since its migration was called off in the switch-over, where an act waits for that in vain, or
-    /// it was broken off in vain.
-    async fn release_cancelled(&self) {
-        let in_vain = self.held.is_left_waiting() || self.monitor.broke_off_in_vain();
-        if self.know.post_copy || !self.monitor.frozen() || !in_vain {
+    /// Wakes a source whose guest stands since its migration was called off in the switch-over. Not waited for: the hand-over must not wait
+    /// for a QEMU that does not answer. One that is under way is enough.
+    fn wake_beside(&self) {
+        if self.know.post_copy || !self.monitor.frozen() || self.held.waking.swap(true, Ordering::Relaxed) {
             return;
         }
-        let id = self.handle.id();
-        match self.source.release_cancelled(self.plan.domain).await {
-            Ok(true) => {
-                tracing::warn!(migration.id = %id, "woke the source's QEMU, which slept in a migration that was called off")
+        let waking = self.held.waking.clone();
+        let (source, domain, id) = (self.source.clone(), self.plan.domain, self.handle.id());
+        tokio::spawn(async move {
+            match source.release_cancelled(domain).await {
+                Ok(true) => {
+                    tracing::warn!(migration.id = %id, "woke the source's QEMU, which slept in a migration that was called off")
+                }
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::debug!(migration.id = %id, %error, "the source's QEMU could not be asked for its migration")
+                }
             }
-            Ok(false) => {}
-            Err(error) => {
-                tracing::debug!(migration.id = %id, %error, "the source's QEMU could not be asked for its migration")
-            }
-        }
+            waking.store(false, Ordering::Relaxed);
+        });
     }
 
     /// Whether an act has come to nothing for so long that a person should look.

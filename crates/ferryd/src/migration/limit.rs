@@ -8,8 +8,11 @@
 //! to it as well: where the domain stays at the source, what it remembered before is written back. All calls go out beside the loop that watches: they may wait for libvirt's job, and the
 //! hand-over must not wait for them.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::knowledge::Came;
 use super::steps::Work;
@@ -20,6 +23,9 @@ use crate::task::Stop;
 
 /// Name of the log entry for a limit that is set.
 const LIMIT: &str = "limit-bandwidth";
+
+/// How long after a new limit copies of disks may begin that keep to it, too.
+const DISKS_BEGIN_WITHIN: Duration = Duration::from_secs(30);
 
 /// The intent to set it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -34,8 +40,8 @@ struct Limiting {
 pub(super) struct Limit {
     /// The wish that was last taken up.
     taken_up: Option<BandwidthWish>,
-    /// The one that the copies of disks were last held to.
-    of_disks: Option<BandwidthWish>,
+    /// The one for the copies of disks, since when it was taken up, and whether all keep to it.
+    of_disks: Option<(BandwidthWish, Instant, bool)>,
     /// What libvirt remembered of the domain before this task set anything.
     before_mib_s: Option<u64>,
     under_way: Option<Call>,
@@ -69,7 +75,8 @@ impl Limit {
 
     /// A migration begins with this wish: what is asked for later is another one.
     pub(super) fn begun_with(&mut self, wish: Option<BandwidthWish>) {
-        (self.taken_up, self.of_disks) = (wish, wish);
+        self.taken_up = wish;
+        self.of_disks = wish.map(|wish| (wish, Instant::now(), true));
     }
 }
 
@@ -106,15 +113,9 @@ impl Work {
         self.note_new_limit().await?;
         let wish = self.handle.wishes().borrow().bandwidth;
         let Some(wish) = wish.filter(|_| self.limit.under_way.is_none()) else { return Ok(()) };
-        let disks = figures.disk_total_bytes.is_some_and(|total| total > 0);
-        if disks && self.limit.of_disks != Some(wish) {
-            self.limit.of_disks = Some(wish);
-            let (source, domain, mib_s) = (self.source.clone(), self.plan.domain, wish.mib_s);
-            let limit = tokio::spawn(async move { source.limit_disk_copies(domain, mib_s).await });
-            self.limit.under_way = Some(Call::Disks(mib_s, limit));
-            return Ok(());
-        }
+        // The memory first: that is what still loads the network then.
         if figures.memory_processed_bytes == 0 || self.limit.taken_up == Some(wish) {
+            self.limit_disks(figures, wish);
             return Ok(());
         }
         self.limit.taken_up = Some(wish);
@@ -125,6 +126,26 @@ impl Work {
         let read = tokio::spawn(async move { source.max_bandwidth(domain).await });
         self.limit.under_way = Some(Call::Read(wish.mib_s, read));
         Ok(())
+    }
+
+    /// Has the disks that are being copied keep to it; again for a while where not all of them did: libvirt begins one copy after the other.
+    fn limit_disks(&mut self, figures: &JobFigures, wish: BandwidthWish) {
+        let since = match self.limit.of_disks {
+            Some((taken_up, since, all)) if taken_up == wish => {
+                if all || since.elapsed() > DISKS_BEGIN_WITHIN {
+                    return;
+                }
+                since
+            }
+            _ => Instant::now(),
+        };
+        if figures.disk_total_bytes.is_none_or(|total| total == 0) {
+            return;
+        }
+        self.limit.of_disks = Some((wish, since, false));
+        let (source, domain, mib_s) = (self.source.clone(), self.plan.domain, wish.mib_s);
+        let limit = tokio::spawn(async move { source.limit_disk_copies(domain, mib_s).await });
+        self.limit.under_way = Some(Call::Disks(mib_s, limit));
     }
 
     /// Tells what came of a limit that was set, where the source has answered.
@@ -164,14 +185,23 @@ impl Work {
                 Err(error) => self.limit_failed(&error.to_string()),
             },
             Some(Call::Disks(mib_s, limit)) => match limit.await {
-                Ok(Ok(0)) => {}
-                Ok(Ok(_)) => self.handle.update(|task| task.bandwidth_mib_s = Some(mib_s)).await?,
+                Ok(Ok(limited)) => self.disks_limited(mib_s, limited as usize).await?,
                 Ok(Err(error)) => self.limit_failed(&error.cause()),
                 Err(error) => self.limit_failed(&error.to_string()),
             },
             None => {}
         }
         Ok(())
+    }
+
+    async fn disks_limited(&mut self, mib_s: u64, limited: usize) -> Result<(), Stop> {
+        if limited < self.plan.files.copied.len().max(1) {
+            return Ok(());
+        }
+        if let Some((_, _, all)) = self.limit.of_disks.as_mut().filter(|(wish, ..)| wish.mib_s == mib_s) {
+            *all = true;
+        }
+        self.handle.update(|task| task.bandwidth_mib_s = Some(mib_s)).await
     }
 
     fn limit_failed(&self, error: &str) {

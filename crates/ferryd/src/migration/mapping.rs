@@ -10,7 +10,7 @@ use api::task::MigrationRequest;
 
 use super::bad_value;
 use crate::model::definition::{Definition, Drive, Link};
-use crate::model::facts::DomainFacts;
+use crate::model::facts::{DomainFacts, Facts, Wanted};
 use crate::plan::{Patch, Rewrite, RewriteError, rewrite};
 
 /// Longest name: libvirt keeps a definition in a file called after it.
@@ -113,11 +113,18 @@ fn sentence(error: &dyn std::error::Error) -> String {
     format!("{first}{}.", chars.as_str().trim_end_matches('.'))
 }
 
-/// What was asked for fits the domain: what is mapped it has, and the patch applies to each of its documents.
+/// What was asked for fits the domain, where that is known: what is mapped it has, the patch applies to each of its documents, and saved
+/// memory finds what it was saved with.
 ///
 /// # Errors
 /// Names what does not fit, and what the domain has.
-pub(super) fn fits(asked: &Rewrite, domain: &DomainFacts) -> Result<(), Problem> {
+pub(super) fn fits_domain(asked: &Rewrite, facts: &Facts) -> Result<(), Problem> {
+    let Some(domain) = &facts.domain else { return Ok(()) };
+    fits(asked, domain)?;
+    fits_saved_memory(&facts.wanted, asked, domain)
+}
+
+fn fits(asked: &Rewrite, domain: &DomainFacts) -> Result<(), Problem> {
     if asked.is_empty() {
         return Ok(());
     }
@@ -134,12 +141,8 @@ pub(super) fn fits(asked: &Rewrite, domain: &DomainFacts) -> Result<(), Problem>
 }
 
 /// What goes on from saved memory goes on as it was saved: under its name, on its networks and disks.
-pub(super) fn fits_saved_memory(
-    request: &MigrationRequest,
-    asked: &Rewrite,
-    domain: &DomainFacts,
-) -> Result<(), Problem> {
-    let changes = !asked.is_empty() || !request.storage.is_empty() || request.flatten;
+fn fits_saved_memory(wanted: &Wanted, asked: &Rewrite, domain: &DomainFacts) -> Result<(), Problem> {
+    let changes = !asked.is_empty() || !wanted.storage.is_empty() || wanted.flatten;
     if domain.saved.is_none() || !changes {
         return Ok(());
     }

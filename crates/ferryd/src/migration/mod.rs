@@ -160,12 +160,7 @@ impl Migrations {
             vm = self.find(&request.vm, request.source.as_deref()).await?;
             facts = self.facts(request, &vm, &rewrite, clear).await?;
         }
-        facts.domain.as_ref().map(|domain| mapping::fits(&rewrite, domain)).transpose()?;
-        facts
-            .domain
-            .as_ref()
-            .map(|domain| mapping::fits_saved_memory(request, &rewrite, domain))
-            .transpose()?;
+        mapping::fits_domain(&rewrite, &facts)?;
         let domain = DomainUuid(vm.uuid);
         let mut findings = preflight::check(&facts);
         // Of two requests the second sees the first one's job and copy: say that, and not "job active".

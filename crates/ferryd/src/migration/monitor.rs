@@ -24,7 +24,8 @@ pub(super) struct Monitor {
     answered_at: Instant,
     reported_at: Option<Instant>,
     broke_off_at: Option<Instant>,
-    broke_off_in_vain: bool,
+    /// It was broken off since the guest stands.
+    broke_off_frozen: bool,
     /// Since when the source has said that no job is at work.
     idle_since: Option<Instant>,
     /// What was left when the pass before this one began, and when this one did.
@@ -52,7 +53,7 @@ impl Monitor {
             answered_at: now,
             reported_at: None,
             broke_off_at: None,
-            broke_off_in_vain: false,
+            broke_off_frozen: false,
             idle_since: None,
             passes: Passes::default(),
         }
@@ -70,7 +71,7 @@ impl Monitor {
         match event {
             DomainEvent::SuspendedMigrated => self.suspended_at = Some(now),
             // Running again: the switch-over did not take place.
-            DomainEvent::Resumed => self.suspended_at = None,
+            DomainEvent::Resumed => (self.suspended_at, self.broke_off_frozen) = (None, false),
             DomainEvent::JobCompleted(figures) => self.completed = Some(figures),
             DomainEvent::Iteration(iteration) => {
                 self.figures.get_or_insert_default().iteration = iteration;
@@ -84,7 +85,7 @@ impl Monitor {
         if frozen {
             self.suspended_at.get_or_insert_with(Instant::now);
         } else if running && self.resumed_at.is_none() {
-            self.suspended_at = None;
+            (self.suspended_at, self.broke_off_frozen) = (None, false);
         }
     }
 
@@ -168,15 +169,14 @@ impl Monitor {
     pub(super) fn break_off_due(&mut self, every: Duration) -> bool {
         let due = self.broke_off_at.is_none_or(|at| at.elapsed() >= every);
         if due {
-            self.broke_off_in_vain |= self.broke_off_at.is_some();
             self.broke_off_at = Some(Instant::now());
         }
         due
     }
 
-    /// Whether it was broken off before, and had to be again.
-    pub(super) fn broke_off_in_vain(&self) -> bool {
-        self.broke_off_in_vain
+    /// It is broken off now; whether it was before, since the guest stands.
+    pub(super) fn broke_off(&mut self) -> bool {
+        self.frozen() && std::mem::replace(&mut self.broke_off_frozen, true)
     }
 
     /// Whether it is time for another progress event.
@@ -241,6 +241,18 @@ mod tests {
 
     fn seconds(count: u64) -> Duration {
         Duration::from_secs(count)
+    }
+
+    #[test]
+    fn a_break_off_was_in_vain_only_where_the_guest_stands_ever_since() {
+        let mut monitor = Monitor::new();
+        assert!(!monitor.broke_off() && !monitor.broke_off(), "it runs");
+        monitor.source_seen(true, false);
+        assert!(!monitor.broke_off(), "the first");
+        assert!(monitor.broke_off() && monitor.broke_off());
+        monitor.source_told(DomainEvent::Resumed);
+        monitor.source_told(DomainEvent::SuspendedMigrated);
+        assert!(!monitor.broke_off(), "the first of another freeze");
     }
 
     #[tokio::test(start_paused = true)]

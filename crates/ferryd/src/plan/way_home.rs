@@ -1,9 +1,11 @@
 //! What both hosts have after a move that has not been made, so that the way home can be checked before it: pure.
 
+use std::collections::BTreeSet;
+
 use super::Files;
 use super::files::files;
 use super::places::flattens;
-use crate::model::definition::Source;
+use crate::model::definition::{Drive, Source};
 use crate::model::facts::{
     DomainFacts, Facts, HostKnowledge, LeftImage, PathFacts, PathKind, Sharing, ShellFacts,
 };
@@ -18,17 +20,12 @@ struct Gone {
     is_image: bool,
 }
 
-/// Has the disks of the domain be where the move puts them, and drives be empty that it empties.
-pub fn disks_as_moved(there: &Facts, domain: &mut DomainFacts) {
+/// Has the disks of the domain be where the move puts them, and drives be empty that it empties (`eject`).
+pub fn disks_as_moved(there: &Facts, eject: &BTreeSet<String>, domain: &mut DomainFacts) {
     let Some(before) = &there.domain else { return };
-    let ejected: Vec<&str> = before
-        .definition
-        .disks
-        .iter()
-        .filter(|disk| before.is_ejected(disk))
-        .map(|disk| &*disk.target)
-        .collect();
-    for disk in domain.definition.disks.iter_mut().filter(|disk| ejected.contains(&&*disk.target)) {
+    let drives = domain.definition.disks.iter_mut();
+    let removable = drives.filter(|disk| matches!(disk.drive, Drive::Cdrom | Drive::Floppy));
+    for disk in removable.filter(|disk| eject.contains(&disk.target)) {
         disk.source = Source::Empty;
         domain.volume_paths.retain(|(of, _)| *of != disk.target);
     }

@@ -21,11 +21,12 @@ pub(super) fn shared(facts: &Facts, findings: &mut Vec<Finding>) {
             let place = place.ok().filter(|_| plan.has_disk(&disk.target));
             let goes = |place| places::goes_to_its_place(facts, destination, domain, disk, path, &place);
             findings.extend(place.map(goes));
-        } else if let Some(refuted) = of(path).and_then(|sharing| refuted(facts, disk, path, sharing)) {
-            findings.push(refuted);
         } else if let Some(sharing) = of(path) {
+            // (One that is said to be shared, and is missing there, is copied all the same.)
             if plan.has_disk(&disk.target) {
                 findings.push(copies::goes_along(facts, destination, domain, disk, path));
+            } else if let Some(refuted) = refuted(facts, disk, path, sharing) {
+                findings.push(refuted);
             } else {
                 findings.extend(judge(facts, source, destination, domain, disk, path, sharing));
             }
@@ -41,7 +42,7 @@ pub(super) fn shared(facts: &Facts, findings: &mut Vec<Finding>) {
             _ => None,
         };
         let unknown: Vec<_> = of_disk.into_iter().chain(below).filter_map(unknown).collect();
-        findings.extend(unproven(facts, domain, disk, of_disk.is_none(), &unknown));
+        findings.extend(unproven(facts, domain, disk, plan.has_disk(&disk.target), &unknown));
         // The disk itself says it already, where it does not go along.
         let apart = |path: &str| matches!(of(path), Some(Sharing::Missing | Sharing::Different(_)));
         if (apart(path) && !plan.has_disk(&disk.target))
@@ -236,14 +237,13 @@ fn unproven(
     let message = format!("Whether {what} is the same on both hosts could not be proven.");
     let nobody_else = |path: &str| !is_own(path) || nobody_else_asks(facts, domain, disk, path);
     Some(if unknown.iter().any(|(path, _)| nobody_else(path)) && !disk.readonly {
-        let remedy = if goes_along {
-            "--flatten copies the disk with all that lies below it; or mount the storage of that on the destination as on the source."
-                .to_owned()
-        } else {
-            format!(
-                "If you know that it is, say so: --shared {target}. If it is not, the guest would go on there with other data."
-            )
-        };
+        let flatten = goes_along
+            && plan::is_copied_by_qemu(domain, disk)
+            && plan::not_flattened(facts, domain, disk).is_none();
+        let flatten = if flatten { " Or have all of it copied as one image: --flatten." } else { "" };
+        let remedy = format!(
+            "If you know that it is, say so: --shared {target}. If it is not, the guest would go on there with other data.{flatten}"
+        );
         blocker("sharing-unproven", target, message, evidence, advice(&remedy))
     } else {
         let remedy = advice(&format!(
@@ -337,7 +337,7 @@ pub fn needs_no_source(facts: &Facts, domain: &DomainFacts) -> bool {
         Source::Empty | Source::Network(_) => true,
         other => other.path().is_some_and(shared),
     };
-    let all_there = domain.definition.disks.iter().all(|disk| {
+    let all_there = domain.disks_that_move().all(|disk| {
         let own = path_of(domain, disk).map_or_else(|| is_there(&disk.source), shared);
         own && disk.backing.iter().all(|below| is_there(&below.source))
     });

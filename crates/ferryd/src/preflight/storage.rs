@@ -87,9 +87,10 @@ pub(super) fn media(facts: &Facts, findings: &mut Vec<Finding>) {
                     disk.target
                 ),
                 format!(
-                    "virsh change-media {} {} --eject --force --live{}",
+                    "virsh change-media {} {} --eject --force{}{}",
                     shell_word(&domain.name),
                     shell_word(&disk.target),
+                    if domain.is_active() { " --live" } else { "" },
                     if domain.sight.persistent { " --config" } else { "" }
                 ),
                 Some(&source.name),
@@ -101,7 +102,7 @@ pub(super) fn media(facts: &Facts, findings: &mut Vec<Finding>) {
 /// Kinds of drives that cannot move.
 pub(super) fn kinds(facts: &Facts, findings: &mut Vec<Finding>) {
     let Some(domain) = &facts.domain else { return };
-    for disk in &domain.definition.disks {
+    for disk in domain.disks_that_move() {
         let target = &disk.target;
         if disk.transient && domain.is_active() {
             findings.push(blocker(

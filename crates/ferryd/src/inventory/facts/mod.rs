@@ -18,6 +18,7 @@ mod questions;
 mod sharing;
 mod transport;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -90,7 +91,7 @@ pub async fn gather(inquiry: &Inquiry<'_>) -> (Facts, Vec<Asked>) {
 /// for the next start says. None where one of the hosts did not answer on the way there.
 pub async fn gather_way_home(there: &Inquiry<'_>, facts: &Facts) -> Option<(Facts, Vec<Asked>)> {
     let (source, destination) = (facts.source.known()?, facts.destination.known()?);
-    let domain = after_reboot(facts)?;
+    let domain = after_reboot(facts, &there.rewrite.eject)?;
     let watch = Stopwatch::within(there.limit);
     // Where its disks shall go there, and what shall stay here, says nothing of the way back; what is one and the same is so both ways,
     // of the disks that it has then.
@@ -133,12 +134,12 @@ fn way_home(there: AskedTransport) -> AskedTransport {
 }
 
 /// The domain as it would be after a reboot on the destination.
-fn after_reboot(facts: &Facts) -> Option<DomainFacts> {
+fn after_reboot(facts: &Facts, eject: &BTreeSet<String>) -> Option<DomainFacts> {
     let mut domain = facts.domain.clone()?;
     if let Some(next) = domain.next_start.clone() {
         domain.definition = next;
     }
-    plan::disks_as_moved(facts, &mut domain);
+    plan::disks_as_moved(facts, eject, &mut domain);
     // Snapshots and jobs are dealt with before it leaves.
     (domain.snapshots, domain.checkpoints, domain.block_jobs) = (Vec::new(), Vec::new(), Vec::new());
     (domain.saved, domain.tpm_state) = (None, None);

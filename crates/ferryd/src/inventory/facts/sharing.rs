@@ -168,7 +168,7 @@ fn same_file(here: &PathFacts, there: &PathFacts) -> bool {
 /// `serverino`).
 fn may_be_numbered_apart(here: &PathFacts, there: &PathFacts) -> bool {
     matches!(&*here.filesystem, "cifs" | "smb3")
-        && (&here.filesystem, &here.mounted_from) == (&there.filesystem, &there.mounted_from)
+        && here.filesystem == there.filesystem
         && here.size_bytes == there.size_bytes
 }
 

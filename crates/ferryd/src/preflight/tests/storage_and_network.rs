@@ -132,8 +132,12 @@ fn of_its_drives() {
             sharing(facts, Sharing::Different("another file".to_owned()));
             facts.wanted.shared.push("vda".to_owned());
         }),
-        ("sharing-refuted", Blocker, |facts| {
+        ("disk-copied", Note, |facts| {
             only_here(facts);
+            facts.wanted.shared.push("vda".to_owned());
+        }),
+        ("sharing-refuted", Blocker, |facts| {
+            sharing(facts, Sharing::Missing);
             facts.wanted.shared.push("vda".to_owned());
         }),
         ("sharing-proven", Note, |facts| {

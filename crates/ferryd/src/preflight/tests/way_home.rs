@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use super::storage_and_network::only_here;
 use super::*;
 use crate::model::TaskId;
@@ -13,7 +15,7 @@ fn home_of(there: &Facts) -> Facts {
         ..good()
     };
     if let Some(domain) = &mut home.domain {
-        disks_as_moved(there, domain);
+        disks_as_moved(there, &BTreeSet::new(), domain);
     }
     meeting(&mut home).sharing = vec![(IMAGE.to_owned(), Sharing::Different("it is there only".to_owned()))];
     home
