@@ -41,8 +41,8 @@ pub struct MigrateCall {
     pub tunnelled: bool,
     /// How the memory travels.
     pub transport: Transport,
-    /// The disks are the same on both hosts, by proof or by the word of who asked: libvirt need not refuse those whose file system it does not know as
-    /// shared (`VIR_MIGRATE_UNSAFE`).
+    /// The disks are the same on both hosts, by proof or by the word of who asked: libvirt need not refuse those whose file system it
+    /// does not know as shared (`VIR_MIGRATE_UNSAFE`).
     pub sharing_proven: bool,
     /// Upper limit of the bandwidth in MiB/s.
     pub bandwidth_mib_s: Option<u64>,

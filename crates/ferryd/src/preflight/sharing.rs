@@ -241,8 +241,10 @@ fn unproven(
             && plan::is_copied_by_qemu(domain, disk)
             && plan::not_flattened(facts, domain, disk).is_none();
         let flatten = if flatten { " Or have all of it copied as one image: --flatten." } else { "" };
+        // The two exclude each other.
+        let instead = if plan::place(facts, domain, disk).is_some() { ", instead of --storage" } else { "" };
         let remedy = format!(
-            "If you know that it is, say so: --shared {target}. If it is not, the guest would go on there with other data.{flatten}"
+            "If you know that it is, say so: --shared {target}{instead}. If it is not, the guest would go on there with other data.{flatten}"
         );
         blocker("sharing-unproven", target, message, evidence, advice(&remedy))
     } else {

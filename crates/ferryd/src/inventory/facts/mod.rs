@@ -128,6 +128,18 @@ pub async fn gather_way_home(there: &Inquiry<'_>, facts: &Facts) -> Option<(Fact
     Some((home_facts, watch.read()))
 }
 
+/// Adds to the domain what its QEMU told, or that it did not.
+fn put_told(domain: &mut DomainFacts, told: Result<survey::QemuFacts, String>) {
+    match told {
+        Ok(told) => {
+            domain.block_jobs = told.block_jobs;
+            domain.images = told.images;
+            domain.disk_errors = told.disk_errors;
+        }
+        Err(silent) => domain.not_responding = Some(silent),
+    }
+}
+
 /// How the memory would travel back: an address of the destination's is none of the source's.
 fn way_home(there: AskedTransport) -> AskedTransport {
     AskedTransport { via: there.via.filter(|via| matches!(via, Via::Network(..))), ..there }
@@ -228,20 +240,10 @@ impl Inquiry<'_> {
                 Err(error) => destination = unreachable(self.destination.name(), &error),
             }
         }
-        let machine =
-            reception.as_ref().and_then(|reception: &Reception| reception.machine.as_ref()?.as_ref().ok());
-        if let Some(machine) = machine {
-            [transport.source_qemu, transport.destination_qemu] =
-                self.ask_offers(domain.as_ref(), machine.emulator.as_deref(), watch).await;
-        }
-        match (&mut domain, told) {
-            (Some(domain), Some(Ok(told))) => {
-                domain.block_jobs = told.block_jobs;
-                domain.images = told.images;
-                domain.disk_errors = told.disk_errors;
-            }
-            (Some(domain), Some(Err(silent))) => domain.not_responding = Some(silent),
-            _ => {}
+        [transport.source_qemu, transport.destination_qemu] =
+            self.ask_offers(domain.as_ref(), reception.as_ref(), watch).await;
+        if let (Some(domain), Some(told)) = (&mut domain, told) {
+            put_told(domain, told);
         }
         Facts {
             source,

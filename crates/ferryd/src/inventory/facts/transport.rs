@@ -7,7 +7,7 @@ use super::Inquiry;
 use super::certificates::{certificates, is_signed};
 use super::questions::{self, Stopwatch};
 use crate::inventory::member::Member;
-use crate::model::facts::{Certificate, DomainFacts, HostTransport, QemuOffers, TransportFacts};
+use crate::model::facts::{Certificate, DomainFacts, HostTransport, QemuOffers, Reception, TransportFacts};
 use crate::model::transport::Via;
 use crate::ssh::scripts::{self, TransportAnswer, WhichQemu};
 
@@ -52,21 +52,18 @@ impl Inquiry<'_> {
             ..TransportFacts::default()
         }
     }
-}
 
-impl Inquiry<'_> {
-    /// Asks the QEMU that the domain runs in, and the one that it gets on the destination, what they can do, where that matters: `there`,
-    /// its program there, as libvirt names it.
+    /// Asks the QEMU that the domain runs in, and the one that it gets on the destination, as libvirt names it there, what they can do,
+    /// where that matters.
     pub(super) async fn ask_offers(
         &self,
         domain: Option<&DomainFacts>,
-        there: Option<&str>,
+        reception: Option<&Reception>,
         watch: &Stopwatch,
     ) -> [Option<QemuOffers>; 2] {
-        let Some(domain) = domain.filter(|domain| domain.is_active() && self.wanted.transport.asks_qemu())
-        else {
-            return [None, None];
-        };
+        let machine = reception.and_then(|reception| reception.machine.as_ref()?.as_ref().ok());
+        let asked = domain.filter(|domain| domain.is_active() && self.wanted.transport.asks_qemu());
+        let (Some(domain), Some(machine)) = (asked, machine) else { return [None, None] };
         let ask = async |host: &Member, which: Option<WhichQemu<'_>>| {
             let script = scripts::offers(which?);
             scripts::parse_offers(&questions::run(host, "what its QEMU can do", &script, watch).await?)
@@ -76,7 +73,7 @@ impl Inquiry<'_> {
                 self.source,
                 domain.definition.emulator.as_deref().map(|path| WhichQemu::Of(domain.uuid.0, path))
             ),
-            ask(self.destination, there.map(WhichQemu::At))
+            ask(self.destination, machine.emulator.as_deref().map(WhichQemu::At))
         );
         [source, destination]
     }
